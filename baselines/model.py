@@ -1,0 +1,57 @@
+"""The dense twin of the Reformer: full attention in the same language model.
+
+Shapes: B batch, H heads, L length, W head width, D model width.
+"""
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from baselines.attention import ATTEND
+from baselines.config import DenseConfig
+from reformer.reversible import Branch, Choices, dropout
+from reformer.skeleton import LanguageModel
+
+
+class Dense(LanguageModel):
+    """The dense Transformer language model; see LanguageModel and DenseConfig."""
+
+    config: DenseConfig
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__(config, lambda: DenseAttention(config))
+
+    @property
+    def kernel(self) -> str:
+        """The implementation of attention: the config's."""
+        return self.config.attention
+
+
+class DenseAttention(Branch):
+    """LayerNorm, projections, causal full attention, output projection."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.to_q = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.to_k = (
+            None if config.shared_qk else nn.Linear(config.d_model, config.d_model, bias=False)
+        )
+        self.to_v = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.merge = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.attend = ATTEND[config.attention]
+        self.n_heads, self.p = config.n_heads, config.dropout
+
+    def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
+        """(batch, length, d_model); see Branch."""
+        x_BLD = self.norm(x_BLD)
+        q_BHLW, v_BHLW = self._heads(self.to_q(x_BLD)), self._heads(self.to_v(x_BLD))
+        if self.to_k is None:
+            out_BHLW = self.attend(q_BHLW, normalize(q_BHLW, dim=-1), v_BHLW, 1.0, True)
+        else:
+            k_BHLW = self._heads(self.to_k(x_BLD))
+            out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, q_BHLW.shape[-1] ** -0.5, False)
+        out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
+        return dropout(out_BLD, self.p, choices.generator(x_BLD.device) if self.training else None)
+
+    def _heads(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)

@@ -1,0 +1,160 @@
+"""Every setting of the Reformer and every rule about its legal values. No torch (paper, sections 2 and 3).
+
+`bucket_size` is the mean number of positions per bucket; `chunk_length` is the paper's m. By the paper
+m = 2 l / n_buckets, so a chunk holds two mean buckets unless `chunk_length` says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Iterable, Literal
+
+# From this many buckets on one rotation matrix costs more than the attention: hashing with it grows with l^2.
+FACTORIZE_FROM = 128
+
+
+def refuse_unknown(name: str, legal: Iterable[str], what: str) -> None:
+    """Raise ValueError, naming the nearest legal name, if `name` is not one of `legal`."""
+    legal = list(legal)
+    if name in legal:
+        return
+    near = get_close_matches(str(name), legal, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {what} {name!r}; {hint}legal: {', '.join(legal)}")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError with `message` unless `condition` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is an integer of 1 or more."""
+    for name in names:
+        value = getattr(config, name)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        require(is_count, f"{name} is {value!r}; it must be an integer of 1 or more")
+
+
+def require_divides(config: object, divisor: str, whole: str) -> None:
+    """Raise ValueError unless the field `divisor` divides the field `whole`."""
+    part, all_of_it = getattr(config, divisor), getattr(config, whole)
+    require(all_of_it % part == 0, f"{whole} {all_of_it} is not a multiple of {divisor} {part}")
+
+
+def bucket_factors(n_buckets: float) -> tuple[int, ...]:
+    """The smallest product a * b of even numbers, b <= 4 a, that is at least `n_buckets`, as (a, b).
+
+    Two small rotations then replace one large one: the pair of their buckets is the bucket.
+    """
+    best = (0, 0)
+    for small in range(2, int(n_buckets) + 3, 2):
+        large = 2 * max(1, -int(-n_buckets // (2 * small)))
+        if small <= large <= 4 * small and (best == (0, 0) or small * large <= best[0] * best[1]):
+            best = (small, large)
+        if small > large:
+            break
+    return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSHConfig:
+    """LSH attention; the defaults are the paper's. Raises ValueError on illegal values."""
+
+    n_rounds: int = 4
+    bucket_size: int = 32  # mean positions per bucket
+    chunk_length: int | None = None  # m; None means 2 * bucket_size
+    chunks_before: int = 1  # chunks of look-back
+    causal: bool = True
+    within_bucket: bool = True  # keys of other buckets are masked (eq. 4)
+    correct_duplicates: bool = True  # log N_ij is subtracted (eq. 16)
+    logit_scale: float = 1.0  # multiplies q . k / |k|
+    factorize_hash: bool = True  # from FACTORIZE_FROM buckets on
+
+    def __post_init__(self) -> None:
+        require_positive(self, "n_rounds", "bucket_size")
+        if self.chunk_length is not None:
+            require_positive(self, "chunk_length")
+        require(
+            isinstance(self.chunks_before, int) and self.chunks_before >= 0,
+            f"chunks_before is {self.chunks_before!r}; it must be an integer of 0 or more",
+        )
+        require(self.logit_scale > 0, f"logit_scale is {self.logit_scale}; it must be positive")
+
+    @property
+    def m(self) -> int:
+        """The chunk length in force."""
+        return self.chunk_length or 2 * self.bucket_size
+
+    def n_buckets(self, length: int) -> int:
+        """Buckets for a sequence: length / bucket_size, rounded up to what angular hashing can make."""
+        product = 1
+        for factor in self.hash_factors(length):
+            product *= factor
+        return product
+
+    def hash_factors(self, length: int) -> tuple[int, ...]:
+        """Buckets of each rotation whose combination is the bucket: (1,), (n,) or (a, b)."""
+        wanted = length / self.bucket_size
+        if wanted <= 1:
+            return (1,)
+        if self.factorize_hash and wanted >= FACTORIZE_FROM:
+            return bucket_factors(wanted)
+        return (2 * -int(-wanted // 2),)
+
+    def require_length(self, length: int) -> None:
+        """Raise ValueError, naming the nearest legal lengths, unless m divides `length`."""
+        below = length // self.m * self.m
+        near = f"{below}, {below + self.m}" if below else f"{self.m}"
+        require(
+            length > 0 and length % self.m == 0,
+            f"length {length} is not a multiple of chunk_length {self.m}; nearest legal: {near}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """What the Reformer and its dense twin share. Raises ValueError on illegal values."""
+
+    vocabulary: int
+    length: int  # the longest sequence
+    d_model: int = 256
+    d_ff: int = 1024
+    n_heads: int = 4
+    n_layers: int = 2
+    reversible: bool = True
+    ff_chunks: int = 1  # pieces of the length in the feed-forward layer, forward and backward
+    loss_chunks: int = 1  # pieces of the length in the output layer and the loss
+    dropout: float = 0.0
+    axial_positions: tuple[int, int] | None = None  # (rows, columns), rows * columns >= length
+    seed: int = 0  # of the weights, the hashes and dropout
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocabulary", "length", "d_model", "d_ff", "n_heads", "n_layers")
+        require_positive(self, "ff_chunks", "loss_chunks")
+        require_divides(self, "n_heads", "d_model")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1)")
+        if self.axial_positions is not None:
+            require(
+                len(self.axial_positions) == 2 and min(self.axial_positions) >= 1,
+                f"axial_positions is {self.axial_positions}; it must be (rows, columns), both 1 or more",
+            )
+            rows, columns = self.axial_positions
+            require(
+                rows * columns >= self.length,
+                f"axial_positions {rows} x {columns} hold {rows * columns} positions; length is {self.length}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReformerConfig(ModelConfig):
+    """The Reformer: shared-QK attention, LSH or full ("dense"), in reversible or ordinary residual layers."""
+
+    attention: LSHConfig | Literal["dense"] = field(default_factory=LSHConfig)
+    kernel: str = "auto"  # one of reformer/kernels
+
+    def __post_init__(self) -> None:
+        # zero-argument super() does not work in a dataclass with slots
+        ModelConfig.__post_init__(self)
+        if not isinstance(self.attention, LSHConfig):
+            refuse_unknown(self.attention, ["dense"], "attention")

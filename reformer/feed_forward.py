@@ -1,0 +1,86 @@
+"""The feed-forward layer, computed in pieces of the length, forward and backward (paper, section 3).
+
+Each piece is recomputed, differentiated and forgotten before the next, so that the d_ff wide activations of one
+piece only are alive, in training too.
+
+Shapes: B batch, L length, D model width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reformer.config import ModelConfig
+from reformer.reversible import Branch, Choices, Gradients, dropout
+
+
+class FeedForward(Branch):
+    """LayerNorm, d_model to d_ff, ReLU, d_ff to d_model, over `ff_chunks` pieces of the length."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.widen = nn.Linear(config.d_model, config.d_ff)
+        self.narrow = nn.Linear(config.d_ff, config.d_model)
+        self.n_chunks, self.p = config.ff_chunks, config.dropout
+
+    def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
+        """(batch, length, d_model); see Branch."""
+        if self.n_chunks == 1:
+            return self._piece(x_BLD, self._generator(x_BLD, choices))
+        if torch.is_grad_enabled():
+            return _InPieces.apply(x_BLD, self, choices, *self.parameters())
+        return self._all_pieces(x_BLD, choices)
+
+    def forward_and_gradients(
+        self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
+    ) -> tuple[Tensor, Tensor, Gradients]:
+        """Piece by piece; see Branch."""
+        parameters = tuple(self.parameters())
+        out, grad_x = torch.empty_like(x_BLD), torch.empty_like(x_BLD)
+        totals = [torch.zeros_like(p) for p in parameters]
+        generator = self._generator(x_BLD, choices)
+        pieces = zip(
+            *(t.chunk(self.n_chunks, dim=1) for t in (x_BLD, grad_out, out, grad_x)), strict=True
+        )
+        for x, grad, out_piece, grad_piece in pieces:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                y = self._piece(x, generator)
+                grads = torch.autograd.grad(y, (x, *parameters), grad.to(y.dtype))
+            out_piece.copy_(y.detach())
+            grad_piece.copy_(grads[0])
+            for total, g in zip(totals, grads[1:], strict=True):
+                total += g
+        return out, grad_x, tuple(totals)
+
+    def _all_pieces(self, x_BLD: Tensor, choices: Choices) -> Tensor:
+        generator = self._generator(x_BLD, choices)
+        pieces = [self._piece(x, generator) for x in x_BLD.chunk(self.n_chunks, dim=1)]
+        return torch.cat(pieces, dim=1)
+
+    def _piece(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self.narrow(dropout(self.widen(self.norm(x)).relu(), self.p, generator))
+
+    def _generator(self, x: Tensor, choices: Choices) -> torch.Generator | None:
+        return choices.generator(x.device) if self.training and self.p > 0 else None
+
+
+class _InPieces(torch.autograd.Function):
+    """The chunked layer outside reversible layers: stores its input, recomputes piece by piece."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, branch: FeedForward, choices: Choices, *_: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.branch, ctx.choices = branch, choices
+        kind = x.device.type
+        ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+        return branch._all_pieces(x, choices)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        with torch.autocast(*ctx.autocast):
+            _, grad_x, parameter_grads = ctx.branch.forward_and_gradients(x, ctx.choices, grads[0])
+        return grad_x, None, None, *parameter_grads

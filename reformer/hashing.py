@@ -1,0 +1,76 @@
+"""Angular locality-sensitive hashing: random rotations to bucket numbers (paper, section 2).
+
+Shapes: B batch, H heads, L length, W head width, R rounds, N buckets of one rotation.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from reformer.config import FACTORIZE_FROM, bucket_factors, require
+
+# Rows rotated at a time: 4096 rows of 100 floats stay in the second-level cache.
+ROWS = 4096
+
+
+def hash_factors(n_buckets: int) -> tuple[int, ...]:
+    """Buckets of each rotation for `n_buckets` in all; two rotations from FACTORIZE_FROM on, where they exist."""
+    require(
+        n_buckets == 1 or (n_buckets > 0 and n_buckets % 2 == 0),
+        f"n_buckets is {n_buckets}; angular hashing makes 1 or an even number of buckets",
+    )
+    if n_buckets < FACTORIZE_FROM:
+        return (n_buckets,)
+    factors = bucket_factors(n_buckets)
+    return factors if factors[0] * factors[1] == n_buckets else (n_buckets,)
+
+
+def draw_rotations(
+    width: int, factors: Sequence[int], n_rounds: int, generator: torch.Generator | None = None
+) -> list[Tensor]:
+    """One normal matrix (W, R, N/2) per factor, float64 from the CPU: the same draw whatever the device."""
+    return [
+        torch.randn(width, n_rounds, n // 2, generator=generator, dtype=torch.float64)
+        for n in factors
+        if n > 1
+    ]
+
+
+def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
+    """argmax([xR ; -xR]) for each rotation, combined as the digits of one number; (B, H, R, L) int32."""
+    B, H, L, W = vectors_BHLW.shape
+    rows_XW = vectors_BHLW.detach().reshape(-1, W)
+    buckets_XR = torch.zeros(len(rows_XW), n_rounds, dtype=torch.int32, device=rows_XW.device)
+    for rotation_WRN in rotations:
+        half = rotation_WRN.shape[-1]
+        matrix = rotation_WRN.reshape(W, -1).to(rows_XW)
+        for start in range(0, len(rows_XW), ROWS):
+            rotated = (rows_XW[start : start + ROWS] @ matrix).unflatten(1, (n_rounds, half))
+            highest, at_highest = rotated.max(dim=-1)
+            lowest, at_lowest = rotated.min(dim=-1)
+            digit = torch.where(highest >= -lowest, at_highest, at_lowest + half)
+            block = buckets_XR[start : start + ROWS]
+            block.mul_(2 * half).add_(digit)
+    return buckets_XR.view(B, H, L, n_rounds).transpose(-1, -2).contiguous()
+
+
+def hash_buckets(
+    vectors: Tensor,
+    *,
+    n_buckets: int,
+    n_rounds: int,
+    generator: torch.Generator | None = None,
+    factors: Sequence[int] | None = None,
+) -> Tensor:
+    """Bucket numbers of `vectors` in `n_rounds` independent rounds (paper, section 2).
+
+    vectors: (batch, heads, length, width). Returns (batch, heads, n_rounds, length) int32 in [0, n_buckets).
+    generator: a CPU generator; None means torch's global one. factors: buckets per rotation, their product
+    n_buckets; by default one rotation below 128 buckets and two small ones from there. Carries no gradient.
+    Raises ValueError if n_buckets is neither 1 nor even.
+    """
+    if factors is None:
+        factors = hash_factors(n_buckets)
+    rotations = draw_rotations(vectors.shape[-1], factors, n_rounds, generator)
+    return rotate_to_buckets(vectors, rotations, n_rounds)

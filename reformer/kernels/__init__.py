@@ -1,0 +1,25 @@
+"""Interchangeable implementations of attention over sorted rounds.
+
+Each is a module with `attend(qk, v, rounds, config) -> out`, shapes (batch, heads, length, width), differentiable
+in qk and v and equal to reformer/reference.py.
+"""
+
+from types import ModuleType
+
+from torch import Tensor
+
+from reformer.config import refuse_unknown
+from reformer.kernels import blocked, plain
+
+KERNELS: dict[str, ModuleType] = {"plain": plain, "blocked": blocked}
+
+
+def pick(kernel: str, like: Tensor) -> str:
+    """The name of the kernel that "auto" means for tensors such as `like`; other names are checked."""
+    refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
+    return "blocked" if kernel == "auto" else kernel
+
+
+def choose(kernel: str, like: Tensor) -> ModuleType:
+    """The module behind `pick`."""
+    return KERNELS[pick(kernel, like)]

@@ -1,0 +1,75 @@
+"""Output layer and cross-entropy in pieces of the length: the logits are never whole in memory (paper, section 3).
+
+Shapes: B batch, L length, D model width, V vocabulary.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+IGNORED = -100  # a target that does not count
+
+
+def chunked_cross_entropy(
+    hidden_BLD: Tensor, head: nn.Module, targets_BL: Tensor, n_chunks: int
+) -> Tensor:
+    """Mean cross-entropy in nats of `head(hidden)` over the targets that are not -100; a scalar.
+
+    The gradients of each piece are computed at once with its loss and only scaled in the backward pass: nothing is
+    recomputed, and one piece's logits are alive at a time.
+    """
+    n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
+
+    def piece_loss(hidden: Tensor, targets: Tensor) -> Tensor:
+        logits_XV = head(hidden).float() if hidden.dtype.itemsize < 4 else head(hidden)
+        logits_XV = logits_XV.flatten(0, -2)
+        nats = cross_entropy(logits_XV, targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        return nats / n_counted
+
+    if n_chunks == 1:
+        return piece_loss(hidden_BLD, targets_BL)
+    pieces = zip(hidden_BLD.chunk(n_chunks, dim=1), targets_BL.chunk(n_chunks, dim=1), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.stack([piece_loss(*piece) for piece in pieces]).sum()
+    return _InPieces.apply(hidden_BLD, piece_loss, targets_BL, n_chunks, *head.parameters())
+
+
+class _InPieces(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        piece_loss: Callable[[Tensor, Tensor], Tensor],
+        targets: Tensor,
+        n_chunks: int,
+        *parameters: Tensor,
+    ) -> Tensor:
+        grad_hidden = torch.empty_like(hidden)
+        totals = [torch.zeros_like(p) for p in parameters]
+        loss = torch.zeros((), device=hidden.device)
+        pieces = zip(
+            *(t.chunk(n_chunks, dim=1) for t in (hidden, targets, grad_hidden)), strict=True
+        )
+        for x, target, grad_piece in pieces:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                nats = piece_loss(x, target)
+                grads = torch.autograd.grad(nats, (x, *parameters))
+            loss = loss + nats.detach()
+            grad_piece.copy_(grads[0])
+            _add(totals, grads[1:])
+        ctx.save_for_backward(grad_hidden, *totals)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        grad_hidden, *totals = (saved * grads[0] for saved in ctx.saved_tensors)
+        return grad_hidden, None, None, None, *totals
+
+
+def _add(totals: Iterable[Tensor], grads: Iterable[Tensor]) -> None:
+    for total, grad in zip(totals, grads, strict=True):
+        total += grad

@@ -1,0 +1,77 @@
+"""LSH attention: hash, sort, attend within chunks, merge the rounds (paper, section 2).
+
+Shapes: B batch, H heads, L length, W head width, R rounds.
+"""
+
+import torch
+from torch import Tensor
+
+from reformer import kernels
+from reformer.config import LSHConfig, require
+from reformer.hashing import hash_buckets
+from reformer.sorting import SortedRounds, sort_rounds
+
+
+def lsh_attention(
+    qk: Tensor,
+    v: Tensor,
+    config: LSHConfig,
+    *,
+    buckets: Tensor | None = None,
+    generator: torch.Generator | None = None,
+    kernel: str = "auto",
+) -> Tensor:
+    """Attention of every position to those of its bucket and chunk window, over all rounds (eq. 2 to 5, 14, 16).
+
+    qk, v: (batch, heads, length, width); qk is query and key at once. Returns (batch, heads, length, width).
+    buckets: (batch, heads, n_rounds, length) integers, to attend with a given hash instead of drawing one.
+    generator: the CPU generator of the hash; None means torch's global one.
+    kernel: "auto" or the name of one in reformer/kernels; all differentiable, all equal to reformer/reference.py.
+    Raises ValueError on shapes that do not fit, and naming the nearest legal lengths if chunk_length does not
+    divide the length.
+    """
+    require(
+        qk.dim() == 4 and qk.shape == v.shape,
+        f"qk {tuple(qk.shape)} and v {tuple(v.shape)} must both be (batch, heads, length, width)",
+    )
+    length = qk.shape[-2]
+    config.require_length(length)
+    n_buckets = config.n_buckets(length)
+    if buckets is None:
+        rounds = hash_and_sort(qk, config, generator=generator)
+    else:
+        expected = (*qk.shape[:2], config.n_rounds, length)
+        require(
+            tuple(buckets.shape) == expected and not buckets.is_floating_point(),
+            f"buckets are {buckets.dtype} {tuple(buckets.shape)}; they must be integers {expected}",
+        )
+        require(int(buckets.min()) >= 0, f"buckets start at {int(buckets.min())}; the first is 0")
+        rounds = sort_rounds(buckets, max(n_buckets, int(buckets.max()) + 1), config)
+    return attend_rounds(qk, v, rounds, config, kernel)
+
+
+def hash_and_sort(
+    qk: Tensor,
+    config: LSHConfig,
+    *,
+    generator: torch.Generator | None = None,
+    valid_length: int | None = None,
+) -> SortedRounds:
+    """Draw a hash for every round and sort by it. Positions from `valid_length` on are padding."""
+    length = qk.shape[-2]
+    n_buckets = config.n_buckets(length)
+    buckets = hash_buckets(
+        qk,
+        n_buckets=n_buckets,
+        n_rounds=config.n_rounds,
+        generator=generator,
+        factors=config.hash_factors(length),
+    )
+    return sort_rounds(buckets, n_buckets, config, valid_length)
+
+
+def attend_rounds(
+    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, kernel: str = "auto"
+) -> Tensor:
+    """LSH attention in a given order: what a replay of the forward pass calls instead of hashing again."""
+    return kernels.choose(kernel, qk).attend(qk, v, rounds, config)

@@ -1,0 +1,72 @@
+"""The Reformer: LSH or full shared-QK attention in the language model of skeleton.py.
+
+Shapes: B batch, H heads, L length, W head width, D model width.
+"""
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize, pad
+
+from reformer import kernels
+from reformer.config import LSHConfig, ReformerConfig
+from reformer.full_attention import fused_attention
+from reformer.lsh_attention import attend_rounds, hash_and_sort
+from reformer.reversible import Branch, Choices, dropout
+from reformer.skeleton import LanguageModel
+
+
+class Reformer(LanguageModel):
+    """The Reformer language model; see LanguageModel and ReformerConfig.
+
+    Any length up to `config.length`: sequences that the chunks do not divide are padded and masked inside.
+    """
+
+    config: ReformerConfig
+
+    def __init__(self, config: ReformerConfig) -> None:
+        super().__init__(config, lambda: SharedQKAttention(config))
+
+    @property
+    def kernel(self) -> str:
+        """The implementation of attention that runs on this model's device."""
+        if self.config.attention == "dense":
+            return "sdpa"
+        return kernels.pick(self.config.kernel, self.embedding.weight)
+
+
+class SharedQKAttention(Branch):
+    """LayerNorm, one projection for queries and keys, one for values, attention, output projection."""
+
+    def __init__(self, config: ReformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.to_qk = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.to_v = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.merge = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.attention, self.kernel = config.attention, config.kernel
+        self.n_heads, self.p = config.n_heads, config.dropout
+
+    def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
+        """(batch, length, d_model); see Branch."""
+        x_BLD = self.norm(x_BLD)
+        qk_BHLW, v_BHLW = (
+            project(x_BLD).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for project in (self.to_qk, self.to_v)
+        )
+        if isinstance(self.attention, LSHConfig):
+            out_BHLW = self._lsh(qk_BHLW, v_BHLW, self.attention, choices)
+        else:
+            k_BHLW = normalize(qk_BHLW, dim=-1)
+            out_BHLW = fused_attention(qk_BHLW, k_BHLW, v_BHLW, 1.0, exclude_self=True)
+        out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
+        return dropout(out_BLD, self.p, choices.generator(x_BLD.device) if self.training else None)
+
+    def _lsh(self, qk: Tensor, v: Tensor, config: LSHConfig, choices: Choices) -> Tensor:
+        length = qk.shape[-2]
+        missing = -length % config.m
+        if missing:
+            qk, v = pad(qk, (0, 0, 0, missing)), pad(v, (0, 0, 0, missing))
+        if choices.rounds is None:
+            choices.rounds = hash_and_sort(
+                qk, config, generator=choices.generator(), valid_length=length
+            )
+        return attend_rounds(qk, v, choices.rounds, config, self.kernel)[..., :length, :]

@@ -1,0 +1,74 @@
+"""The paper's equations, literally, as a dense O(l^2) computation in any dtype: the oracle. Only tests import it.
+
+Shapes: B batch, H heads, R rounds, L length (queries), K length (keys), W head width.
+"""
+
+import torch
+from torch import Tensor
+
+from reformer.config import LSHConfig
+
+SELF_PENALTY = 1e5  # eq. 16 and the text below it
+
+
+def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
+    """h(x) = argmax([xR ; -xR]) for each R of shape (W, R, n/2), combined as digits; (B, H, R, L)."""
+    buckets_BHRL = torch.zeros(1, dtype=torch.long)
+    for rotation_WRN in rotations:
+        rotated = torch.einsum("bhlw,wrn->bhrln", vectors_BHLW, rotation_WRN)
+        digit = torch.cat([rotated, -rotated], dim=-1).argmax(dim=-1)
+        buckets_BHRL = buckets_BHRL * 2 * rotation_WRN.shape[-1] + digit
+    return buckets_BHRL
+
+
+def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
+    """(B, H, R, L, K) bool: is key j in P_i of round r, by window (eq. 5) and bucket (eq. 4), before causality."""
+    length = buckets_BHRL.shape[-1]
+    position = torch.arange(length)
+    bucket_i, bucket_j = buckets_BHRL.unsqueeze(-1), buckets_BHRL.unsqueeze(-2)
+    earlier = (bucket_j < bucket_i) | (
+        (bucket_j == bucket_i) & (position[None, :] < position[:, None])
+    )
+    chunk = (
+        earlier.sum(dim=-1) // config.m
+    )  # the rank in the order by (bucket, position), in chunks
+    n_chunks = length // config.m
+    chunks_back = (chunk.unsqueeze(-1) - chunk.unsqueeze(-2)) % n_chunks
+    attended = chunks_back <= config.chunks_before
+    return attended & (bucket_i == bucket_j) if config.within_bucket else attended
+
+
+def reference_attention(
+    qk_BHLW: Tensor, v_BHLW: Tensor, buckets_BHRL: Tensor, config: LSHConfig
+) -> Tensor:
+    """LSH attention by equations 2 to 5, 14 and 16; (B, H, L, W)."""
+    length = qk_BHLW.shape[-2]
+    k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
+    attended = attended_sets(buckets_BHRL, config)
+    logits = config.logit_scale * (qk_BHLW @ k_BHLW.transpose(-1, -2)).unsqueeze(2)
+    if config.correct_duplicates:
+        n_ij = attended.sum(dim=2, keepdim=True)
+        logits = logits - n_ij.clamp(min=1).to(qk_BHLW.dtype).log()
+    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype)
+    if config.causal:
+        attended = attended & torch.ones(length, length, dtype=torch.bool).tril()
+    logits = logits.masked_fill(~attended, -torch.inf)
+    z_BHRL = logits.logsumexp(dim=-1)
+    outputs_BHRLW = logits.softmax(dim=-1) @ v_BHLW.unsqueeze(2)
+    z_BH1L = z_BHRL.logsumexp(dim=2, keepdim=True)
+    return ((z_BHRL - z_BH1L).exp().unsqueeze(-1) * outputs_BHRLW).sum(dim=2)
+
+
+def reference_full_attention(
+    qk_BHLW: Tensor, v_BHLW: Tensor, causal: bool = True, logit_scale: float = 1.0
+) -> Tensor:
+    """Full shared-QK attention (section 2): unit keys, a position attends to itself only when alone."""
+    length = qk_BHLW.shape[-2]
+    k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
+    logits = logit_scale * qk_BHLW @ k_BHLW.transpose(-1, -2)
+    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype)
+    if causal:
+        logits = logits.masked_fill(
+            ~torch.ones(length, length, dtype=torch.bool).tril(), -torch.inf
+        )
+    return logits.softmax(dim=-1) @ v_BHLW

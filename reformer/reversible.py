@@ -1,0 +1,155 @@
+"""Reversible residual layers: Y1 = X1 + Attention(X2), Y2 = X2 + FeedForward(Y1) (paper, section 3).
+
+Only the last pair of streams is stored; the backward pass rebuilds the others layer by layer. What a branch chose at
+random (its hash order, its dropout masks) is kept as `Choices`, because hashing rebuilt activations again would flip
+buckets: an int32 order and a seed replace a layer's activations.
+
+Shapes: B batch, L length, D model width.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reformer.sorting import SortedRounds
+
+Gradients = tuple[Tensor | None, ...]
+
+
+@dataclass(slots=True)
+class Choices:
+    """All that one branch decides at random in one forward pass, so that the pass can be repeated exactly."""
+
+    seed: int
+    rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
+
+    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """A generator in the state in which this pass of the branch starts."""
+        return torch.Generator(device=device).manual_seed(self.seed)
+
+
+class Branch(nn.Module):
+    """One residual branch. Called a second time with the same choices it computes exactly the same."""
+
+    def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
+        """The branch, from its own LayerNorm to its output: (batch, length, d_model)."""
+        raise NotImplementedError
+
+    def forward_and_gradients(
+        self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
+    ) -> tuple[Tensor, Tensor, Gradients]:
+        """The output, and the gradients of the input and of each parameter, holding one branch's activations."""
+        with torch.enable_grad():
+            x_BLD = x_BLD.detach().requires_grad_()
+            out = self(x_BLD, choices)
+            inputs = (x_BLD, *self.parameters())
+            grad_x, *grads = torch.autograd.grad(out, inputs, grad_out.to(out.dtype))
+        return out.detach(), grad_x, tuple(grads)
+
+
+def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
+    """Dropout drawn from an explicit generator on the device of x; the identity if there is no generator."""
+    if p == 0 or generator is None:
+        return x
+    keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
+    return x * keep / (1 - p)
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward with their residual connections, ordinary or reversible."""
+
+    def __init__(self, attention: Branch, feed_forward: Branch) -> None:
+        super().__init__()
+        self.attention, self.feed_forward = attention, feed_forward
+
+    def residual(self, x_BLD: Tensor, choices: Sequence[Choices]) -> Tensor:
+        """The ordinary Transformer layer."""
+        x_BLD = x_BLD + self.attention(x_BLD, choices[0])
+        return x_BLD + self.feed_forward(x_BLD, choices[1])
+
+    def forward(self, x1: Tensor, x2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
+        """The reversible layer."""
+        y1 = x1 + self.attention(x2, choices[0])
+        return y1, x2 + self.feed_forward(y1, choices[1])
+
+    def inverse(self, y1: Tensor, y2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
+        """The input streams, rebuilt from the output streams."""
+        x2 = y2 - self.feed_forward(y1, choices[1])
+        return y1 - self.attention(x2, choices[0]), x2
+
+
+@dataclass(slots=True)
+class _Tape:
+    """The one pair of streams that is kept: the outputs of layer `depth`."""
+
+    depth: int = 0
+    streams: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    layer: Layer
+    choices: Sequence[Choices]
+    depth: int
+    tape: _Tape
+    device_type: str
+    autocast: bool
+    autocast_dtype: torch.dtype
+
+    def precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device_type, dtype=self.autocast_dtype, enabled=self.autocast)
+
+
+class _ReversibleLayer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x1: Tensor, x2: Tensor, call: _Call, *_: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.call = call
+        y1, y2 = call.layer(x1, x2, call.choices)
+        call.tape.depth, call.tape.streams = call.depth, (y1.detach(), y2.detach())
+        return y1, y2
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        call: _Call = ctx.call
+        dy1, dy2 = grads
+        if call.tape.streams is None or call.tape.depth != call.depth:
+            raise RuntimeError(
+                "reversible layers rebuild their activations once: call backward once per forward pass"
+            )
+        y1, y2 = call.tape.streams
+        call.tape.streams = None
+        attention, feed_forward = call.layer.attention, call.layer.feed_forward
+        with call.precision():
+            out, grad, feed_forward_grads = feed_forward.forward_and_gradients(
+                y1, call.choices[1], dy2
+            )
+            x2 = y2 - out
+            dx1 = dy1 + grad
+            del y2, out, grad
+            out, grad, attention_grads = attention.forward_and_gradients(x2, call.choices[0], dx1)
+        call.tape.depth, call.tape.streams = call.depth - 1, (y1 - out, x2)
+        return dx1, dy2 + grad, None, *attention_grads, *feed_forward_grads
+
+
+def run_reversible(
+    layers: Sequence[Layer], x1: Tensor, x2: Tensor, choices: Sequence[Sequence[Choices]]
+) -> tuple[Tensor, Tensor]:
+    """All reversible layers, storing the activations of none; x1, x2: (batch, length, d_model).
+
+    The backward pass can run once. Raises RuntimeError if it is run a second time.
+    """
+    if not torch.is_grad_enabled():
+        for layer, choice in zip(layers, choices, strict=True):
+            x1, x2 = layer(x1, x2, choice)
+        return x1, x2
+    tape, kind = _Tape(), x1.device.type
+    precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+    for depth, (layer, choice) in enumerate(zip(layers, choices, strict=True)):
+        call = _Call(layer, choice, depth, tape, kind, *precision)
+        parameters = (*layer.attention.parameters(), *layer.feed_forward.parameters())
+        x1, x2 = _ReversibleLayer.apply(x1, x2, call, *parameters)
+    return x1, x2

@@ -1,0 +1,86 @@
+"""Order positions by (bucket, position), cut the order into chunks, look back, undo (paper, section 2, eq. 5).
+
+Shapes: B batch, H heads, L length, R rounds, N buckets, X = B * H * chunks in a list, M chunk length, K keys a
+chunk sees.
+
+Which pairs meet is told by one number per position and round, its cell = bucket * 2 C + chunk, C chunks a round:
+two positions share a bucket and a window exactly when the difference of their cells, query minus key, is in
+[0, chunks_before], or, looking back around the edge of the round, in (-C, chunks_before - C].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reformer.config import LSHConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SortedRounds:
+    """The order of all positions in every round, and how it is cut: all that attention needs of the hash."""
+
+    order_BHRL: Tensor  # int32; order[..., s] is the position of the s-th in the order by (bucket, position)
+    ends_BHRN: Tensor  # int32; where each bucket ends in that order
+    chunk_length: int
+    chunks_before: int
+    within_bucket: bool
+    valid_length: int  # positions from here on are padding; no other position attends to them
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks in each round."""
+        return self.order_BHRL.shape[-1] // self.chunk_length
+
+    def cells_BHRL(self) -> Tensor:
+        """The cell of every position (not of every place in the order), int32 where it fits."""
+        length, n_chunks = self.order_BHRL.shape[-1], self.n_chunks
+        n_buckets = self.ends_BHRN.shape[-1]
+        fits = 2 * n_buckets * n_chunks < 2**31
+        place = torch.arange(length, dtype=torch.int32, device=self.order_BHRL.device)
+        sorted_cell = (place // self.chunk_length).expand(self.order_BHRL.shape)
+        if self.within_bucket:
+            place = place.expand(self.order_BHRL.shape).contiguous()
+            bucket = torch.searchsorted(self.ends_BHRN, place, right=True, out_int32=fits)
+            sorted_cell = sorted_cell + bucket * (2 * n_chunks)
+        return torch.empty_like(sorted_cell).scatter_(-1, self.order_BHRL.long(), sorted_cell)
+
+
+def sort_rounds(
+    buckets_BHRL: Tensor, n_buckets: int, config: LSHConfig, valid_length: int | None = None
+) -> SortedRounds:
+    """Sort by (bucket, position). Where a window would reach around the whole round it becomes one chunk."""
+    length = buckets_BHRL.shape[-1]
+    if valid_length is None:
+        valid_length = length
+    if valid_length < length:
+        padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
+        buckets_BHRL = buckets_BHRL.masked_fill(padding, n_buckets)
+        n_buckets += 1
+    sorted_buckets, order = torch.sort(buckets_BHRL.int(), dim=-1, stable=True)
+    numbers = torch.arange(n_buckets, dtype=torch.int32, device=order.device)
+    numbers = numbers.expand(*order.shape[:-1], n_buckets).contiguous()
+    whole_round = length // config.m <= config.chunks_before + 1
+    return SortedRounds(
+        order_BHRL=order.int(),
+        ends_BHRN=torch.searchsorted(sorted_buckets, numbers, right=True, out_int32=True),
+        chunk_length=length if whole_round else config.m,
+        chunks_before=0 if whole_round else config.chunks_before,
+        within_bucket=config.within_bucket,
+        valid_length=valid_length,
+    )
+
+
+def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:
+    """Join every chunk with the chunks before it, around the edge of the round: (..., C, M) to (..., C, K)."""
+    earlier = [chunked.roll(back, dims=dim) for back in range(chunks_before, 0, -1)]
+    return torch.cat([*earlier, chunked], dim=dim + 1)
+
+
+def met(cells_q: Tensor, cells_k: Tensor, n_chunks: int, chunks_before: int) -> Tensor:
+    """Do query and key share a bucket and a window? Broadcasts over the cells of one round."""
+    back = cells_q - cells_k
+    inside = (back >= 0) & (back <= chunks_before)
+    if chunks_before == 0:
+        return inside
+    return inside | ((back > -n_chunks) & (back <= chunks_before - n_chunks))

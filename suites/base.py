@@ -1,0 +1,229 @@
+"""What a suite is: a question, and per preset a list of cases. Data in, data out; no torch.
+
+A suite file names a base and what varies: `one_at_a_time` changes one setting from the base (an ablation), `grid`
+takes the product (a sweep). A misspelt setting fails at import and names the nearest legal one.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from baselines.config import ATTENTIONS, DenseConfig
+from reformer.config import LSHConfig, ReformerConfig, refuse_unknown, require, require_positive
+
+# Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
+METHOD_VERSION = 1
+
+PRESETS = ("quick", "cpu", "paper")
+MEASURES = ("time", "memory", "quality")
+LSH_ONLY = (
+    "n_rounds",
+    "bucket_size",
+    "chunk_length",
+    "chunks_before",
+    "within_bucket",
+    "correct_duplicates",
+    "logit_scale",
+    "factorize_hash",
+    "kernel",
+    "evaluate_rounds",
+)
+DENSE_ONLY = ("shared_qk",)
+TIME_ONLY = ("time_budget_s", "processes")
+QUALITY_ONLY = (
+    "train_steps",
+    "first_length",
+    "first_share",
+    "optimizer",
+    "learning_rate",
+    "warmup_steps",
+    "heldout_tokens",
+    "evaluate_every",
+    "evaluate_rounds",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that decides what one case measures, flat, so that suites and `--where` can name it."""
+
+    task: str = "enwiki-head"
+    # the model
+    attention: str = "lsh"  # or one of baselines.config.ATTENTIONS
+    length: int = 1024
+    batch: int = 1
+    d_model: int = 256
+    d_ff: int = 1024
+    n_heads: int = 4
+    n_layers: int = 2
+    n_rounds: int = 4
+    bucket_size: int = 32
+    chunk_length: int | None = None
+    chunks_before: int = 1
+    within_bucket: bool = True
+    correct_duplicates: bool = True
+    logit_scale: float = 1.0
+    factorize_hash: bool = True
+    kernel: str = "auto"
+    shared_qk: bool = False
+    reversible: bool = True
+    ff_chunks: int = 1
+    loss_chunks: int = 1
+    dropout: float = 0.0
+    axial_positions: tuple[int, int] | None = None
+    precision: str = "float32"  # or "bfloat16": autocast
+    # what is measured, and how
+    subject: str = "model"  # a whole training step, or "attention": one attention call
+    measures: tuple[str, ...] = MEASURES
+    time_budget_s: float = 2.0  # per process
+    processes: int = 2
+    # training, for quality
+    train_steps: int = 100
+    first_length: int | None = (
+        None  # length of the windows in the first part of training (same tokens per step)
+    )
+    first_share: float = 0.5  # that part, as a share of train_steps
+    optimizer: str = "adamw"  # or "adafactor"
+    learning_rate: float = 2e-3
+    warmup_steps: int = 20
+    heldout_tokens: int = 16384
+    evaluate_every: int = 0  # steps between points of the learning curve; 0: only at the end
+    evaluate_rounds: tuple[
+        int, ...
+    ] = ()  # evaluate also with these rounds, 0 meaning full attention
+
+    def __post_init__(self) -> None:
+        refuse_unknown(self.attention, ("lsh", *ATTENTIONS), "attention")
+        refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
+        refuse_unknown(self.subject, ("model", "attention"), "subject")
+        refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
+        for measure in self.measures:
+            refuse_unknown(measure, MEASURES, "measure")
+        require_positive(self, "batch", "processes", "train_steps", "heldout_tokens")
+        require(
+            self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
+        )
+        require(
+            self.time_budget_s > 0, f"time_budget_s is {self.time_budget_s}; it must be positive"
+        )
+        require(
+            0 <= self.first_share <= 1, f"first_share is {self.first_share}; it must be in [0, 1]"
+        )
+
+    def measured(self) -> dict[str, Any]:
+        """The settings that have an effect on what is measured: what a case's id and its row are made of."""
+        unused: set[str] = set(DENSE_ONLY if self.attention == "lsh" else LSH_ONLY)
+        if "time" not in self.measures:
+            unused |= set(TIME_ONLY)
+        if "quality" not in self.measures:
+            unused |= set(QUALITY_ONLY)
+        return {name: value for name, value in asdict(self).items() if name not in unused}
+
+    def lsh(self) -> LSHConfig:
+        """The LSH attention these settings ask for. Raises ValueError on an impossible combination."""
+        names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
+        return LSHConfig(**{name: getattr(self, name) for name in names})
+
+    def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
+        """The model these settings ask for. Raises ValueError on an impossible combination."""
+        if self.attention == "lsh":
+            return ReformerConfig(
+                attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
+            )
+        return DenseConfig(
+            attention=self.attention, shared_qk=self.shared_qk, **self._shared(vocabulary, seed)
+        )
+
+    def _shared(self, vocabulary: int, seed: int) -> dict[str, Any]:
+        names = "length d_model d_ff n_heads n_layers reversible ff_chunks loss_chunks dropout axial_positions"
+        shared = {name: getattr(self, name) for name in names.split()}
+        return {"vocabulary": vocabulary, "seed": seed, **shared}
+
+
+SETTINGS = tuple(f.name for f in fields(Settings))
+
+
+def change(base: Settings, **changes: Any) -> Settings:
+    """`base` with some settings changed. Raises ValueError naming the nearest setting if one is unknown."""
+    for name in changes:
+        refuse_unknown(name, SETTINGS, "setting")
+    return replace(base, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One measurement to make: settings, and why it is skipped if it makes no sense."""
+
+    settings: Settings
+    skip: str = ""  # the reason, for a combination that makes no sense
+
+    @property
+    def id(self) -> str:
+        """A hash of what is measured and how, not of labels or order."""
+        content = {"method": METHOD_VERSION, "settings": self.settings.measured()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """A short name for people: the model and what usually tells two cases apart."""
+        s = self.settings
+        lsh = (
+            f"LSH-{s.n_rounds}, bucket {s.bucket_size}, chunk {s.chunk_length or 2 * s.bucket_size}"
+        )
+        model = lsh if s.attention == "lsh" else s.attention
+        return f"{model}, length {s.length}, {s.n_layers} layers"
+
+
+def make_case(settings: Settings) -> Case:
+    """The case of these settings, marked as skipped if its configs refuse them."""
+    try:
+        settings.config(vocabulary=256)
+        if settings.attention == "lsh" and settings.subject == "attention":
+            settings.lsh().require_length(settings.length)
+    except ValueError as error:
+        return Case(settings=settings, skip=str(error))
+    return Case(settings=settings)
+
+
+def grid(base: Settings, **values: Sequence[Any]) -> list[Case]:
+    """A sweep: the product of all values, everything else from `base`."""
+    combinations = itertools.product(*values.values())
+    return [
+        make_case(change(base, **dict(zip(values, combo, strict=True)))) for combo in combinations
+    ]
+
+
+def one_at_a_time(base: Settings, **values: Sequence[Any]) -> list[Case]:
+    """An ablation: `base`, then each value of each setting alone."""
+    changed = [
+        change(base, **{name: value}) for name, options in values.items() for value in options
+    ]
+    return unique([make_case(base), *(make_case(settings) for settings in changed)])
+
+
+def unique(cases: Sequence[Case]) -> list[Case]:
+    """The cases without repetitions, in order."""
+    return list({case.id: case for case in cases}.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """One question, and the cases per preset that answer it."""
+
+    question: str
+    varies: str  # the setting on the x axis of its figures
+    log_x: bool = True
+    presets: dict[str, list[Case]]
+
+    def __post_init__(self) -> None:
+        refuse_unknown(self.varies, SETTINGS, "setting")
+        for preset in self.presets:
+            refuse_unknown(preset, PRESETS, "preset")
+
+    def cases(self, preset: str) -> list[Case]:
+        """The cases of a preset, each once. Raises ValueError if there is no such preset."""
+        refuse_unknown(preset, self.presets, "preset")
+        return unique(self.presets[preset])

@@ -1,0 +1,205 @@
+"""lsh_attention against the paper's equations: outputs and gradients, every switch, every kernel."""
+
+import itertools
+
+import pytest
+import torch
+
+from reformer import LSHConfig, hash_buckets, lsh_attention
+from reformer.hashing import draw_rotations, hash_factors, rotate_to_buckets
+from reformer.kernels import KERNELS
+from reformer.lsh_attention import attend_rounds
+from reformer.reference import reference_attention, reference_buckets, reference_full_attention
+from reformer.sorting import sort_rounds
+
+
+def random_inputs(seed, shape=(2, 3, 64, 8), dtype=torch.float64, spread=3.0):
+    generator = torch.Generator().manual_seed(seed)
+    draw = [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3)]
+    qk, v, grad = (x.to(dtype) for x in draw)
+    return (spread * qk).requires_grad_(), v.requires_grad_(), grad
+
+
+def random_buckets(seed, config, shape=(2, 3, 64)):
+    generator = torch.Generator().manual_seed(seed + 1000)
+    B, H, L = shape
+    return torch.randint(config.n_buckets(L), (B, H, config.n_rounds, L), generator=generator)
+
+
+def outputs_and_gradients(attend, qk, v, grad):
+    out = attend(qk, v)
+    return out, *torch.autograd.grad(out, (qk, v), grad)
+
+
+def assert_equal_to_reference(config, kernel, seed, shape=(2, 3, 64, 8), buckets=None):
+    qk, v, grad = random_inputs(seed, shape)
+    if buckets is None:
+        buckets = random_buckets(seed, config, shape[:3])
+    ours = outputs_and_gradients(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel=kernel), qk, v, grad
+    )
+    oracle = outputs_and_gradients(
+        lambda q, v: reference_attention(q, v, buckets, config), qk, v, grad
+    )
+    for name, got, expected in zip(("out", "dqk", "dv"), ours, oracle, strict=True):
+        torch.testing.assert_close(
+            got, expected, rtol=1e-10, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("n_rounds", range(1, 9))
+def test_equals_reference_over_rounds(kernel, n_rounds):
+    for seed in range(3):
+        assert_equal_to_reference(LSHConfig(n_rounds=n_rounds, bucket_size=4), kernel, seed)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    ("bucket_size", "chunk_length"), [(4, 4), (4, 16), (16, 8), (2, 32), (8, 64), (64, 8)]
+)
+def test_equals_reference_over_sizes(kernel, bucket_size, chunk_length):
+    config = LSHConfig(n_rounds=3, bucket_size=bucket_size, chunk_length=chunk_length)
+    assert_equal_to_reference(config, kernel, seed=bucket_size)
+
+
+SWITCHES = [
+    dict(
+        zip(("causal", "within_bucket", "correct_duplicates", "chunks_before"), values, strict=True)
+    )
+    for values in itertools.product((True, False), (True, False), (True, False), (0, 1, 2, 5))
+]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_equals_reference_for_every_switch(kernel, switches):
+    config = LSHConfig(n_rounds=3, bucket_size=8, chunk_length=8, logit_scale=0.7, **switches)
+    assert_equal_to_reference(config, kernel, seed=1, shape=(1, 2, 48, 4))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equals_reference_when_one_bucket_fills_the_round(kernel):
+    config = LSHConfig(n_rounds=2, bucket_size=4, causal=False)
+    buckets = torch.zeros(1, 1, 2, 64, dtype=torch.long)
+    buckets[:, :, 1, 60:] = 3
+    assert_equal_to_reference(config, kernel, seed=2, shape=(1, 1, 64, 4), buckets=buckets)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_one_chunk_is_full_attention(kernel):
+    qk, v, grad = random_inputs(3)
+    for causal in (True, False):
+        config = LSHConfig(
+            n_rounds=1, bucket_size=8, chunk_length=64, within_bucket=False, causal=causal
+        )
+        ours = outputs_and_gradients(
+            lambda q, v, c=config: lsh_attention(q, v, c, kernel=kernel), qk, v, grad
+        )
+        full = outputs_and_gradients(
+            lambda q, v, c=causal: reference_full_attention(q, v, c), qk, v, grad
+        )
+        torch.testing.assert_close(ours, full, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("n_rounds", [1, 4])
+def test_float32_error_is_at_most_twice_the_references(kernel, n_rounds):
+    config = LSHConfig(n_rounds=n_rounds, bucket_size=8)
+    shape = (2, 2, 256, 16)
+    buckets = random_buckets(5, config, shape[:3])
+    exact_inputs = random_inputs(5, shape)
+    exact = outputs_and_gradients(
+        lambda q, v: reference_attention(q, v, buckets, config), *exact_inputs
+    )
+    single = random_inputs(5, shape, torch.float32)
+    ours = outputs_and_gradients(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel=kernel), *single
+    )
+    plain = outputs_and_gradients(lambda q, v: reference_attention(q, v, buckets, config), *single)
+    for got, reference, oracle in zip(ours, plain, exact, strict=True):
+        assert (got - oracle).norm() <= 2 * (reference - oracle).norm()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("within_bucket", [True, False])
+@pytest.mark.parametrize("causal", [True, False])
+def test_padding_is_not_attended_to(kernel, within_bucket, causal):
+    config = LSHConfig(
+        n_rounds=2, bucket_size=8, chunk_length=40, causal=causal, within_bucket=within_bucket
+    )
+    qk, v, grad = random_inputs(6, (1, 2, 40, 8))
+    rounds = sort_rounds(random_buckets(6, config, (1, 2, 40)), config.n_buckets(40), config, 33)
+    grad[:, :, 33:] = 0
+    out, dqk, dv = outputs_and_gradients(
+        lambda q, v: attend_rounds(q, v, rounds, config, kernel), qk, v, grad
+    )
+    other_qk, other_v = qk.detach().clone(), v.detach().clone()
+    other_qk[:, :, 33:] = 7.0
+    other_v[:, :, 33:] = -9.0
+    other = attend_rounds(other_qk, other_v, rounds, config, kernel)
+    torch.testing.assert_close(out[:, :, :33], other[:, :, :33], rtol=1e-12, atol=1e-12)
+    assert dqk[:, :, 33:].abs().max() == 0
+    assert dv[:, :, 33:].abs().max() == 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_non_contiguous_inputs(kernel):
+    config = LSHConfig(n_rounds=2, bucket_size=4)
+    qk, v, grad = (
+        x.detach().transpose(1, 2).contiguous().transpose(1, 2) for x in random_inputs(7)
+    )
+    assert not qk.is_contiguous()
+    qk.requires_grad_()
+    v.requires_grad_()
+    buckets = random_buckets(7, config)
+    ours = outputs_and_gradients(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel=kernel), qk, v, grad
+    )
+    oracle = outputs_and_gradients(
+        lambda q, v: reference_attention(q, v, buckets, config), qk, v, grad
+    )
+    torch.testing.assert_close(ours, oracle, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_buckets", [2, 6, 64, 128, 192, 256])
+def test_hash_equals_reference(n_buckets):
+    vectors, *_ = random_inputs(8, (2, 2, 100, 16))
+    rotations = draw_rotations(16, hash_factors(n_buckets), 3, torch.Generator().manual_seed(8))
+    buckets = rotate_to_buckets(vectors, rotations, 3)
+    assert torch.equal(buckets.long(), reference_buckets(vectors, rotations))
+    again = hash_buckets(
+        vectors, n_buckets=n_buckets, n_rounds=3, generator=torch.Generator().manual_seed(8)
+    )
+    assert torch.equal(buckets, again)
+    assert int(buckets.max()) < n_buckets
+    assert len(buckets.unique()) > min(n_buckets, 64) // 2
+
+
+def test_near_vectors_share_buckets_more_often_than_far_ones():
+    vectors, *_ = random_inputs(9, (1, 1, 500, 16))
+    noise, *_ = random_inputs(10, (1, 1, 500, 16))
+    both = torch.cat([vectors, vectors + 0.1 * noise], dim=2)
+    buckets = hash_buckets(
+        both, n_buckets=32, n_rounds=8, generator=torch.Generator().manual_seed(1)
+    )
+    near = (buckets[..., :500] == buckets[..., 500:]).double().mean()
+    far = (buckets[..., :500] == buckets[..., 500:].roll(1, dims=-1)).double().mean()
+    assert near > 0.7
+    assert far < 0.1
+
+
+def test_refuses_what_does_not_fit():
+    qk, v, _ = random_inputs(11, (1, 1, 60, 8))
+    with pytest.raises(
+        ValueError, match="length 60 is not a multiple of chunk_length 16; nearest legal: 48, 64"
+    ):
+        lsh_attention(qk, v, LSHConfig(bucket_size=8))
+    with pytest.raises(ValueError, match="must both be"):
+        lsh_attention(qk, v[:, :, :30], LSHConfig(bucket_size=8))
+    with pytest.raises(ValueError, match="did you mean 'blocked'"):
+        lsh_attention(qk, v, LSHConfig(chunk_length=20), kernel="bloked")
+    with pytest.raises(ValueError, match="buckets are"):
+        lsh_attention(qk, v, LSHConfig(chunk_length=20), buckets=torch.zeros(1, 1, 2, 60).long())
+    with pytest.raises(ValueError, match="even"):
+        hash_buckets(qk, n_buckets=7, n_rounds=1)
