@@ -1,7 +1,9 @@
-"""Full attention three ways: `naive`, `memory_efficient` (the paper's) and `sdpa` (PyTorch's fused kernel).
+"""Full attention three ways: `naive`, `memory_efficient` (the paper's) and `sdpa` (PyTorch's fused
+kernel).
 
-All take q, k, v of shape (batch, heads, length, width) and return the same shape, causal, keys scaled as the caller
-wants them. With `exclude_self` a position attends to itself only when nothing else is left (shared QK, section 2).
+All take q, k, v of shape (batch, heads, length, width) and return the same shape, causal, keys
+scaled as the caller wants them. With `exclude_self` a position attends to itself only when nothing
+else is left (shared QK, section 2).
 
 Shapes: B batch, H heads, L length, W head width.
 """
@@ -14,7 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from reformer.full_attention import fused_attention
 
-# Queries a slice of the memory-efficient attention holds: logits of 128 x length are alive at a time.
+# Queries a slice of the memory-efficient attention holds: logits of 128 x length are alive at a
+# time.
 SLICE = 128
 
 
@@ -24,7 +27,7 @@ def naive(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self: bool) -> 
 
 
 def memory_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self: bool) -> Tensor:
-    """Slice by slice of queries, each recomputed in the backward pass: linear memory (section 1)."""
+    """Slice by slice of queries, recomputed in the backward pass: linear memory (section 1)."""
     outputs = [
         checkpoint(
             _rows,
@@ -43,7 +46,7 @@ def memory_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, first: int, scale: float, exclude_self: bool) -> Tensor:
-    """Attention of the queries at positions `first` and following to the keys at 0 and following."""
+    """Attention of the queries at positions `first` and on to the keys at 0 and on."""
     i = torch.arange(first, first + q.shape[-2], device=q.device).unsqueeze(-1)
     j = torch.arange(k.shape[-2], device=q.device)
     hidden = (j >= i) & (i > 0) | (j > i) if exclude_self else j > i

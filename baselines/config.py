@@ -11,8 +11,9 @@ ATTENTIONS = ("naive", "memory_efficient", "sdpa")
 class DenseConfig(ModelConfig):
     """The dense twin of the Reformer: the same layers around full attention.
 
-    `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries, recomputed in the
-    backward pass) or "sdpa" (PyTorch's fused kernel). `shared_qk`: one projection for queries and keys (section 2).
+    `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries,
+    recomputed in the backward pass) or "sdpa" (PyTorch's fused kernel). `shared_qk`: one projection
+    for queries and keys (section 2).
     """
 
     attention: str = "sdpa"

@@ -1,14 +1,17 @@
-"""Every setting of the Reformer and every rule about its legal values. No torch (paper, sections 2 and 3).
+"""Every setting of the Reformer and every rule about its legal values. No torch (paper, sections 2
+and 3).
 
-`bucket_size` is the mean number of positions per bucket; `chunk_length` is the paper's m. By the paper
-m = 2 l / n_buckets, so a chunk holds two mean buckets unless `chunk_length` says otherwise.
+`bucket_size` is the mean number of positions per bucket; `chunk_length` is the paper's m. By the
+paper m = 2 l / n_buckets, so a chunk holds two mean buckets unless `chunk_length` says otherwise.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Iterable, Literal
+from typing import Literal
 
-# From this many buckets on one rotation matrix costs more than the attention: hashing with it grows with l^2.
+# From this many buckets on one rotation matrix costs more than the attention: hashing with it grows
+# with l^2.
 FACTORIZE_FROM = 128
 
 
@@ -43,7 +46,8 @@ def require_divides(config: object, divisor: str, whole: str) -> None:
 
 
 def bucket_factors(n_buckets: float) -> tuple[int, ...]:
-    """The smallest product a * b of even numbers, b <= 4 a, that is at least `n_buckets`, as (a, b).
+    """The smallest product a * b of even numbers, b <= 4 a, that is at least `n_buckets`, as (a,
+    b).
 
     Two small rotations then replace one large one: the pair of their buckets is the bucket.
     """
@@ -87,7 +91,9 @@ class LSHConfig:
         return self.chunk_length or 2 * self.bucket_size
 
     def n_buckets(self, length: int) -> int:
-        """Buckets for a sequence: length / bucket_size, rounded up to what angular hashing can make."""
+        """Buckets for a sequence: length / bucket_size, rounded up to what angular hashing can
+        make.
+        """
         product = 1
         for factor in self.hash_factors(length):
             product *= factor
@@ -137,18 +143,21 @@ class ModelConfig:
         if self.axial_positions is not None:
             require(
                 len(self.axial_positions) == 2 and min(self.axial_positions) >= 1,
-                f"axial_positions is {self.axial_positions}; it must be (rows, columns), both 1 or more",
+                f"axial_positions is {self.axial_positions}; it must be (rows, columns), 1 or more",
             )
             rows, columns = self.axial_positions
             require(
                 rows * columns >= self.length,
-                f"axial_positions {rows} x {columns} hold {rows * columns} positions; length is {self.length}",
+                f"axial_positions {rows} x {columns} hold {rows * columns} positions, "
+                f"but length is {self.length}",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReformerConfig(ModelConfig):
-    """The Reformer: shared-QK attention, LSH or full ("dense"), in reversible or ordinary residual layers."""
+    """The Reformer: shared-QK attention, LSH or full ("dense"), in reversible or ordinary residual
+    layers.
+    """
 
     attention: LSHConfig | Literal["dense"] = field(default_factory=LSHConfig)
     kernel: str = "auto"  # one of reformer/kernels

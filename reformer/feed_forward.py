@@ -1,7 +1,8 @@
-"""The feed-forward layer, computed in pieces of the length, forward and backward (paper, section 3).
+"""The feed-forward layer, computed in pieces of the length, forward and backward (paper, section
+3).
 
-Each piece is recomputed, differentiated and forgotten before the next, so that the d_ff wide activations of one
-piece only are alive, in training too.
+Each piece is recomputed, differentiated and forgotten before the next, so that the d_ff wide
+activations of one piece only are alive, in training too.
 
 Shapes: B batch, L length, D model width.
 """
@@ -37,28 +38,41 @@ class FeedForward(Branch):
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
         """Piece by piece; see Branch."""
+        out = torch.empty_like(x_BLD)
+        return out, *self.gradients(x_BLD, choices, grad_out, out)
+
+    def gradients(
+        self, x_BLD: Tensor, choices: Choices, grad_out: Tensor, out: Tensor | None = None
+    ) -> tuple[Tensor, Gradients]:
+        """The gradients of the input and of each parameter; the output goes to `out` if it is
+        given.
+        """
         parameters = tuple(self.parameters())
-        out, grad_x = torch.empty_like(x_BLD), torch.empty_like(x_BLD)
+        grad_x = torch.empty_like(x_BLD)
         totals = [torch.zeros_like(p) for p in parameters]
         generator = self._generator(x_BLD, choices)
-        pieces = zip(
-            *(t.chunk(self.n_chunks, dim=1) for t in (x_BLD, grad_out, out, grad_x)), strict=True
-        )
-        for x, grad, out_piece, grad_piece in pieces:
+        tensors = (x_BLD, grad_out, grad_x, grad_x if out is None else out)
+        pieces = zip(*(t.chunk(self.n_chunks, dim=1) for t in tensors), strict=True)
+        for x, grad, grad_piece, out_piece in pieces:
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 y = self._piece(x, generator)
                 grads = torch.autograd.grad(y, (x, *parameters), grad.to(y.dtype))
-            out_piece.copy_(y.detach())
+            if out is not None:
+                out_piece.copy_(y.detach())
             grad_piece.copy_(grads[0])
             for total, g in zip(totals, grads[1:], strict=True):
                 total += g
-        return out, grad_x, tuple(totals)
+            del y, grads  # or they live on beside those of the next piece
+        return grad_x, tuple(totals)
 
     def _all_pieces(self, x_BLD: Tensor, choices: Choices) -> Tensor:
         generator = self._generator(x_BLD, choices)
-        pieces = [self._piece(x, generator) for x in x_BLD.chunk(self.n_chunks, dim=1)]
-        return torch.cat(pieces, dim=1)
+        out = torch.empty_like(x_BLD)
+        pieces = zip(*(t.chunk(self.n_chunks, dim=1) for t in (x_BLD, out)), strict=True)
+        for x, out_piece in pieces:
+            out_piece.copy_(self._piece(x, generator))
+        return out
 
     def _piece(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         return self.narrow(dropout(self.widen(self.norm(x)).relu(), self.p, generator))
@@ -82,5 +96,5 @@ class _InPieces(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         (x,) = ctx.saved_tensors
         with torch.autocast(*ctx.autocast):
-            _, grad_x, parameter_grads = ctx.branch.forward_and_gradients(x, ctx.choices, grads[0])
+            grad_x, parameter_grads = ctx.branch.gradients(x, ctx.choices, grads[0])
         return grad_x, None, None, *parameter_grads

@@ -1,4 +1,5 @@
-"""Causal full attention by PyTorch's fused kernel, with or without a position itself (paper, section 2, shared QK).
+"""Causal full attention by PyTorch's fused kernel, with or without a position itself (paper,
+section 2, shared QK).
 
 Shapes: B batch, H heads, L length, W head width.
 """
@@ -10,10 +11,11 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 def fused_attention(
     q_BHLW: Tensor, k_BHLW: Tensor, v_BHLW: Tensor, scale: float, exclude_self: bool
 ) -> Tensor:
-    """(batch, heads, length, width). With `exclude_self` a position attends to itself only when alone.
+    """(batch, heads, length, width). With `exclude_self` a position attends to itself only when
+    alone.
 
-    Then position 0 takes its own value, and position i > 0 sees keys 0 to i - 1, which is ordinary causal attention
-    of queries 1.. to keys ..length - 2: no mask, no l x l matrix.
+    Then position 0 takes its own value, and position i > 0 sees keys 0 to i - 1, which is ordinary
+    causal attention of queries 1.. to keys ..length - 2: no mask, no l x l matrix.
     """
     if not exclude_self:
         return scaled_dot_product_attention(q_BHLW, k_BHLW, v_BHLW, is_causal=True, scale=scale)

@@ -15,7 +15,9 @@ ROWS = 4096
 
 
 def hash_factors(n_buckets: int) -> tuple[int, ...]:
-    """Buckets of each rotation for `n_buckets` in all; two rotations from FACTORIZE_FROM on, where they exist."""
+    """Buckets of each rotation for `n_buckets` in all; two rotations from FACTORIZE_FROM on, where
+    they exist.
+    """
     require(
         n_buckets == 1 or (n_buckets > 0 and n_buckets % 2 == 0),
         f"n_buckets is {n_buckets}; angular hashing makes 1 or an even number of buckets",
@@ -29,7 +31,9 @@ def hash_factors(n_buckets: int) -> tuple[int, ...]:
 def draw_rotations(
     width: int, factors: Sequence[int], n_rounds: int, generator: torch.Generator | None = None
 ) -> list[Tensor]:
-    """One normal matrix (W, R, N/2) per factor, float64 from the CPU: the same draw whatever the device."""
+    """One normal matrix (W, R, N/2) per factor, float64 from the CPU: the same draw whatever the
+    device.
+    """
     return [
         torch.randn(width, n_rounds, n // 2, generator=generator, dtype=torch.float64)
         for n in factors
@@ -38,7 +42,9 @@ def draw_rotations(
 
 
 def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
-    """argmax([xR ; -xR]) for each rotation, combined as the digits of one number; (B, H, R, L) int32."""
+    """argmax([xR ; -xR]) for each rotation, combined as the digits of one number; (B, H, R, L)
+    int32.
+    """
     B, H, L, W = vectors_BHLW.shape
     rows_XW = vectors_BHLW.detach().reshape(-1, W)
     buckets_XR = torch.zeros(len(rows_XW), n_rounds, dtype=torch.int32, device=rows_XW.device)
@@ -65,10 +71,10 @@ def hash_buckets(
 ) -> Tensor:
     """Bucket numbers of `vectors` in `n_rounds` independent rounds (paper, section 2).
 
-    vectors: (batch, heads, length, width). Returns (batch, heads, n_rounds, length) int32 in [0, n_buckets).
-    generator: a CPU generator; None means torch's global one. factors: buckets per rotation, their product
-    n_buckets; by default one rotation below 128 buckets and two small ones from there. Carries no gradient.
-    Raises ValueError if n_buckets is neither 1 nor even.
+    vectors: (batch, heads, length, width). Returns (batch, heads, n_rounds, length) int32 in [0,
+    n_buckets). generator: a CPU generator; None means torch's global one. factors: buckets per
+    rotation, their product n_buckets; by default one rotation below 128 buckets and two small ones
+    from there. Carries no gradient. Raises ValueError if n_buckets is neither 1 nor even.
     """
     if factors is None:
         factors = hash_factors(n_buckets)

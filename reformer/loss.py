@@ -1,9 +1,10 @@
-"""Output layer and cross-entropy in pieces of the length: the logits are never whole in memory (paper, section 3).
+"""Output layer and cross-entropy in pieces of the length: the logits are never whole in memory
+(paper, section 3).
 
 Shapes: B batch, L length, D model width, V vocabulary.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ def chunked_cross_entropy(
 ) -> Tensor:
     """Mean cross-entropy in nats of `head(hidden)` over the targets that are not -100; a scalar.
 
-    The gradients of each piece are computed at once with its loss and only scaled in the backward pass: nothing is
-    recomputed, and one piece's logits are alive at a time.
+    The gradients of each piece are computed at once with its loss and only scaled in the backward
+    pass: nothing is recomputed, and one piece's logits are alive at a time.
     """
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 
@@ -60,7 +61,9 @@ class _InPieces(torch.autograd.Function):
                 grads = torch.autograd.grad(nats, (x, *parameters))
             loss = loss + nats.detach()
             grad_piece.copy_(grads[0])
-            _add(totals, grads[1:])
+            for total, grad in zip(totals, grads[1:], strict=True):
+                total += grad
+            del nats, grads  # or they live on beside those of the next piece
         ctx.save_for_backward(grad_hidden, *totals)
         return loss
 
@@ -68,8 +71,3 @@ class _InPieces(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         grad_hidden, *totals = (saved * grads[0] for saved in ctx.saved_tensors)
         return grad_hidden, None, None, None, *totals
-
-
-def _add(totals: Iterable[Tensor], grads: Iterable[Tensor]) -> None:
-    for total, grad in zip(totals, grads, strict=True):
-        total += grad

@@ -21,14 +21,15 @@ def lsh_attention(
     generator: torch.Generator | None = None,
     kernel: str = "auto",
 ) -> Tensor:
-    """Attention of every position to those of its bucket and chunk window, over all rounds (eq. 2 to 5, 14, 16).
+    """Attention of every position to those of its bucket and chunk window, over all rounds (eq. 2
+    to 5, 14, 16).
 
-    qk, v: (batch, heads, length, width); qk is query and key at once. Returns (batch, heads, length, width).
-    buckets: (batch, heads, n_rounds, length) integers, to attend with a given hash instead of drawing one.
-    generator: the CPU generator of the hash; None means torch's global one.
-    kernel: "auto" or the name of one in reformer/kernels; all differentiable, all equal to reformer/reference.py.
-    Raises ValueError on shapes that do not fit, and naming the nearest legal lengths if chunk_length does not
-    divide the length.
+    qk, v: (batch, heads, length, width); qk is query and key at once. Returns (batch, heads,
+    length, width). buckets: (batch, heads, n_rounds, length) integers, to attend with a given hash
+    instead of drawing one. generator: the CPU generator of the hash; None means torch's global one.
+    kernel: "auto" or the name of one in reformer/kernels; all differentiable, all equal to
+    reformer/reference.py. Raises ValueError on shapes that do not fit, and naming the nearest legal
+    lengths if chunk_length does not divide the length.
     """
     require(
         qk.dim() == 4 and qk.shape == v.shape,
@@ -73,5 +74,7 @@ def hash_and_sort(
 def attend_rounds(
     qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, kernel: str = "auto"
 ) -> Tensor:
-    """LSH attention in a given order: what a replay of the forward pass calls instead of hashing again."""
+    """LSH attention in a given order: what a replay of the forward pass calls instead of hashing
+    again.
+    """
     return kernels.choose(kernel, qk).attend(qk, v, rounds, config)

@@ -17,7 +17,8 @@ from reformer.skeleton import LanguageModel
 class Reformer(LanguageModel):
     """The Reformer language model; see LanguageModel and ReformerConfig.
 
-    Any length up to `config.length`: sequences that the chunks do not divide are padded and masked inside.
+    Any length up to `config.length`: sequences that the chunks do not divide are padded and masked
+    inside.
     """
 
     config: ReformerConfig
@@ -34,7 +35,7 @@ class Reformer(LanguageModel):
 
 
 class SharedQKAttention(Branch):
-    """LayerNorm, one projection for queries and keys, one for values, attention, output projection."""
+    """LayerNorm, one projection for queries and keys, one for values, attention, projection."""
 
     def __init__(self, config: ReformerConfig) -> None:
         super().__init__()

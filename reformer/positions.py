@@ -1,12 +1,15 @@
 """Learned position embeddings, absolute or axial.
 
-Both start from the sinusoids of Vaswani et al. (2017, section 3.5): near positions look alike from the first step,
-which shared-QK attention needs to find its neighbours. Axial positions (the authors' code, not the paper) lay the
-sequence out in rows and columns, and give every row and every column a vector: rows + columns vectors instead of
-rows * columns. As there, a quarter of the width tells the row (256 of 1024).
+Both start from the sinusoids of Vaswani et al. (2017, section 3.5): near positions look alike from
+the first step, which shared-QK attention needs to find its neighbours. Axial positions (the
+authors' code, not the paper) lay the sequence out in rows and columns, and give every row and every
+column a vector: rows + columns vectors instead of rows * columns. As there, a quarter of the width
+tells the row (256 of 1024).
 
 Shapes: L length, D model width.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -27,17 +30,18 @@ class Positions(nn.Module):
             tables = [sinusoids(rows, row_width), sinusoids(columns, config.d_model - row_width)]
         self.tables = nn.ParameterList(nn.Parameter(scale * table) for table in tables)
 
-    def forward(self, length: int) -> Tensor:
-        """(length, d_model)."""
+    def forward(self, length: int, first: int = 0) -> Tensor:
+        """The embedding of `length` positions from `first` on: (length, d_model)."""
         if len(self.tables) == 1:
-            return self.tables[0][:length]
+            return self.tables[0][first : first + length]
         rows, columns = self.tables
-        position = torch.arange(length, device=rows.device)
+        position = torch.arange(first, first + length, device=rows.device)
         return torch.cat([rows[position // len(columns)], columns[position % len(columns)]], dim=-1)
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Sines and cosines of wavelengths from 2 pi to 10000 * 2 pi: (length, width), float32."""
-    frequency = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    """Sines and cosines of wavelengths from 2 pi to `length`: (length, width), float32."""
+    longest = max(length / (2 * math.pi), 1.0)
+    frequency = longest ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angle = torch.arange(length, dtype=torch.float64).unsqueeze(-1) * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[:, :width].float()

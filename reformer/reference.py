@@ -1,4 +1,5 @@
-"""The paper's equations, literally, as a dense O(l^2) computation in any dtype: the oracle. Only tests import it.
+"""The paper's equations, literally, as a dense O(l^2) computation in any dtype: the oracle. Only
+tests import it.
 
 Shapes: B batch, H heads, R rounds, L length (queries), K length (keys), W head width.
 """
@@ -12,7 +13,7 @@ SELF_PENALTY = 1e5  # eq. 16 and the text below it
 
 
 def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
-    """h(x) = argmax([xR ; -xR]) for each R of shape (W, R, n/2), combined as digits; (B, H, R, L)."""
+    """h(x) = argmax([xR ; -xR]) for each rotation (W, R, n/2), combined as digits: (B, H, R, L)."""
     buckets_BHRL = torch.zeros(1, dtype=torch.long)
     for rotation_WRN in rotations:
         rotated = torch.einsum("bhlw,wrn->bhrln", vectors_BHLW, rotation_WRN)
@@ -22,7 +23,9 @@ def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
 
 
 def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
-    """(B, H, R, L, K) bool: is key j in P_i of round r, by window (eq. 5) and bucket (eq. 4), before causality."""
+    """(B, H, R, L, K) bool: is key j in P_i of round r, by window (eq. 5) and bucket (eq. 4),
+    before causality.
+    """
     length = buckets_BHRL.shape[-1]
     position = torch.arange(length)
     bucket_i, bucket_j = buckets_BHRL.unsqueeze(-1), buckets_BHRL.unsqueeze(-2)
@@ -62,7 +65,9 @@ def reference_attention(
 def reference_full_attention(
     qk_BHLW: Tensor, v_BHLW: Tensor, causal: bool = True, logit_scale: float = 1.0
 ) -> Tensor:
-    """Full shared-QK attention (section 2): unit keys, a position attends to itself only when alone."""
+    """Full shared-QK attention (section 2): unit keys, a position attends to itself only when
+    alone.
+    """
     length = qk_BHLW.shape[-2]
     k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
     logits = logit_scale * qk_BHLW @ k_BHLW.transpose(-1, -2)

@@ -1,8 +1,10 @@
-"""Reversible residual layers: Y1 = X1 + Attention(X2), Y2 = X2 + FeedForward(Y1) (paper, section 3).
+"""Reversible residual layers: Y1 = X1 + Attention(X2), Y2 = X2 + FeedForward(Y1) (paper, section
+3).
 
-Only the last pair of streams is stored; the backward pass rebuilds the others layer by layer. What a branch chose at
-random (its hash order, its dropout masks) is kept as `Choices`, because hashing rebuilt activations again would flip
-buckets: an int32 order and a seed replace a layer's activations.
+Only the last pair of streams is stored; the backward pass rebuilds the others layer by layer. What
+a branch chose at random (its hash order, its dropout masks) is kept as `Choices`, because hashing
+rebuilt activations again would flip buckets: an int32 order and a seed replace a layer's
+activations.
 
 Shapes: B batch, L length, D model width.
 """
@@ -22,7 +24,9 @@ Gradients = tuple[Tensor | None, ...]
 
 @dataclass(slots=True)
 class Choices:
-    """All that one branch decides at random in one forward pass, so that the pass can be repeated exactly."""
+    """All that one branch decides at random in one forward pass, so that the pass can be repeated
+    exactly.
+    """
 
     seed: int
     rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
@@ -33,7 +37,7 @@ class Choices:
 
 
 class Branch(nn.Module):
-    """One residual branch. Called a second time with the same choices it computes exactly the same."""
+    """One residual branch. Called again with the same choices it computes exactly the same."""
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
         """The branch, from its own LayerNorm to its output: (batch, length, d_model)."""
@@ -42,7 +46,9 @@ class Branch(nn.Module):
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
-        """The output, and the gradients of the input and of each parameter, holding one branch's activations."""
+        """The output, and the gradients of the input and of each parameter, holding one branch's
+        activations.
+        """
         with torch.enable_grad():
             x_BLD = x_BLD.detach().requires_grad_()
             out = self(x_BLD, choices)
@@ -52,7 +58,9 @@ class Branch(nn.Module):
 
 
 def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Dropout drawn from an explicit generator on the device of x; the identity if there is no generator."""
+    """Dropout drawn from an explicit generator on the device of x; the identity if there is no
+    generator.
+    """
     if p == 0 or generator is None:
         return x
     keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
@@ -118,7 +126,7 @@ class _ReversibleLayer(torch.autograd.Function):
         dy1, dy2 = grads
         if call.tape.streams is None or call.tape.depth != call.depth:
             raise RuntimeError(
-                "reversible layers rebuild their activations once: call backward once per forward pass"
+                "reversible layers rebuild their activations once; call backward once"
             )
         y1, y2 = call.tape.streams
         call.tape.streams = None

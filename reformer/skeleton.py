@@ -1,10 +1,11 @@
-"""The language model around any attention: embedding, positions, layers, output. The Reformer and its dense twin
-differ in nothing but the branch they put in here.
+"""The language model around any attention: embedding, positions, layers, output. The Reformer and
+its dense twin differ in nothing but the branch they put in here.
 
 Shapes: B batch, L length, D model width, V vocabulary.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,15 @@ from reformer.loss import chunked_cross_entropy
 from reformer.positions import Positions
 from reformer.reversible import Branch, Choices, Layer, run_reversible
 
-EMBEDDING_STD = 0.02
+EMBEDDING_STD = 1.0
 
 
 class LanguageModel(nn.Module):
-    """tokens (batch, length) int64 to logits (batch, length, vocabulary), for any length up to the config's.
+    """tokens (batch, length) int64 to logits (batch, length, vocabulary).
 
-    All randomness comes from `config.seed`: weights, hashes and dropout. In training each call draws new hashes and
-    masks; in evaluation every call draws the same ones.
+    Any length up to the config's.
+    All randomness comes from `config.seed`: weights, hashes and dropout. In training each call
+    draws new hashes and masks; in evaluation every call draws the same ones.
     """
 
     def __init__(self, config: ModelConfig, make_attention: Callable[[], Branch]) -> None:
@@ -43,26 +45,30 @@ class LanguageModel(nn.Module):
         """Logits (batch, length, vocabulary). Raises ValueError if the sequence is too long."""
         return self.head(self.hidden(tokens))
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats over the targets that are not -100; logits never whole in memory."""
+    def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
+        """Mean cross-entropy in nats over the targets that are not -100; logits never whole in
+        memory.
+
+        first_position: the position of the first token, for training on short windows.
+        """
         return chunked_cross_entropy(
-            self.hidden(tokens), self.head, targets, self.config.loss_chunks
+            self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
         )
 
-    def hidden(self, tokens: Tensor) -> Tensor:
+    def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
         """What the output layer sees: (batch, length, d_model)."""
-        length = tokens.shape[-1]
+        length, longest = tokens.shape[-1], self.config.length - first_position
         require(
-            1 <= length <= self.config.length,
-            f"the sequence has {length} tokens; this model takes 1 to {self.config.length}",
+            1 <= length <= longest,
+            f"the sequence has {length} tokens; this model takes 1 to {longest}",
         )
-        x = self.embedding(tokens) + self.positions(length)
-        choices = self.draw_choices()
+        x = self.embedding(tokens) + self.positions(length, first_position)
+        layers, choices = cast(list[Layer], list(self.layers)), self.draw_choices()
         if not self.config.reversible:
-            for layer, choice in zip(self.layers, choices, strict=True):
+            for layer, choice in zip(layers, choices, strict=True):
                 x = layer.residual(x, choice)
             return x
-        y1, y2 = run_reversible(self.layers, x, x, choices)
+        y1, y2 = run_reversible(layers, x, x, choices)
         return (y1 + y2) / 2
 
     def draw_choices(self) -> list[tuple[Choices, Choices]]:
@@ -75,14 +81,16 @@ class LanguageModel(nn.Module):
 
 
 def initialise(model: nn.Module, config: ModelConfig) -> None:
-    """Normal weights of variance 1 / fan-in, branch outputs divided by sqrt(2 n_layers), so that the residual
-    streams keep their size at any depth (Radford et al., 2019, section 2.3)."""
+    """Normal weights of variance 1 / fan-in, branch outputs divided by sqrt(2 n_layers), so that
+    the residual streams keep their size at any depth (Radford et al., 2019, section 2.3)."""
     generator = torch.Generator().manual_seed(config.seed)
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             std = module.in_features**-0.5
             if name.endswith(("narrow", "merge")):
                 std /= (2 * config.n_layers) ** 0.5
+            if name.startswith("head"):
+                std = 0.02
             nn.init.normal_(module.weight, std=std, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

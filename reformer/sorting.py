@@ -1,11 +1,13 @@
-"""Order positions by (bucket, position), cut the order into chunks, look back, undo (paper, section 2, eq. 5).
+"""Order positions by (bucket, position), cut the order into chunks, look back, undo (paper, section
+2, eq. 5).
 
-Shapes: B batch, H heads, L length, R rounds, N buckets, X = B * H * chunks in a list, M chunk length, K keys a
-chunk sees.
+Shapes: B batch, H heads, L length, R rounds, N buckets, X = B * H * chunks in a list, M chunk
+length, K keys a chunk sees.
 
-Which pairs meet is told by one number per position and round, its cell = bucket * 2 C + chunk, C chunks a round:
-two positions share a bucket and a window exactly when the difference of their cells, query minus key, is in
-[0, chunks_before], or, looking back around the edge of the round, in (-C, chunks_before - C].
+Which pairs meet is told by one number per position and round, its cell = bucket * 2 C + chunk, C
+chunks a round: two positions share a bucket and a window exactly when the difference of their
+cells, query minus key, is in [0, chunks_before], or, looking back around the edge of the round, in
+(-C, chunks_before - C].
 """
 
 from dataclasses import dataclass
@@ -18,9 +20,11 @@ from reformer.config import LSHConfig
 
 @dataclass(frozen=True, slots=True)
 class SortedRounds:
-    """The order of all positions in every round, and how it is cut: all that attention needs of the hash."""
+    """The order of all positions in every round, and how it is cut: all that attention needs of the
+    hash.
+    """
 
-    order_BHRL: Tensor  # int32; order[..., s] is the position of the s-th in the order by (bucket, position)
+    order_BHRL: Tensor  # int32; order[..., s] is the position of the s-th by (bucket, position)
     ends_BHRN: Tensor  # int32; where each bucket ends in that order
     chunk_length: int
     chunks_before: int
@@ -49,7 +53,9 @@ class SortedRounds:
 def sort_rounds(
     buckets_BHRL: Tensor, n_buckets: int, config: LSHConfig, valid_length: int | None = None
 ) -> SortedRounds:
-    """Sort by (bucket, position). Where a window would reach around the whole round it becomes one chunk."""
+    """Sort by (bucket, position). Where a window would reach around the whole round it becomes one
+    chunk.
+    """
     length = buckets_BHRL.shape[-1]
     if valid_length is None:
         valid_length = length
@@ -72,7 +78,9 @@ def sort_rounds(
 
 
 def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:
-    """Join every chunk with the chunks before it, around the edge of the round: (..., C, M) to (..., C, K)."""
+    """Join every chunk with the chunks before it, around the edge of the round: (..., C, M) to
+    (..., C, K).
+    """
     earlier = [chunked.roll(back, dims=dim) for back in range(chunks_before, 0, -1)]
     return torch.cat([*earlier, chunked], dim=dim + 1)
 

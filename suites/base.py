@@ -1,7 +1,8 @@
 """What a suite is: a question, and per preset a list of cases. Data in, data out; no torch.
 
-A suite file names a base and what varies: `one_at_a_time` changes one setting from the base (an ablation), `grid`
-takes the product (a sweep). A misspelt setting fails at import and names the nearest legal one.
+A suite file names a base and what varies: `one_at_a_time` changes one setting from the base (an
+ablation), `grid` takes the product (a sweep). A misspelt setting fails at import and names the
+nearest legal one.
 """
 
 import hashlib
@@ -12,7 +13,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from baselines.config import ATTENTIONS, DenseConfig
-from reformer.config import LSHConfig, ReformerConfig, refuse_unknown, require, require_positive
+from reformer.config import (
+    LSHConfig,
+    ModelConfig,
+    ReformerConfig,
+    refuse_unknown,
+    require,
+    require_positive,
+)
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
 METHOD_VERSION = 1
@@ -36,7 +44,8 @@ TIME_ONLY = ("time_budget_s", "processes")
 QUALITY_ONLY = (
     "train_steps",
     "first_length",
-    "first_share",
+    "first_batch",
+    "first_steps",
     "optimizer",
     "learning_rate",
     "warmup_steps",
@@ -48,7 +57,9 @@ QUALITY_ONLY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides what one case measures, flat, so that suites and `--where` can name it."""
+    """Everything that decides what one case measures, flat, so that suites and `--where` can name
+    it.
+    """
 
     task: str = "enwiki-head"
     # the model
@@ -82,10 +93,9 @@ class Settings:
     processes: int = 2
     # training, for quality
     train_steps: int = 100
-    first_length: int | None = (
-        None  # length of the windows in the first part of training (same tokens per step)
-    )
-    first_share: float = 0.5  # that part, as a share of train_steps
+    first_steps: int = 0  # so many of the train_steps, the first, use short windows:
+    first_length: int = 64  # their length; their positions are random
+    first_batch: int = 8  # windows a step
     optimizer: str = "adamw"  # or "adafactor"
     learning_rate: float = 2e-3
     warmup_steps: int = 20
@@ -102,7 +112,8 @@ class Settings:
         refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
         for measure in self.measures:
             refuse_unknown(measure, MEASURES, "measure")
-        require_positive(self, "batch", "processes", "train_steps", "heldout_tokens")
+        require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
+        require_positive(self, "heldout_tokens")
         require(
             self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
         )
@@ -110,11 +121,18 @@ class Settings:
             self.time_budget_s > 0, f"time_budget_s is {self.time_budget_s}; it must be positive"
         )
         require(
-            0 <= self.first_share <= 1, f"first_share is {self.first_share}; it must be in [0, 1]"
+            0 <= self.first_steps <= self.train_steps,
+            f"first_steps is {self.first_steps}; it must be in [0, train_steps {self.train_steps}]",
+        )
+        require(
+            self.first_steps == 0 or self.first_length <= self.length,
+            f"first_length {self.first_length} is longer than length {self.length}",
         )
 
     def measured(self) -> dict[str, Any]:
-        """The settings that have an effect on what is measured: what a case's id and its row are made of."""
+        """The settings that have an effect on what is measured: what a case's id and its row are
+        made of.
+        """
         unused: set[str] = set(DENSE_ONLY if self.attention == "lsh" else LSH_ONLY)
         if "time" not in self.measures:
             unused |= set(TIME_ONLY)
@@ -123,7 +141,7 @@ class Settings:
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def lsh(self) -> LSHConfig:
-        """The LSH attention these settings ask for. Raises ValueError on an impossible combination."""
+        """The LSH attention these settings ask for. Raises ValueError if it is impossible."""
         names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
         return LSHConfig(**{name: getattr(self, name) for name in names})
 
@@ -138,8 +156,8 @@ class Settings:
         )
 
     def _shared(self, vocabulary: int, seed: int) -> dict[str, Any]:
-        names = "length d_model d_ff n_heads n_layers reversible ff_chunks loss_chunks dropout axial_positions"
-        shared = {name: getattr(self, name) for name in names.split()}
+        names = {f.name for f in fields(ModelConfig)} - {"vocabulary", "seed"}
+        shared = {name: getattr(self, name) for name in names}
         return {"vocabulary": vocabulary, "seed": seed, **shared}
 
 
@@ -147,7 +165,9 @@ SETTINGS = tuple(f.name for f in fields(Settings))
 
 
 def change(base: Settings, **changes: Any) -> Settings:
-    """`base` with some settings changed. Raises ValueError naming the nearest setting if one is unknown."""
+    """`base` with some settings changed. Raises ValueError naming the nearest setting if one is
+    unknown.
+    """
     for name in changes:
         refuse_unknown(name, SETTINGS, "setting")
     return replace(base, **changes)

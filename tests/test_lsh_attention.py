@@ -1,4 +1,4 @@
-"""lsh_attention against the paper's equations: outputs and gradients, every switch, every kernel."""
+"""lsh_attention against the paper's equations: outputs, gradients, every switch, every kernel."""
 
 import itertools
 

@@ -1,12 +1,14 @@
-"""Blocks of chunks small enough for the cache, rounds merged as they come, backward derived by hand.
+"""Blocks of chunks small enough for the cache, rounds merged as they come, backward derived by
+hand.
 
-Over all rounds and keys together attention is one softmax, with z its log-normaliser: p = exp(logit - z) and
-out = sum p v. So the backward pass needs only z and out, and recomputes the logits of each block:
-dlogit = p (dout . v - dout . out). The position itself is masked here, not penalised: under the paper's penalty of
-1e5 its weight underflows to exactly 0 unless it is alone, and then the output is its own value.
+Over all rounds and keys together attention is one softmax, with z its log-normaliser: p = exp(logit
+- z) and out = sum p v. So the backward pass needs only z and out, and recomputes the logits of each
+block: dlogit = p (dout . v - dout . out). The position itself is masked here, not penalised: under
+the paper's penalty of 1e5 its weight underflows to exactly 0 unless it is alone, and then the
+output is its own value.
 
-Shapes: S = B * H sequences, L length, W head width, R rounds, C chunks, X chunks in a block, M chunk length,
-K keys a chunk sees.
+Shapes: S = B * H sequences, L length, W head width, R rounds, C chunks, X chunks in a block, M
+chunk length, K keys a chunk sees.
 """
 
 from collections.abc import Iterator
@@ -24,7 +26,9 @@ MIN_NORM = 1e-12
 
 
 class Block(NamedTuple):
-    """Some chunks of one round: rows of their queries and keys in the (S * L, W) matrices, and the mask."""
+    """Some chunks of one round: rows of their queries and keys in the (S * L, W) matrices, and the
+    mask.
+    """
 
     q_rows_XM: Tensor
     k_rows_XK: Tensor
@@ -46,7 +50,9 @@ class _Attend(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        return *_backward(grads[0], *ctx.saved_tensors, ctx.rounds, ctx.config), None, None
+        qk, v, out, z = ctx.saved_tensors
+        dqk, dv = _backward(grads[0], qk, v, out, z, ctx.rounds, ctx.config)
+        return dqk, dv, None, None
 
 
 def _forward(
@@ -163,8 +169,8 @@ def _bias(
         if config.within_bucket:
             hidden |= ~met(cells_q[..., r], cells_k[..., r], *span)
         if config.correct_duplicates and config.n_rounds > 1:
-            n_met = sum(
-                met(cells_q[..., i], cells_k[..., i], *span).int() for i in range(config.n_rounds)
-            )
+            n_met = torch.zeros_like(hidden, dtype=torch.int32)
+            for i in range(config.n_rounds):
+                n_met += met(cells_q[..., i], cells_k[..., i], *span)
             bias = -n_met.clamp(min=1).to(torch.float64).log()
     return bias.masked_fill_(hidden, -torch.inf)

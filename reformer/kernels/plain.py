@@ -1,6 +1,7 @@
 """The readable kernel: all rounds and chunks at once, differentiated by PyTorch.
 
-Shapes: B batch, H heads, L length, W head width, R rounds, C chunks, M chunk length, K keys a chunk sees.
+Shapes: B batch, H heads, L length, W head width, R rounds, C chunks, M chunk length, K keys a chunk
+sees.
 """
 
 import torch
@@ -51,7 +52,7 @@ def _take(x_BHLW: Tensor, position_BHRCM: Tensor) -> Tensor:
 def _mask(
     logits: Tensor, q_position: Tensor, k_position: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> Tensor:
-    """Subtract log N_ij, mask what is not attended to, and put the penalty on the position itself."""
+    """Subtract log N_ij, mask what is not attended to, penalise the position itself."""
     qs, ks = q_position.unsqueeze(-1), k_position.unsqueeze(-2)
     hidden = torch.zeros_like(logits, dtype=torch.bool)
     if config.within_bucket or config.correct_duplicates:

@@ -1,0 +1,83 @@
+// Included by native.cpp, inside its namespace: what is asked, one list of it, and which keys a
+// query has.
+
+struct Rows {  // a (batch, heads, length, width) tensor; strides in elements, the last is 1
+  void* data;
+  int64_t batch, head, row;
+};
+
+struct Problem {  // mirrored in native.py
+  Rows q, v, out, dout, dq, dv;
+  void* z;                      // (batch, heads, length): log-normalisers
+  const int32_t *order, *ends;  // (batch, heads, rounds, length), (batch, heads, rounds, buckets)
+  int64_t batch, heads, length, width, rounds, buckets, chunk_length, chunks_before, valid_length;
+  int64_t causal, within_bucket, correct_duplicates, threads;
+  double scale;
+};
+
+template <class T> struct Table {
+  T* data;
+  int64_t stride;
+  T* operator[](int64_t position) const { return data + position * stride; }
+};
+
+template <class T> struct List {  // one head of one sequence
+  Table<T> q, v, out, dout, dq, dv;
+  T* z;
+  const int32_t *order, *ends;
+  std::vector<T> key_scale;  // the key is this times q: scale / |q|
+
+  List(const Problem& p, int64_t index) {
+    const int64_t b = index / p.heads, h = index % p.heads;
+    auto table = [&](const Rows& x) {
+      return Table<T>{static_cast<T*>(x.data) + b * x.batch + h * x.head, x.row};
+    };
+    q = table(p.q), v = table(p.v), out = table(p.out);
+    if (p.dout.data) dout = table(p.dout), dq = table(p.dq), dv = table(p.dv);
+    z = static_cast<T*>(p.z) + index * p.length;
+    order = p.order + index * p.rounds * p.length;
+    ends = p.ends + index * p.rounds * p.buckets;
+    key_scale.resize(p.length);
+    for (int64_t i = 0; i < p.length; ++i)
+      key_scale[i] = T(p.scale) / std::max(std::sqrt(dot(q[i], q[i], p.width)), T(1e-12));
+  }
+};
+
+// Of every position and round: its place, then the places [low, high) of its keys; where windows
+// reach around the edge of the round, a second such run. By position, so that one line of cache
+// holds what a pair needs.
+struct Runs {
+  int rounds, fields;
+  std::vector<int32_t> values;
+
+  // A key around the edge in the same bucket comes later in the sequence: never a cause.
+  explicit Runs(const Problem& p)
+      : rounds(p.rounds),
+        fields(p.chunks_before && !(p.causal && p.within_bucket) ? 5 : 3),
+        values(p.length * rounds * fields) {}
+
+  const int32_t* of(int position, int round) const {
+    return values.data() + (int64_t(position) * rounds + round) * fields;
+  }
+
+  void fill(const Problem& p, const int32_t* order, const int32_t* ends, int round) {
+    const int L = p.length, M = p.chunk_length;
+    const int32_t* order_L = order + int64_t(round) * L;
+    int start = 0;
+    for (int bucket = 0; bucket < p.buckets; ++bucket) {
+      const int end = ends[round * p.buckets + bucket];
+      const int from = p.within_bucket ? start : 0, to = p.within_bucket ? end : L;
+      for (int s = start; s < end; ++s) {
+        const int chunk = s / M, first = (chunk - int(p.chunks_before)) * M;
+        int32_t* run = values.data() + (int64_t(order_L[s]) * rounds + round) * fields;
+        run[0] = s;
+        run[1] = std::max({first, from, 0});
+        run[2] = p.causal && p.within_bucket ? s : std::min((chunk + 1) * M, to);
+        if (fields == 3) continue;
+        run[3] = first < 0 ? std::max(first + L, from) : 0;
+        run[4] = first < 0 ? to : 0;
+      }
+      start = end;
+    }
+  }
+};

@@ -1,0 +1,93 @@
+"""Attention alone over the length, tokens constant, beside the paper's Figure 5 (right)."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from report import paper
+from report.cases import CaseResult
+from report.drawing import draw_lines
+from report.findings import crossover_of, pairs, typical
+from report.series import View
+from report.statistics import Estimate, ratio_of_medians
+from report.style import (
+    COLD,
+    MARKERS,
+    WARM,
+    add_legend,
+    add_words,
+    new_figure,
+    save,
+    tick_unit,
+    x_axis,
+    y_axis,
+)
+from report.text import factor_text, length_text
+
+
+def draw_attention_speed(view: View, folder: Path) -> list[Path]:
+    """Seconds per attention evaluation by length, tokens constant, beside the paper's curves."""
+    figure, (ours, theirs) = new_figure(2)
+    x_axis(ours, view)
+    y_axis(ours, draw_lines(ours, view, forward_s), always_log=True)
+    tick_unit(ours, "seconds per attention evaluation")
+    ours.set_title("this run", fontsize=10)
+    draw_paper_figure_5(theirs)
+    add_legend(figure, ours)
+    caption = f"{view.caption} Bars: 95 % intervals. {paper.NAME}, {paper.FIGURE_5_SOURCE}."
+    add_words(figure, speed_finding(view), caption)
+    return save(figure, folder, f"{view.name}_paper")
+
+
+def forward_s(case: CaseResult) -> Estimate | None:
+    """Seconds of the forward pass."""
+    time = case.time("forward")
+    return time and Estimate(time.value / 1e3, time.low / 1e3, time.high / 1e3, time.n)
+
+
+def forward_median(case: CaseResult) -> float | None:
+    """Median of the forward pass in seconds."""
+    time = forward_s(case)
+    return time.value if time else None
+
+
+def draw_paper_figure_5(axes: Axes) -> None:
+    """The paper's curves, named at their ends."""
+    for i, (name, seconds) in enumerate(paper.FIGURE_5_SECONDS.items()):
+        colour = (WARM[0], *COLD)[i % 5]
+        axes.plot(paper.FIGURE_5_LENGTHS, seconds, color=colour, marker=MARKERS[i])
+        axes.annotate(
+            name,
+            (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=8.5,
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(
+        paper.FIGURE_5_LENGTHS, [length_text(x) for x in paper.FIGURE_5_LENGTHS], fontsize=9
+    )
+    y_axis(axes, [s for values in paper.FIGURE_5_SECONDS.values() for s in values], always_log=True)
+    tick_unit(axes, "")
+    axes.set_xlabel("sequence length (tokens)")
+    axes.set_title(paper.NAME, fontsize=10)
+
+
+def speed_finding(view: View) -> str:
+    """Forward time of the typical Reformer over that of the typical dense attention, at the longest
+    common length.
+    """
+    ours = typical([s for s in view.series if s.is_lsh], forward_median)
+    dense = typical([s for s in view.series if not s.is_lsh], forward_median)
+    common = pairs(ours, dense, forward_median) if ours and dense else []
+    if not ours or not dense or not common:
+        return "Attention alone, tokens constant"
+    x, a, b = common[-1]
+    ratio = ratio_of_medians(a.processes("forward"), b.processes("forward"), a.noise)
+    found = crossover_of(ours, dense, "forward")
+    where = f"; crossover {found.text()}" if found else ""
+    taken = f"takes {factor_text(ratio)} the time of {dense.name}"
+    return f"At {x:,.0f} tokens an evaluation of {ours.name} {taken}{where}"

@@ -1,0 +1,106 @@
+"""Comparisons: two runs case by case, or the levels of one setting against a base within a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from report.cases import CaseResult, gather, identity_differences, samples_of
+from report.findings import activations
+from report.statistics import Estimate, Noise, paired_difference, process_noise, ratio_of_medians
+from report.table import to_markdown
+from report.text import percent_text, signed_text, times
+from suites.records import Record
+
+NOTHING_SLOWER, SOMETHING_SLOWER = 0, 1
+WORDS = ["case", "verdict", "time", "visible from", "memory", "bits per dim"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """`table`: a row per common case, numbers; `for_people`: the same in words; `exit_code`: 1 if
+    something is slower.
+    """
+
+    table: pd.DataFrame
+    for_people: pd.DataFrame
+    mark: str  # in what the identities differ, if they do
+    exit_code: int
+
+    def markdown(self) -> str:
+        """The table for people, and how many of each verdict."""
+        counts = self.table["verdict"].value_counts()
+        told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+        mark = f"{self.mark}\n\n" if self.mark else ""
+        return f"{mark}{to_markdown(self.for_people)}\n{told}\n"
+
+
+def compare_runs(
+    before: Sequence[Record], after: Sequence[Record], mixed: bool = False
+) -> RunComparison:
+    """`after` against `before` for each common case: time with verdict, memory, bits per dim
+    (paired over seeds).
+
+    A case that was measured before and fails now counts as slower. Raises ValueError if no case is
+    in common, or, naming the difference, if the identities differ and not `mixed`.
+    """
+    differing = identity_differences([*before, *after])
+    if differing and not mixed:
+        gather([*before, *after])  # says in what they differ
+    noise = process_noise(
+        samples for record in (*before, *after) if (samples := samples_of(record, "step"))
+    )
+    olds = {case.id: case for case in gather(before, mixed)}
+    news = {case.id: case for case in gather(after, mixed)}
+    common = [(olds[i], news[i]) for i in olds if i in news]
+    if not common:
+        raise ValueError(
+            f"the two runs have no case in common ({len(olds)} and {len(news)} cases); "
+            "compare runs of the same suites, preset and method"
+        )
+    rows = [_run_row(old, new, noise) for old, new in common]
+    table = pd.DataFrame([row for row, _ in rows])
+    bad = table["verdict"].isin(["slower", "fails now"]).any()
+    people = pd.DataFrame([words for _, words in rows], columns=WORDS).fillna("")
+    told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
+    mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
+    return RunComparison(table, people, mark, SOMETHING_SLOWER if bad else NOTHING_SLOWER)
+
+
+def _run_row(
+    old: CaseResult, new: CaseResult, noise: Noise | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A case of both runs in numbers and in words."""
+    row: dict[str, Any] = {"case": old.id, "label": old.label}
+    words: dict[str, Any] = {"case": old.label}
+    if old.processes() and new.processes():
+        ratio = ratio_of_medians(new.processes(), old.processes(), noise)
+        row |= {"verdict": ratio.verdict, **_numbers("time_ratio", ratio)}
+        row["smallest_visible"] = ratio.smallest_visible
+        words["time"] = percent_text(ratio)
+        words["visible from"] = f"{100 * ratio.smallest_visible:.1f} %"
+    else:
+        row |= {"verdict": _untimed(old, new), "reason": new.failure[1]}
+    words["verdict"] = row["verdict"]
+    was, now = activations(old), activations(new)
+    if was and now is not None:
+        row["memory_ratio"] = now / was
+        words["memory"] = f"{times(now / was)}x"
+    if set(old.quality()) & set(new.quality()):
+        change = paired_difference(new.quality(), old.quality())
+        row |= _numbers("bits_change", change)
+        words["bits per dim"] = signed_text(change)
+    return row, words
+
+
+def _untimed(old: CaseResult, new: CaseResult) -> str:
+    if new.failure[0] and old.processes():
+        return "fails now"
+    if old.failure[0] and new.processes():
+        return "runs now"
+    return "fails in both" if old.failure[0] and new.failure[0] else "not timed"
+
+
+def _numbers(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -1,0 +1,92 @@
+"""Numbers for people: times, bytes, lengths, intervals."""
+
+from math import isfinite
+
+from report.statistics import Estimate, Ratio
+
+FAILED = {
+    "oom": "out of memory",
+    "timeout": "timed out",
+    "crash": "crashed",
+    "diverged": "diverged",
+    "skipped": "skipped",
+}
+
+
+def length_text(length: float) -> str:
+    """32768 as 32K, 1048576 as 1M; others with thousands separated."""
+    for size, unit in ((2**20, "M"), (2**10, "K")):
+        if length >= size and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:,g}"
+
+
+def bytes_text(n_bytes: float | None) -> str:
+    """With a binary unit and three digits; "" for None."""
+    if n_bytes is None:
+        return ""
+    for size, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if abs(n_bytes) >= size:
+            return (
+                f"{n_bytes / size:.3g} {unit}"
+                if n_bytes < 1000 * size
+                else f"{n_bytes / size:,.0f} {unit}"
+            )
+    return f"{n_bytes:g} B"
+
+
+def ms_text(estimate: Estimate | None) -> str:
+    """Milliseconds with +- half the interval, as many digits as that carries; "" for None."""
+    if estimate is None:
+        return ""
+    return f"{interval_text(estimate, _decimals(estimate))} ms"
+
+
+def interval_text(estimate: Estimate | None, decimals: int) -> str:
+    """Value +- half the interval; the value alone where there is none; "" for None."""
+    if estimate is None:
+        return ""
+    value = f"{estimate.value:,.{decimals}f}"
+    if not estimate.has_interval:
+        return value
+    return f"{value} +- {(estimate.high - estimate.low) / 2:,.{decimals}f}"
+
+
+def factor_text(ratio: Estimate) -> str:
+    """1.42x (1.35 to 1.46), or without an interval where there is none."""
+    value = f"{times(ratio.value)}x"
+    if not ratio.has_interval or not isfinite(ratio.high):
+        return value
+    return f"{value} ({times(ratio.low)} to {times(ratio.high)})"
+
+
+def times(ratio: float) -> str:
+    """A factor with three digits at most."""
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
+
+
+def percent_text(ratio: Ratio) -> str:
+    """A ratio as a change in per cent with its interval."""
+    value = f"{100 * (ratio.value - 1):+.1f} %"
+    if not ratio.has_interval:
+        return value
+    return f"{value} ({100 * (ratio.low - 1):+.1f} to {100 * (ratio.high - 1):+.1f})"
+
+
+def signed_text(difference: Estimate, decimals: int = 3) -> str:
+    """A signed difference with its interval."""
+    value = f"{difference.value:+.{decimals}f}"
+    if not difference.has_interval:
+        return value
+    return f"{value} ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
+
+
+def plural(n: int, word: str) -> str:
+    """1 seed, 3 seeds, 4 processes."""
+    return f"{n} {word}" + ("" if n == 1 else "es" if word.endswith("s") else "s")
+
+
+def _decimals(estimate: Estimate) -> int:
+    half = (estimate.high - estimate.low) / 2 if estimate.has_interval else 0.0
+    digit = half if half > 0 else estimate.value / 100
+    return 0 if digit >= 3 else 1 if digit >= 0.3 else 2

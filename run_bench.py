@@ -1,0 +1,91 @@
+"""The command line: list, run, status, report, compare, doctor (see each with --help).
+
+Only the standard library is imported here: every measuring process imports this file again.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+USER_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """One sentence and exit code 2 on an error, naming the nearest legal word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and leave."""
+        print(f"run_bench.py: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        legal = [str(choice) for choice in action.choices]
+        near = get_close_matches(str(value), legal, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        name = "/".join(action.option_strings) or action.dest
+        raise argparse.ArgumentError(
+            None, f"unknown {name} {value!r}; {hint}legal: {', '.join(legal)}"
+        )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = Parser(prog="run_bench.py", description=__doc__.splitlines()[0], allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, help: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+
+    command("list", "every suite: its question, cases per preset, time measured last")
+    add_run_options(command("run", "measure what a run lacks, all suites if none is named"))
+    status = command("status", "done, failed and why, left, time left")
+    status.add_argument("name", nargs="?", help="the run (default: the last)")
+    report = command("report", "tables, figures and index.html of runs")
+    report.add_argument("names", nargs="*", metavar="NAME", help="runs (default: the last)")
+    report.add_argument("--mixed", action="store_true", help="allow different machines together")
+    compare = command("compare", "two runs, or with --by the levels of one setting in one run")
+    compare.add_argument("names", nargs="*", metavar="NAME", help="one run with --by, else two")
+    compare.add_argument("--by", metavar="FACTOR", help="a setting, such as n_rounds")
+    compare.add_argument("--mixed", action="store_true", help="allow different machines")
+    command("doctor", "the machine, its fitness for timing, and a self-test of the ruler")
+    return parser
+
+
+def add_run_options(run: argparse.ArgumentParser) -> None:
+    """What `run` understands."""
+    add = run.add_argument
+    add("suites", nargs="*", metavar="SUITE", help="see: run_bench.py list")
+    add("--preset", choices=("quick", "cpu", "paper"), default="quick")
+    add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
+    add("--where", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add("--seeds", type=int, metavar="N", help="default: 1 at quick, 3 otherwise")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--timeout", type=float, metavar="S", help="seconds a process may take")
+    add("--retry", default="", metavar="STATUS,...", help="try again: oom,timeout,crash,diverged")
+    add("--prune", action="store_true", help="skip longer lengths of what ran out of memory")
+    add("--data", nargs="+", action="extend", default=[], metavar="NAME=PATH")
+    add("--download", action="store_true", help="fetch missing public data")
+    add("--dry-run", action="store_true", help="cases, what is there, predicted time and memory")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code. Errors that a person can mend are one sentence and exit code 2."""
+    options = make_parser().parse_args(arguments)
+    from suites.engine import commands
+
+    try:
+        return commands.COMMANDS[options.command](options)
+    except BrokenPipeError:
+        return 0
+    except (ValueError, OSError) as error:
+        sentence = " ".join(str(error).split())
+        print(f"run_bench.py: {sentence}", file=sys.stderr)
+        return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

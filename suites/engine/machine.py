@@ -1,0 +1,177 @@
+"""What was measured on: the stable identity apart from volatile readings, and the code that ran. No torch at import.
+
+Two numbers may be compared when their identities are equal; readings say how the machine felt meanwhile.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from suites.engine.device import Device
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED_CODE = ("reformer", "baselines", "suites")
+CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
+CPUINFO = Path("/proc/cpuinfo")
+# Foreign work that spoils a timing: a fifth of a core, and more than the 10 ms ticks of /proc/stat can feign.
+FOREIGN_CORES = 0.2
+FOREIGN_S = 0.05
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_flags(n_threads: int) -> None:
+    """Set explicitly what PyTorch would otherwise choose: threads, matmul precision, determinism."""
+    import torch
+
+    torch.set_num_threads(n_threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
+
+
+def identity(device: "Device") -> dict[str, Any]:
+    """What must agree for two numbers to be compared: machine, device, versions, threads, flags."""
+    import torch
+
+    return {
+        "machine": f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib()} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        **device.describe(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": importlib.metadata.version("numpy"),
+        "threads": torch.get_num_threads(),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name for people."""
+    if CPUINFO.exists():
+        for line in CPUINFO.read_text().splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_gib() -> int:
+    """The machine's memory, rounded to GiB."""
+    return round(psutil.virtual_memory().total / 2**30)
+
+
+class ForeignLoad:
+    """Processor time that others took between construction and `cores()`."""
+
+    def __init__(self) -> None:
+        self.start, self.start_busy, self.start_own = time.monotonic(), _busy_s(), _own_s()
+
+    def reading(self) -> tuple[float, float]:
+        """Mean foreign cores, and foreign seconds."""
+        wall = max(time.monotonic() - self.start, 1e-9)
+        foreign = max(0.0, (_busy_s() - self.start_busy) - (_own_s() - self.start_own))
+        return foreign / wall, foreign
+
+    def disturbed(self) -> bool:
+        """Did others take enough to spoil a timing?"""
+        cores, seconds = self.reading()
+        return cores > FOREIGN_CORES and seconds > FOREIGN_S
+
+
+def readings(device: "Device") -> dict[str, Any]:
+    """Volatile readings: load, clocks, memory, and on CUDA what the driver says (with nvidia-ml-py)."""
+    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+    found: dict[str, Any] = {
+        "load": round(os.getloadavg()[0], 2),
+        "cpu_mhz": round(frequency.current) if frequency else None,
+        "available_bytes": psutil.virtual_memory().available,
+    }
+    if device.type == "cuda":
+        found |= gpu_readings()
+    return found
+
+
+def gpu_readings() -> dict[str, Any]:
+    """Clocks, temperature, throttle reasons and the number of processes on the first GPU; empty without the driver."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+        return {
+            "sm_mhz": pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_SM),
+            "memory_mhz": pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_MEM),
+            "celsius": pynvml.nvmlDeviceGetTemperature(gpu, pynvml.NVML_TEMPERATURE_GPU),
+            "throttle_reasons": pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
+            "gpu_processes": len(pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)),
+        }
+    except Exception as error:  # nvidia-ml-py is an extra, and a driver may refuse any reading
+        return {"gpu_readings": f"none: {error}"}
+
+
+@functools.cache
+def code_state(root: Path = ROOT) -> dict[str, Any]:
+    """{"commit", "dirty", "hash"}: the git commit ("" outside git) and a hash of the measured code's text."""
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", *MEASURED_CODE)
+    return {"commit": commit, "dirty": bool(changes), "hash": code_hash(root)}
+
+
+def code_hash(root: Path) -> str:
+    """A hash of every source file of the measured packages, by path and content."""
+    digest = hashlib.sha256()
+    for package in MEASURED_CODE:
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in CODE_SUFFIXES and "__pycache__" not in path.parts:
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _git(root: Path, *command: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _busy_s() -> float:
+    # guest time is already in user time
+    times = psutil.cpu_times()._asdict()
+    return sum(s for kind, s in times.items() if kind not in ("idle", "iowait", "guest", "guest_nice"))
+
+
+def _own_s() -> float:
+    own = os.times()
+    return own.user + own.system
+
+
+def matmul_gflops(device: "Device", size: int = 512, repeats: int = 8) -> float:
+    """The device's speed in a float32 matrix product, in GFLOP/s, best of a few: what predictions of time scale with."""
+    import torch
+
+    a = torch.ones(size, size, device=device.type)
+    best_ms = float("inf")
+    for _ in range(repeats):
+        start = device.mark()
+        a @ a
+        best_ms = min(best_ms, device.elapsed_ms([start, device.mark()])[0])
+    return round(2 * size**3 / best_ms / 1e6, 1)

@@ -1,0 +1,189 @@
+"""One job in one fresh process: started by a fork server that has imported torch, watched, judged. No torch here.
+
+The stdlib's fork server keeps torch imported (and CUDA untouched), so a process starts in some 50 ms. The process
+writes to its own log, dies with the scheduler, and on the CPU lives under an address-space limit, so that running out
+of memory is an error in it alone.
+"""
+
+import contextlib
+import faulthandler
+import fcntl
+import importlib
+import json
+import math
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from suites.engine.failures import (
+    Failure,
+    failure_of_error,
+    failure_of_exit,
+    oom_kill_count,
+)
+
+WORKER = "suites.engine.worker"
+ROOT = Path(__file__).resolve().parents[2]
+# Left to the system and to the scheduler when a job gets all other available memory.
+RESERVE_BYTES = 512 * 2**20
+GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job gave back: `result`, or the failure."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    wall_s: float = 0.0
+
+
+def start_fork_server() -> None:
+    """Start the fork server ahead of its first use, so that torch is imported meanwhile."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([WORKER])
+    with _importable(ROOT):
+        multiprocessing.forkserver.ensure_running()
+
+
+def run_in_process(
+    function: str,
+    argument: Any,
+    *,
+    log: Path,
+    timeout_s: float = math.inf,
+    limit_memory: bool = True,
+) -> Outcome:
+    """Call `function` ("package.module:name") on `argument` in a fresh process; its dict, or how it failed."""
+    start_fork_server()
+    context = multiprocessing.get_context("forkserver")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log_start = log.stat().st_size if log.exists() else 0
+    oom_kills, started = oom_kill_count(), time.monotonic()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(
+        target=enter, args=(function, argument, sender, str(log), limit_memory), daemon=True
+    )
+    process.start()
+    sender.close()
+    try:
+        outcome = _await(receiver, process, timeout_s)
+        if outcome is None or not _is_timeout(outcome):
+            process.join(GRACE_S)
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+    wall_s = time.monotonic() - started
+    if outcome is None:
+        kills = oom_kill_count() - oom_kills
+        failure = failure_of_exit(process.exitcode, kills, log, log_start)
+        return Outcome(failure=failure, wall_s=wall_s)
+    return Outcome(outcome.result, outcome.failure, wall_s)
+
+
+def _await(receiver: Connection, process: Any, timeout_s: float) -> Outcome | None:
+    """The message of the process; a timeout; or None if it vanished."""
+    seconds = None if math.isinf(timeout_s) else timeout_s
+    if not wait([receiver, process.sentinel], seconds):
+        return Outcome(failure=Failure("timeout", f"not done after {timeout_s:g} s"))
+    try:
+        kind, content = receiver.recv()
+    except (EOFError, OSError):
+        return None
+    return Outcome(result=json.loads(content)) if kind == "result" else Outcome(failure=Failure(*content))
+
+
+def _is_timeout(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.status == "timeout"
+
+
+def enter(
+    function: str, argument: Any, sender: Connection, log: str, limit_memory: bool
+) -> None:
+    """The first function of the fresh process: prepare it, call, send the result or the failure, end."""
+    die_with_scheduler()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    write_to_log(Path(log))
+    if limit_memory:
+        limit_address_space()
+    try:
+        module, name = function.split(":")
+        call: Callable[[Any], dict[str, Any]] = getattr(importlib.import_module(module), name)
+        # as JSON, so that a result that no record can hold fails here and not in the sweep
+        message: tuple[str, Any] = ("result", json.dumps(call(argument), allow_nan=False))
+    except BaseException as error:
+        sys.excepthook(*sys.exc_info())
+        message = ("failure", tuple(failure_of_error(error)))
+    sender.send(message)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    # torch takes 50 ms to take itself apart
+    os._exit(0)
+
+
+def die_with_scheduler() -> None:
+    """End this process at once, by the kernel, when the scheduler ends, be it by SIGKILL.
+
+    The pipe from the scheduler closes then, and Linux can be told to signal that. PR_SET_PDEATHSIG would watch the
+    fork server instead, which lives as long as any of its children.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+        return
+    fd = parent.sentinel
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    if not parent.is_alive():
+        os._exit(1)
+
+
+def write_to_log(log: Path) -> None:
+    """Send all output of this process to the end of the log, native tracebacks included."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable(file=2)
+
+
+def limit_address_space() -> None:
+    """Let this process grow by the memory that is available now, less a reserve, and no further."""
+    process = psutil.Process()
+    room = max(0, psutil.virtual_memory().available - RESERVE_BYTES)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = process.memory_info().vms + room
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+@contextlib.contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """Let processes started inside import from `root`, wherever the command was called from."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{root}{os.pathsep}{before}" if before else str(root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def nothing(_: object) -> dict[str, Any]:
+    """The job that costs nothing: what is left is the price of a process."""
+    return {}

@@ -1,0 +1,151 @@
+"""Run the jobs of a plan one after the other, and keep what they find. No torch.
+
+Passes of timing are interleaved over all cases. Each finished job is on disk before the next starts, so a kill at any
+moment loses at most the job in flight.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from suites.engine.failures import Failure
+from suites.engine.jobs import Job, Ledger, in_order, job_line, jobs_of, merge
+from suites.engine.machine import code_state
+from suites.engine.process import Outcome, run_in_process
+from suites.engine.runs import Plan, RunFolder
+from suites.records import Record
+
+RUN_JOB = "suites.engine.worker:run_job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to run, as opposed to what."""
+
+    timeout_s: float = math.inf  # per job
+    retry: tuple[str, ...] = ()  # statuses whose cases are tried again
+    prune: bool = False  # skip longer lengths of what ran out of memory
+    data: Mapping[str, str] = field(default_factory=dict)  # task to path
+    run_job: str = RUN_JOB  # "package.module:function", called in the job's process
+
+
+class Watcher(Protocol):
+    """Told what happens, to show it."""
+
+    def starting(self, job: Job, label: str, open_jobs: list[Job]) -> None:
+        """A job starts; open_jobs are those still to do, this one included."""
+
+    def finished(self, job: Job, line: Mapping[str, Any]) -> None:
+        """A job's line was written."""
+
+
+class Sweep:
+    """One pass over what a run lacks.
+
+    plan: all that the run folder holds; cases: the ids to measure now (all, if None).
+    """
+
+    def __init__(
+        self, folder: RunFolder, plan: Plan, options: Options, cases: set[str] | None = None
+    ) -> None:
+        self.folder, self.plan, self.options = folder, plan, options
+        self.cases = {
+            case_id: entry.case
+            for case_id, entry in plan.entries.items()
+            if cases is None or case_id in cases
+        }
+        self.jobs = {
+            case_id: jobs_of(case_id, case, plan, options.data.get(case.settings.task))
+            for case_id, case in self.cases.items()
+        }
+        self.ledger = Ledger(folder.read_jobs(), options.retry)
+        self.records = {
+            (record["case"], record["seed"]): record
+            for record in folder.read_records()
+            if record["status"] not in options.retry
+        }
+        self.code = code_state()
+
+    def open_jobs(self) -> list[Job]:
+        """What is left, in order: jobs without a line, of cases and seeds without a record."""
+        return in_order(
+            job
+            for jobs in self.jobs.values()
+            for job in jobs
+            if (job.case, job.seed) not in self.records and self.ledger.is_open(job)
+        )
+
+    def run(self, watcher: Watcher) -> None:
+        """Measure what is left. Raises OSError when the folder cannot be written."""
+        for case_id in self.cases:
+            self.write_due(case_id)
+        queue = self.open_jobs()
+        while queue:
+            job = queue[0]
+            if self.ledger.is_open(job):
+                still_open = [other for other in queue if self.ledger.is_open(other)]
+                watcher.starting(job, self.cases[job.case].label, still_open)
+                line = self.run_one(job)
+                self.folder.append_job(line)
+                self.ledger.add(line)
+                self.write_due(job.case)
+                watcher.finished(job, line)
+            again = [job] if self.ledger.is_open(job) else []
+            queue = in_order([*queue[1:], *again])
+
+    def run_one(self, job: Job) -> dict[str, Any]:
+        """Run a job in its process, or prune it; its line."""
+        reason = self.pruned(job) if self.options.prune else ""
+        if reason:
+            return job_line(job, "skipped", reason, 0.0)
+        outcome = run_in_process(
+            self.options.run_job,
+            job,
+            log=self.folder.log_path(job.case),
+            timeout_s=self.options.timeout_s,
+            limit_memory=self.plan.device == "cpu",
+        )
+        failure = outcome.failure or Failure("ok", "")
+        line = job_line(job, failure.status, failure.reason, outcome.wall_s)
+        return {**line, **result_fields(outcome)}
+
+    def pruned(self, job: Job) -> str:
+        """Why the job need not be tried: the same settings at a smaller length ran out of memory."""
+        for case_id, case in self.cases.items():
+            failed = self.ledger.failure(case_id)
+            shorter = case.settings.length < job.settings.length
+            if failed and failed["status"] == "oom" and shorter:
+                if replace(case.settings, length=job.settings.length) == job.settings:
+                    return f"pruned: out of memory at length {case.settings.length} already"
+        return ""
+
+    def write_due(self, case_id: str) -> None:
+        """Append the records of a case whose jobs are all done, once."""
+        case, jobs = self.cases[case_id], self.jobs[case_id]
+        seeds = list(dict.fromkeys(job.seed for job in jobs)) or self.plan.seeds[:1]
+        suites = list(self.plan.entries[case_id].suites)
+        for seed in seeds:
+            of_seed = [job for job in jobs if job.seed == seed]
+            record = self.records.get((case_id, seed))
+            if record is None and any(map(self.ledger.is_open, of_seed)):
+                continue
+            if record is None:
+                record = self.complete(merge(case_id, case, seed, of_seed, self.ledger), suites)
+            elif record["suites"] == suites:
+                continue
+            # a case that a further suite now shares keeps its numbers
+            record = {**record, "suites": suites}
+            self.folder.append_record(record)
+            self.records[case_id, seed] = record
+
+    def complete(self, record: Record, suites: list[str]) -> Record:
+        """Add what the run knows: suites, identity, code."""
+        return {**record, "suites": suites, "identity": self.plan.identity, "code": self.code}
+
+
+def result_fields(outcome: Outcome) -> dict[str, Any]:
+    """What a job's process gave back, made fit for JSON."""
+    if outcome.failure:
+        return {}
+    return {"part": outcome.result["part"], "kernel": outcome.result["kernel"]}

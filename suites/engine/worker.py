@@ -1,0 +1,161 @@
+"""What one job does in its own process: measure time, measure memory, or train and evaluate. Imported by the fork
+server, so that torch is there when a job starts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+# 2 s, which the first optimizer of every process would otherwise spend
+import torch._dynamo
+from torch import Tensor
+
+import reformer.kernels
+from suites.base import Settings
+from suites.engine import machine
+from suites.engine.build import build_attention_call, build_model, build_optimizer
+from suites.engine.device import CPU, CUDA, map_large_blocks, open_device
+from suites.engine.jobs import Job, Question
+from suites.engine.memory import measure_memory
+from suites.engine.prediction import predict_memory
+from suites.engine.timing import measure_time
+from suites.engine.training import step_loss, train_and_evaluate
+from suites.tasks import load_task
+
+AnyDevice = CPU | CUDA
+
+
+def probe(question: Question) -> dict[str, Any]:
+    """What a sweep must know before it starts; a `refusal` instead where a device or data is missing.
+
+    {"device": "auto" resolved, "identity": of the machine, "gflops": its speed}.
+    """
+    try:
+        device = prepare(question.device)
+        for name in question.tasks:
+            load_task(name, question.data.get(name), download=question.download)
+    except (ValueError, OSError) as error:
+        return {"refusal": str(error)}
+    # the native kernel is compiled here, not within the first measurement
+    reformer.kernels.pick("auto", torch.empty(0, device=device.type))
+    return {
+        "device": device.type,
+        "identity": machine.identity(device),
+        "gflops": machine.matmul_gflops(device),
+    }
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """One job: {"part": the part of the record, "kernel": the attention that ran}."""
+    device = prepare(job.device)
+    device.seed(job.seed)
+    measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": train}[job.kind]
+    return measure(job, device)
+
+
+def prepare(device_name: str) -> AnyDevice:
+    """The device, with every flag set explicitly."""
+    machine.set_flags(machine.available_cores())
+    return open_device(device_name)
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of what is measured: parts to run in order, and what they hold."""
+
+    parts: dict[str, Callable[[], object]]
+    prepare: Callable[[], object]
+    parameters: list[Tensor]
+    inputs: list[Tensor]
+    optimizer: torch.optim.Optimizer | None
+    kernel: str
+
+    def run(self) -> None:
+        """All parts, in order."""
+        for part in self.parts.values():
+            part()
+
+
+def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+    """A training step on real batches. keep_gradients: they are zeroed, not freed, after each step."""
+    settings = job.settings
+    task = load_task(settings.task, job.data_path)
+    model = build_model(settings, task.vocabulary, job.seed, device.type)
+    optimizer = build_optimizer(settings, model)
+    batches = task.train_batches(settings.length, settings.batch, job.seed)
+    batch: list[Tensor] = []
+    loss: list[Tensor] = []
+
+    def draw() -> None:
+        batch[:] = [tensor.to(device.type) for tensor in next(batches)]
+
+    def forward() -> None:
+        loss[:] = [step_loss(model, batch[0], batch[1], settings)]
+
+    def update() -> None:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=not keep_gradients)
+
+    draw()
+    parts = {"forward": forward, "backward": lambda: loss.pop().backward(), "optimizer": update}
+    return Step(parts, draw, list(model.parameters()), batch, optimizer, model.kernel)
+
+
+def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+    """One attention call on random inputs, and its backward pass under a random gradient."""
+    settings = job.settings
+    call, tensors = build_attention_call(settings, job.seed, device.type)
+    gradient = torch.randn(tensors[0].shape, generator=torch.Generator().manual_seed(job.seed))
+    gradient = gradient.to(device.type)
+    out: list[Tensor] = []
+
+    def forward() -> None:
+        out[:] = [call()]
+
+    def clear() -> None:
+        for tensor in tensors:
+            if not keep_gradients:
+                tensor.grad = None
+            elif tensor.grad is not None:
+                tensor.grad.zero_()
+
+    parts = {"forward": forward, "backward": lambda: out.pop().backward(gradient)}
+    kernel = settings.attention
+    if kernel == "lsh":
+        kernel = reformer.kernels.pick(settings.kernel, tensors[0])
+    return Step(parts, clear, tensors, [gradient], None, kernel)
+
+
+def build_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+    """The step of the settings' subject."""
+    build = attention_step if job.settings.subject == "attention" else training_step
+    return build(job, device, keep_gradients)
+
+
+def measure_time_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+    """One process of the record's `time` part, and how the machine felt meanwhile."""
+    step = build_step(job, device, keep_gradients=False)
+    load = machine.ForeignLoad()
+    measured = measure_time(step.parts, device, job.settings.time_budget_s, step.prepare)
+    disturbed = load.disturbed()
+    readings = {"foreign_cores": round(load.reading()[0], 3), **machine.readings(device)}
+    disturbed |= readings.get("gpu_processes", 0) > 1
+    part = {**measured, "disturbed": disturbed, "readings": readings}
+    return {"part": part, "kernel": step.kernel}
+
+
+def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+    """The record's `memory` part."""
+    map_large_blocks()
+    step = build_step(job, device, keep_gradients=True)
+    part = measure_memory(step.run, device, step.parameters, step.optimizer, step.inputs)
+    return {"part": {**part, "predicted_bytes": predict_memory(job.settings).peak}, "kernel": step.kernel}
+
+
+def train(job: Job, device: AnyDevice) -> dict[str, Any]:
+    """The record's `quality` part."""
+    settings = job.settings
+    part = train_and_evaluate(settings, job.seed, device.type, job.data_path)
+    return {"part": part, "kernel": ""}

@@ -1,0 +1,20 @@
+"""What does each extra hash round buy and cost?"""
+
+from suites.base import Case, Settings, Suite, change, grid
+from suites.presets import CPU, PAPER, QUICK, dense
+
+
+def _cases(base: Settings, n_rounds: list[int]) -> list[Case]:
+    lsh = change(base, evaluate_rounds=(1, 2, 4, 8, 0))
+    return [*grid(lsh, n_rounds=n_rounds), *grid(dense(base), shared_qk=[False, True])]
+
+
+SUITE = Suite(
+    question="What does each extra hash round buy in bits per dim, and cost in time and memory?",
+    varies="n_rounds",
+    presets={
+        "quick": _cases(QUICK, [1, 2, 4, 8]),
+        "cpu": _cases(CPU, [1, 2, 4, 8]),
+        "paper": _cases(PAPER, [1, 2, 4, 8, 16]),
+    },
+)

@@ -1,0 +1,74 @@
+"""The base of each preset, from which the suites vary, and the two changes that several suites
+make.
+
+`quick` walks every code path in minutes; its models are hardly trained. `cpu` is what a laptop can
+say: 1,024 tokens, 2 layers, trained past the count models. `paper` has the paper's sizes (enwik8 in
+windows of 64K) and needs GPUs.
+"""
+
+from suites.base import Settings, change
+
+QUICK = Settings(
+    length=512,
+    d_model=64,
+    d_ff=256,
+    n_heads=2,
+    ff_chunks=4,
+    loss_chunks=4,
+    time_budget_s=0.3,
+    train_steps=40,
+    warmup_steps=10,
+    first_steps=30,
+    heldout_tokens=8192,
+)
+
+CPU = Settings(
+    length=1024,
+    d_model=128,
+    d_ff=512,
+    n_heads=2,
+    ff_chunks=4,
+    loss_chunks=4,
+    time_budget_s=3.0,
+    train_steps=1400,
+    warmup_steps=100,
+    first_steps=1200,
+    learning_rate=3e-3,
+    heldout_tokens=65536,
+    evaluate_every=200,
+)
+
+PAPER = Settings(
+    task="enwik8",
+    length=65536,
+    d_model=1024,
+    d_ff=4096,
+    n_heads=8,
+    n_layers=3,
+    bucket_size=64,
+    ff_chunks=16,
+    loss_chunks=16,
+    dropout=0.1,
+    axial_positions=(128, 512),
+    time_budget_s=30.0,
+    train_steps=60000,
+    optimizer="adafactor",
+    learning_rate=1e-2,
+    warmup_steps=8000,
+    heldout_tokens=1048576,
+    evaluate_every=5000,
+)
+
+
+def dense(base: Settings, attention: str = "sdpa") -> Settings:
+    """The dense Transformer beside the Reformer: ordinary residuals, feed-forward and loss in one
+    piece.
+    """
+    return change(base, attention=attention, reversible=False, ff_chunks=1, loss_chunks=1)
+
+
+def costs_only(base: Settings) -> Settings:
+    """Time and memory without training: for what computes the same function as a case that is
+    trained.
+    """
+    return change(base, measures=("time", "memory"))

@@ -1,0 +1,26 @@
+"""From which sequence length on does the Reformer win?"""
+
+from suites.base import Case, Settings, Suite, grid
+from suites.presets import CPU, PAPER, QUICK, costs_only, dense
+
+
+def _cases(base: Settings, trained: list[int], longer: list[int]) -> list[Case]:
+    others = costs_only(dense(base))
+    return [
+        *grid(base, length=trained),
+        *grid(dense(base), length=trained),
+        *grid(costs_only(base), length=longer),
+        *grid(others, length=longer),
+        *grid(others, attention=["naive", "memory_efficient"], length=trained + longer),
+    ]
+
+
+SUITE = Suite(
+    question="From which length on does the Reformer beat a dense Transformer, and at what cost?",
+    varies="length",
+    presets={
+        "quick": _cases(QUICK, trained=[256, 512, 1024], longer=[2048]),
+        "cpu": _cases(CPU, trained=[512, 1024, 2048], longer=[4096, 8192, 16384]),
+        "paper": _cases(PAPER, trained=[4096, 16384, 65536], longer=[1024, 2048, 8192, 32768]),
+    },
+)

@@ -1,0 +1,49 @@
+"""What a task is: batches from (length, batch, seed), and trivial models to compare with."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor
+
+# A target that no loss counts; also the default of torch's cross_entropy.
+IGNORED = -100
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+class Task(Protocol):
+    """Data for a next-symbol model.
+
+    Batches are (tokens, targets), both (batch, length) int64 on the CPU.
+    `targets[:, t]` is the symbol after `tokens[:, t]`, or IGNORED where the task does not count it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def vocabulary(self) -> int:
+        """Symbols are 0 ... vocabulary - 1."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says of the data, JSON-able.
+
+        Always: "name", "stand_in", "source", "bytes", "splits" {"train", "valid", "test"} in bytes
+        (None where sequences are generated), and "sha256" or "version".
+        """
+
+    def train_batches(self, length: int, batch: int, seed: int) -> Batches:
+        """Training batches without end; the same seed gives the same batches.
+
+        Raises ValueError on a length that the task does not have.
+        """
+
+    def heldout_batches(self, length: int, batch: int, tokens: int) -> Batches:
+        """The first `tokens` held-out tokens as consecutive windows of `length`, always the same.
+
+        Rounded down to whole windows, at least one, at most what the held-out part has; the last
+        batch may be smaller. Raises ValueError on a length that the task does not have.
+        """
+
+    def heldout_reference(self, tokens: int) -> dict[str, float]:
+        """Bits per dim of trivial models on the first `tokens` held-out tokens, by name."""

@@ -1,0 +1,5 @@
+"""One thread in tests: on a busy machine PyTorch's threads spin, and 3 s become 339 s."""
+
+import torch
+
+torch.set_num_threads(1)

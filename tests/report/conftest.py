@@ -1,0 +1,31 @@
+"""A synthetic run with known truth, and its report, drawn once for all tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic import make_records
+
+from report.page import write_report
+from suites.records import Record
+
+
+@pytest.fixture(scope="session")
+def records() -> list[Record]:
+    """Every case of every suite, three seeds."""
+    return make_records()
+
+
+@pytest.fixture(scope="session")
+def run_folder(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a written report."""
+    folder = tmp_path_factory.mktemp("run")
+    write_lines(folder, records)
+    write_report(folder)
+    return folder
+
+
+def write_lines(folder: Path, records: list[Record]) -> None:
+    """records.jsonl, as a finished run leaves it."""
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "records.jsonl").write_text(lines)

@@ -1,0 +1,137 @@
+"""Comparisons whose answer is known."""
+
+import pandas as pd
+import pytest
+from synthetic import make_records, true_rest_bytes, true_step_ms
+
+from report.ablation import compare_by
+from report.compare import compare_runs
+from report.cost_figure import write_ablation
+from suites.base import Settings
+
+
+@pytest.fixture(scope="module")
+def again():
+    return make_records(seed=1)
+
+
+def test_two_runs_of_the_same_are_the_same(records, again):
+    found = compare_runs(records, again)
+    verdicts = found.table["verdict"].value_counts()
+    timed = len(found.table) - verdicts["fails in both"]
+    assert found.exit_code == 0
+    assert verdicts["same"] >= 0.7 * timed
+    assert set(verdicts.index) <= {"same", "ambiguous", "fails in both"}
+    assert (found.table["memory_ratio"].dropna() == 1).all()
+    assert f"{verdicts['same']} same" in found.markdown()
+
+
+def test_a_planted_slow_down_is_found(records):
+    found = compare_runs(records, make_records(seed=2, slower=1.1))
+    assert found.exit_code == 1
+    timed = found.table.dropna(subset=["time_ratio"])
+    assert (timed["verdict"] == "slower").all()
+    assert timed["time_ratio"].between(1.05, 1.15).all()
+    assert ((timed["time_ratio_low"] < 1.1) & (1.1 < timed["time_ratio_high"])).mean() > 0.85
+    assert compare_runs(make_records(seed=2, slower=1.1), records).exit_code == 0
+
+
+def test_a_case_that_fails_now_counts_as_slower(records, again):
+    case = next(r["case"] for r in again if r.get("time"))
+    broken = [
+        {k: v for k, v in r.items() if k not in ("time", "memory")}
+        | {"status": "oom", "reason": "x"}
+        if r["case"] == case
+        else r
+        for r in again
+    ]
+    found = compare_runs(records, broken)
+    assert found.exit_code == 1
+    assert list(found.table.loc[found.table["case"] == case, "verdict"]) == ["fails now"]
+    assert compare_runs(broken, records).exit_code == 0
+
+
+def test_bits_are_paired_over_seeds(records, again):
+    table = compare_runs(records, again).table.dropna(subset=["bits_change"])
+    width = (table["bits_change_high"] - table["bits_change_low"]).median()
+    assert width < 0.06, "the seeds' common 0.02 must cancel"
+    assert ((table["bits_change_low"] < 0) & (0 < table["bits_change_high"])).mean() > 0.85
+
+
+def test_nothing_in_common_and_different_machines_are_refused(records):
+    half = len(records) // 2
+    with pytest.raises(ValueError, match="no case in common"):
+        compare_runs(records[:3], records[half : half + 3])
+    other = [dict(r, identity={**r["identity"], "torch": "2.14.0"}) for r in records]
+    with pytest.raises(ValueError, match=r"torch: 2\.13\.0 and 2\.14\.0"):
+        compare_runs(records, other)
+    assert "torch: 2.13.0 and 2.14.0" in compare_runs(records, other, mixed=True).markdown()
+
+
+def test_what_each_extra_round_buys_and_costs(records):
+    found = compare_by(records, "n_rounds")
+    table = found.table()
+    main = table[table["where"] == "length 1024, training"]
+    assert list(main["n_rounds"]) == [1, 2, 4, 8]
+    assert set(main["base"]) == {1}
+    base = Settings(n_rounds=1)
+    for _, row in main.iterrows():
+        rounds = row["n_rounds"]
+        settings = Settings(n_rounds=rounds)
+        ratio = true_step_ms(settings) / true_step_ms(base)
+        change = 0.2 / rounds - 0.2
+        assert row["memory_ratio"] == pytest.approx(
+            true_rest_bytes(settings) / true_rest_bytes(base)
+        )
+        if rounds == 1:
+            assert (row["bits_change"], row["time_ratio"]) == (0, 1)
+        else:
+            assert row["time_ratio_low"] <= ratio <= row["time_ratio_high"]
+            assert row["bits_change"] == pytest.approx(change, abs=0.012)
+            assert row["verdict"] == "slower"
+    assert "1 round to 2 rounds: -0.1" in found.finding()
+    people = found.for_people()
+    assert people["n rounds"].iloc[0] == "1 (base)"
+    assert "per extra round: bits" in people
+
+
+def test_pairs_are_equal_in_all_else(records):
+    settings = {r["case"]: r["settings"] for r in records}
+    for factor in ("n_rounds", "bucket_size", "chunk_length", "n_layers", "length"):
+        for level in compare_by(records, factor).levels:
+            one, base = settings[level.case.id], settings[level.base.id]
+            ignored = {"evaluate_rounds", "chunk_length" if factor == "bucket_size" else ""}
+            differing = {k for k in one if one[k] != base[k]} - ignored
+            assert differing <= {factor}
+            if factor == "bucket_size":
+                chunks = [s["chunk_length"] or 2 * s["bucket_size"] for s in (one, base)]
+                assert chunks[0] == chunks[1]
+
+
+def test_another_base_and_wrong_names(records):
+    found = compare_by(records, "n_rounds", base="4")
+    assert {level.base.settings["n_rounds"] for level in found.levels} == {4}
+    with pytest.raises(ValueError, match="did you mean 'n_rounds'"):
+        compare_by(records, "n_round")
+    with pytest.raises(ValueError, match="unknown level of n_rounds '3'"):
+        compare_by(records, "n_rounds", base="3")
+    with pytest.raises(ValueError, match="no two cases differ in d_model alone"):
+        compare_by(records, "d_model")
+
+
+def test_by_attention_the_models_stand_against_sdpa(records):
+    found = compare_by(records, "attention")
+    assert all(level.base.settings["attention"] == "sdpa" for level in found.levels)
+    names = {level.name for level in found.levels}
+    assert any(name.startswith("LSH-4") for name in names)
+    assert any(name.startswith("dense naive") for name in names)
+
+
+def test_files_are_written_and_the_figure_names_its_levels(tmp_path, records):
+    paths = write_ablation(compare_by(records, "n_rounds"), tmp_path)
+    assert {path.suffix for path in paths} == {".md", ".csv", ".png", ".svg"}
+    svg = (tmp_path / "compare_by_n_rounds.svg").read_text()
+    for text in ("1 round", "8 rounds", "dense sdpa", "lower is better"):
+        assert text in svg
+    frame = pd.read_csv(tmp_path / "compare_by_n_rounds.csv")
+    assert set(frame["status"]) == {"ok"}

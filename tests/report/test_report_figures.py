@@ -1,0 +1,238 @@
+"""Figures and page: what they state is true of the data, and nothing that was measured or failed is
+missing.
+"""
+
+import html
+import re
+
+import matplotlib.image
+import pytest
+from conftest import write_lines
+from synthetic import make_records, suites, true_bits
+
+from report import paper
+from report.cases import gather
+from report.evaluated import rounds_table
+from report.figures import draw_suite
+from report.findings import crossover_of, finding, typical
+from report.page import caveats, mispredicted, scaling_table, write_report
+from report.scaling import crossover
+from report.series import view_of
+
+SWEEPS = ("sequence_length", "hash_rounds", "bucket_size", "layers")
+
+
+@pytest.fixture(scope="module")
+def cases(records):
+    return gather(records)
+
+
+def words(path):
+    """The text of an SVG, lines joined."""
+    return html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())))
+
+
+@pytest.mark.parametrize("suite", SWEEPS)
+@pytest.mark.parametrize("measure", ["time", "memory", "quality"])
+def test_a_figure_per_suite_and_measure(run_folder, suite, measure):
+    png = run_folder / "figures" / f"{suite}_{measure}.png"
+    picture = matplotlib.image.imread(png)
+    assert picture.shape[1] > 800
+    assert picture[..., :3].std() > 0.02, "an empty picture"
+    text = words(png.with_suffix(".svg"))
+    for part in ("Test CPU", "2 threads", "3 seeds", "commit 012345678", "interval"):
+        assert part in text
+
+
+def test_failures_are_drawn(run_folder):
+    for measure in ("time", "quality"):
+        text = words(run_folder / "figures" / f"sequence_length_{measure}.svg")
+        assert "dense naive: crashed at 4K, out of memory at 8K" in text
+        assert "dense memory-efficient: timed out at 8K" in text
+    assert "crashed, out of memory" in words(run_folder / "figures" / "sequence_length_memory.svg")
+
+
+def test_count_models_and_both_memories_are_drawn(run_folder):
+    text = words(run_folder / "figures" / "layers_quality.svg")
+    assert "count model, order 2: 3.22" in text
+    assert "order 0: 5.13 (above)" in text.replace("\n", " ")
+    text = words(run_folder / "figures" / "layers_memory.svg")
+    for part in ("whole process", "live tensors", "predicted peak", "MiB"):
+        assert part in text
+
+
+def test_lines_are_the_variants(cases):
+    found = {name: {s.name: s.on_axis for s in view_of(name, cases).series} for name in SWEEPS}
+    assert found["hash_rounds"] == {"LSH": True, "dense sdpa": False}
+    assert found["bucket_size"] == {
+        "LSH-4, chunk 32": True,
+        "LSH-4, chunk 64": True,
+        "LSH-4, chunk 128": True,
+        "dense sdpa": False,
+    }
+    assert found["layers"] == {"LSH-4": True, "dense sdpa": True}
+    assert set(found["sequence_length"]) == {
+        "LSH-2",
+        "LSH-4",
+        "dense sdpa",
+        "dense naive",
+        "dense memory-efficient",
+    }
+    speed = view_of("attention_speed", cases)
+    assert {s.name for s in speed.series} == {"LSH-1", "LSH-4", "dense sdpa"}, (
+        "batch follows length"
+    )
+    for name, members in suites().items():
+        if name in SWEEPS:
+            drawn = {case.id for case in view_of(name, cases).cases}
+            assert drawn == {case.id for case in members}
+
+
+def test_titles_state_what_is_true(cases):
+    """True: LSH-4 over sdpa at 8,192 is 32 / 16 ** 1.4 = 0.66; they cross at 512 * 2 ** 2.5 =
+    2,896.
+    """
+    view = view_of("sequence_length", cases)
+    text = finding(view, "time")
+    assert text.startswith("At 8,192 tokens LSH-4 takes 0.6")
+    low, high = (float(v) for v in re.search(r"x \((.*?) to (.*?)\)", text).groups())
+    assert low <= 16 / 16**1.4 * 2 <= high
+    low, high = (
+        float(v.replace(",", ""))
+        for v in re.search(r"crossover at .*?\((.*?) to (.*?)\)", text).groups()
+    )
+    assert low <= 512 * 2**2.5 <= high
+    text = finding(view, "quality")
+    low, high = (
+        float(v) for v in re.search(r"\((.*?) to (.*?)\) bits per dim worse", text).groups()
+    )
+    assert low <= 0.05 <= high
+    text = finding(view_of("layers", cases), "memory")
+    assert text.startswith("From 2 to 8 layers the memory for activations grows 1.00x with LSH-4,")
+    assert text.endswith("4.00x with dense sdpa")
+    text = finding(view_of("hash_rounds", cases), "time")
+    low, high = (float(v) for v in re.search(r"\((.*?) to (.*?)\) with LSH", text).groups())
+    assert low <= 1.6 / 0.55 <= high
+    text = finding(view_of("bucket_size", cases), "time")
+    assert re.match(r"Fastest: LSH-4, chunk 32 at .*; worst: LSH-4, chunk 128 at .*sdpa: 26", text)
+
+
+def test_crossover_beyond_the_range_is_said(records):
+    short = [r for r in records if r["settings"]["length"] <= 2048]
+    assert "crossover beyond the measured range" in finding(
+        view_of("sequence_length", gather(short)), "time"
+    )
+
+
+def test_scaling_table_holds_the_true_exponents(cases):
+    table = scaling_table(view_of("sequence_length", cases)).set_index("model")
+    column = "time ~ length to the power"
+    for model, truth in (("LSH-4", 1.0), ("LSH-2", 1.0), ("dense sdpa", 1.4)):
+        low, high = (
+            float(v) for v in re.search(r"\((.*) to (.*)\)", table.loc[model, column]).groups()
+        )
+        assert low - 0.006 <= truth <= high + 0.006
+    assert table.loc["LSH-4", "faster than dense sdpa from"].startswith("2,")
+    assert table.loc["dense sdpa", "faster than dense sdpa from"] == ""
+
+
+def test_trained_with_and_evaluated_with(cases, run_folder):
+    table = rounds_table(cases).set_index("trained with (bits per dim)")
+    assert list(table.columns) == ["LSH-1", "LSH-2", "LSH-4", "LSH-8", "full attention"]
+    assert list(table.index) == ["LSH-1", "LSH-2", "LSH-4", "LSH-8"]
+    base = {
+        case.settings.n_rounds: true_bits(case.settings) for case in suites()["hash_rounds"][:4]
+    }
+    for trained, truth in base.items():
+        for rounds in (1, 2, 4, 8):
+            value, half = map(float, table.loc[f"LSH-{trained}", f"LSH-{rounds}"].split(" +- "))
+            assert abs(value - truth - 0.1 / rounds) < half
+    text = words(run_folder / "figures" / "hash_rounds_evaluated_with.svg")
+    assert "Best: trained with LSH-8 and evaluated with 8 rounds" in text
+    assert "worst: trained with LSH-1 and evaluated with full attention" in text
+
+
+def test_on_the_papers_task_its_table_2_follows(records):
+    copies = [
+        dict(r, settings={**r["settings"], "task": "duplication"})
+        for r in records
+        if "hash_rounds" in r["suites"] and (r.get("quality") or {}).get("evaluated_with")
+    ]
+    table = rounds_table(gather(copies)).set_index("trained with (accuracy in %)")
+    assert list(table.loc[f"LSH-4 ({paper.NAME})"]) == ["91.9", "99.4", "99.9", "100.0", "0.8"]
+
+
+def test_page_links_exist_and_nothing_is_missing(run_folder, cases):
+    page = (run_folder / "index.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert links
+    for link in links:
+        assert (run_folder / link).exists(), link
+    drawn = {path.name for path in (run_folder / "figures").glob("*.png")}
+    assert drawn == {link.split("/")[1] for link in links if link.endswith(".png")}
+    text = html.unescape(page)
+    for case in cases:
+        if case.failure[0]:
+            assert case.label in text
+            assert case.failure[1] in text
+    assert "stand-in" in text
+    assert "<script" not in page
+
+
+def test_text_from_records_is_escaped_on_the_page(tmp_path, records):
+    bad = dict(records[0], status="crash", reason="<b>x</b> | y", suites=["gone_suite"])
+    bad = {k: v for k, v in bad.items() if k not in ("time", "memory", "quality")}
+    write_lines(tmp_path, [bad])
+    paths = write_report(tmp_path)
+    assert "&lt;b&gt;x" in (tmp_path / "index.html").read_text()
+    assert "<b>x" not in (tmp_path / "index.html").read_text()
+    assert all(path.exists() for path in paths)
+
+
+def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
+    records = [r for r in make_records(n_seeds=1) if "layers" in r["suites"]]
+    for record in records:
+        record["suites"] = ["layers"]
+        if record.get("time"):
+            for process in record["time"]["processes"]:
+                process["samples_ms"] = {k: v[:1] for k, v in process["samples_ms"].items()}
+            del record["time"]["processes"][1:]
+    view = view_of("layers", gather(records))
+    draw_suite(view, tmp_path)
+    assert "One seed: no interval." in words(tmp_path / "layers_quality.svg")
+    assert "(" not in finding(view, "time")
+    assert any("one seed" in c for c in caveats(records, gather(records)))
+
+
+def test_predictions_over_30_percent_off_are_named(records):
+    wrong = [dict(r, memory=dict(r["memory"])) for r in records if r.get("memory")][:4]
+    wrong[1]["memory"]["predicted_bytes"] = int(1.35 * wrong[1]["memory"]["peak_bytes"])
+    told = mispredicted(gather(wrong))
+    assert len(told) == 1
+    assert wrong[1]["label"] in told[0]
+
+
+def test_the_typical_line_is_four_rounds_and_sdpa(cases):
+    view = view_of("sequence_length", cases)
+    ours = typical([s for s in view.series if s.is_lsh], lambda case: 1.0)
+    dense = typical([s for s in view.series if not s.is_lsh], lambda case: 1.0)
+    assert (ours.name, dense.name) == ("LSH-4", "dense sdpa")
+    found = crossover_of(ours, dense)
+    assert found.estimate.low < 512 * 2**2.5 < found.estimate.high
+
+
+def test_the_papers_numbers_say_what_the_paper_says():
+    """LSH-4 wins between 1,024 and 2,048, LSH-8 at about 2,048, LSH-1 and -2 before 1,024; chance
+    is 1/127.
+    """
+    full = [[[s]] for s in paper.FIGURE_5_SECONDS["full"]]
+
+    def crossing(name):
+        ours = [[[s]] for s in paper.FIGURE_5_SECONDS[name]]
+        return crossover(paper.FIGURE_5_LENGTHS, ours, full).estimate.value
+
+    assert crossing("LSH-1") == crossing("LSH-2") == 0
+    assert 1024 < crossing("LSH-4") < 2048
+    assert crossing("LSH-8") == pytest.approx(2048, rel=0.1)
+    assert all(len(row) == 5 for row in paper.TABLE_2.values())
+    assert paper.TABLE_2["4"]["full"] == pytest.approx(100 / 127, abs=0.05)

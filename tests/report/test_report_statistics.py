@@ -1,0 +1,235 @@
+"""Intervals against slow twins, and their coverage on known distributions."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from report.scaling import crossover, scaling_exponent
+from report.statistics import (
+    MAX_PRIOR_DF,
+    Ratio,
+    _inverse_trigamma,
+    bootstrap_deviations,
+    mean_over_seeds,
+    median,
+    paired_difference,
+    process_noise,
+    ratio_of_medians,
+)
+
+TRUE = 100.0
+RNG = np.random.default_rng
+
+
+def case(rng, k=2, n=15, between=0.005, within=0.01, middle=TRUE):
+    """Samples whose true median is `middle`: k processes, each with its own level and noise."""
+    return [
+        middle * np.exp(level + rng.normal(0, within, n)) for level in rng.normal(0, between, k)
+    ]
+
+
+def skewed(rng, k, n, between):
+    """Like `case`, with the long tail to the right that timings have."""
+    return [
+        TRUE * np.exp(level + 0.02 * (rng.exponential(size=n) - math.log(2)))
+        for level in rng.normal(0, between, k)
+    ]
+
+
+@pytest.mark.parametrize(("k", "between"), [(2, 0.0), (2, 0.01), (3, 0.005), (5, 0.02)])
+def test_interval_covers_the_truth_in_95_of_100(k, between):
+    rng, n = RNG(k), 500
+    hits = ratio_hits = 0
+    for _ in range(n):
+        a, b = skewed(rng, k, 25, between), skewed(rng, k, 25, between)
+        one, ratio = median(a), ratio_of_medians(a, b)
+        hits += one.low <= TRUE <= one.high
+        ratio_hits += ratio.low <= 1 <= ratio.high
+    assert 0.92 <= hits / n <= 0.98
+    assert 0.92 <= ratio_hits / n <= 0.98
+
+
+@pytest.mark.parametrize("prior_df", [5, 1e6])
+def test_moderated_intervals_cover_on_average_over_cases(prior_df):
+    """Two processes each, noise that differs from case to case as an inverse chi square."""
+    rng, hits, n = RNG(3), 0, 0
+    for _ in range(25):
+        levels = 0.006 * np.sqrt(prior_df / rng.chisquare(prior_df, 30))
+        cases = [case(rng, between=level, within=0.002) for level in levels]
+        noise = process_noise(cases)
+        for a, b in zip(cases[::2], cases[1::2], strict=True):
+            ratio = ratio_of_medians(a, b, noise)
+            hits, n = hits + (ratio.low <= 1 <= ratio.high), n + 1
+    assert 0.92 <= hits / n <= 0.98
+
+
+def test_process_noise_finds_the_variance_and_whether_it_varies():
+    rng = RNG(0)
+    alike = process_noise(case(rng, k=4, between=0.01, within=1e-6) for _ in range(2000))
+    assert alike.variance == pytest.approx(1e-4, rel=0.1)
+    assert alike.df == MAX_PRIOR_DF
+    levels = 0.01 * np.sqrt(6 / rng.chisquare(6, 2000))
+    varied = process_noise(case(rng, k=4, between=level, within=1e-6) for level in levels)
+    assert varied.df == pytest.approx(6, rel=0.3)
+    assert process_noise(case(rng) for _ in range(3)) is None
+
+
+def test_plain_bootstrap_agrees_with_a_loop():
+    rng = RNG(5)
+    processes = case(rng, k=4, n=21, between=0.01)
+
+    def draw():
+        chosen = [processes[i] for i in rng.integers(4, size=4)]
+        return np.mean([np.log(np.median(rng.choice(p, len(p)))) for p in chosen])
+
+    slow = np.array([draw() for _ in range(3000)])
+    fast = bootstrap_deviations(processes, rng)
+    assert fast.std() == pytest.approx(slow.std(), rel=0.1)
+    centre = np.mean([np.log(np.median(p)) for p in processes])
+    quantiles = [0.025, 0.25, 0.75, 0.975]
+    expected = np.quantile(slow - centre, quantiles)
+    np.testing.assert_allclose(np.quantile(fast, quantiles), expected, atol=0.1 * slow.std() + 1e-4)
+
+
+def test_identical_pairs_are_same_and_ten_percent_is_found():
+    rng = RNG(7)
+    verdicts = [ratio_of_medians(case(rng, k=3), case(rng, k=3)).verdict for _ in range(20)]
+    assert verdicts.count("same") >= 14
+    assert verdicts.count("faster") + verdicts.count("slower") <= 1
+    slower = [ratio_of_medians(case(rng, middle=110), case(rng)) for _ in range(20)]
+    assert [ratio.verdict for ratio in slower] == ["slower"] * 20
+    faster = ratio_of_medians(case(rng), case(rng, middle=110))
+    assert faster.verdict == "faster"
+
+
+def test_noise_widens_what_is_visible_and_makes_pairs_ambiguous():
+    rng = RNG(8)
+    quiet = ratio_of_medians(case(rng, k=4, between=1e-4), case(rng, k=4, between=1e-4))
+    loud = ratio_of_medians(case(rng, k=4, between=0.1), case(rng, k=4, between=0.1))
+    assert quiet.smallest_visible == pytest.approx(0.03)
+    assert loud.smallest_visible > 0.1
+    assert loud.verdict == "ambiguous"
+
+
+def test_few_samples_say_so():
+    assert not median([[5.0]]).has_interval
+    assert ratio_of_medians([[5.0, 5.1]], [[50.0, 51.0]]).verdict == "ambiguous"
+    assert not mean_over_seeds([3.0]).has_interval
+    with pytest.raises(ValueError, match="no seed in common"):
+        paired_difference({0: 1.0}, {1: 1.0})
+
+
+@given(value=st.floats(0.2, 5), down=st.floats(1, 1.5), up=st.floats(1, 1.5))
+def test_verdict_is_mirrored_when_the_ratio_is_turned_over(value, down, up):
+    mirrored = {"faster": "slower", "slower": "faster"}
+    ratio = Ratio(value, value / down, value * up, 2)
+    turned = Ratio(1 / value, 1 / ratio.high, 1 / ratio.low, 2)
+    edges = (ratio.low, ratio.high, value)
+    if (
+        min(abs(math.log(e) - b) for e in edges for b in (0, math.log(1.03), -math.log(1.03)))
+        > 1e-9
+    ):
+        assert turned.verdict == mirrored.get(ratio.verdict, ratio.verdict)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    processes=st.lists(
+        st.lists(st.floats(0.1, 100), min_size=1, max_size=12), min_size=1, max_size=5
+    ),
+    scale=st.floats(0.01, 100),
+)
+def test_interval_holds_the_median_scales_and_repeats(processes, scale):
+    one = median(processes)
+    assert one.value == pytest.approx(np.median(np.concatenate(processes)))
+    assert one == median(processes) or not one.has_interval
+    if one.has_interval:
+        assert one.low <= one.value <= one.high
+        scaled = median([[scale * s for s in p] for p in processes])
+        expected = [scale * v for v in (one.value, one.low, one.high)]
+        assert [scaled.value, scaled.low, scaled.high] == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(1, 9), st.floats(1, 9)), min_size=2, max_size=6))
+def test_quality_agrees_with_scipy(pairs):
+    a, b = ({i: p[j] for i, p in enumerate(pairs)} for j in (0, 1))
+    change = paired_difference(a, b)
+    if np.ptp([a[i] - b[i] for i in a]) > 1e-6:
+        expected = stats.ttest_rel(list(a.values()), list(b.values())).confidence_interval()
+        assert (change.low, change.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert paired_difference({**a, 99: 1e9}, b) == change
+
+
+def test_exponent_agrees_with_polyfit_and_covers():
+    rng, lengths = RNG(4), [512, 1024, 2048, 4096]
+    exact = [[[3.0 * n**1.37]] for n in lengths]
+    line = scaling_exponent(lengths, exact)
+    assert line.value == pytest.approx(1.37)
+    assert (line.low, line.high) == pytest.approx((1.37, 1.37), abs=1e-6)
+    hits = 0
+    for _ in range(150):
+        groups = [case(rng, k=3, between=0.02, middle=n**1.37) for n in lengths]
+        found = scaling_exponent(lengths, groups)
+        logs = [np.mean([np.log(np.median(p)) for p in group]) for group in groups]
+        assert found.value == pytest.approx(np.polyfit(np.log(lengths), logs, 1)[0])
+        hits += found.low <= 1.37 <= found.high
+    assert 0.9 <= hits / 150 <= 0.99
+    assert math.isnan(scaling_exponent([512], exact[:1]).value)
+
+
+def test_crossover_finds_the_truth_and_covers():
+    rng, lengths, hits = RNG(6), [512, 1024, 2048, 4096, 8192], 0
+    truth = 512 * 5 ** (1 / 0.7)
+    for _ in range(150):
+        a = [case(rng, k=3, between=0.01, middle=10 * (n / 512) ** 1.1) for n in lengths]
+        b = [case(rng, k=3, between=0.01, middle=2 * (n / 512) ** 1.8) for n in lengths]
+        found = crossover(lengths, a, b).estimate
+        hits += found.low <= truth <= found.high
+    assert 0.9 <= hits / 150 <= 0.99
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(1, 99), st.floats(1, 99)), min_size=2, max_size=6))
+def test_crossover_agrees_with_a_walk_from_the_end(pairs):
+    lengths = [256 * 2**i for i in range(len(pairs))]
+    found = crossover(lengths, [[[a]] for a, _ in pairs], [[[b]] for _, b in pairs])
+    difference = [math.log(a) - math.log(b) for a, b in pairs]
+    last = max((i for i, d in enumerate(difference) if d >= 0), default=-1)
+    if last == -1:
+        expected = 0.0
+    elif last == len(pairs) - 1:
+        expected = math.inf
+    else:
+        share = difference[last] / (difference[last] - difference[last + 1])
+        expected = lengths[last] * 2**share
+    assert found.estimate.value == pytest.approx(expected)
+    assert not found.estimate.has_interval
+
+
+def test_crossover_in_words():
+    lengths = [512, 1024]
+    slow, quick = [[[2.0, 2.0]] * 2] * 2, [[[1.0, 1.0]] * 2] * 2
+    assert crossover(lengths, slow, quick).text() == "beyond the measured range"
+    assert crossover(lengths, quick, slow).text() == "below the measured range (under 512)"
+
+
+@pytest.mark.parametrize("x", [0.01, 0.5, 1.0, 3.0, 50.0])
+def test_inverse_trigamma(x):
+    assert _inverse_trigamma(float(special.polygamma(1, x))) == pytest.approx(x, rel=1e-6)
+
+
+def test_each_call_is_quick():
+    rng = RNG(9)
+    a, b = case(rng, k=5, n=2000), case(rng, k=5, n=2000)
+
+    def cost():
+        start = time.process_time()
+        ratio_of_medians(a, b)
+        return time.process_time() - start
+
+    assert min(cost() for _ in range(5)) < 0.05

@@ -1,0 +1,138 @@
+"""Records to tables: every case, seed and suite a row, numbers that agree with the samples."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_lines
+from synthetic import make_records
+
+from report.cases import gather, load_run, suite_names
+from report.series import view_of
+from report.table import FIRST, suite_table, to_frame, to_latex, to_markdown
+
+
+def test_a_row_per_case_seed_and_suite_with_failures(records):
+    frame = to_frame(records)
+    expected = Counter((r["case"], r["seed"], s) for r in records for s in r["suites"])
+    found = Counter(zip(frame["case"], frame["seed"], frame["suite"], strict=True))
+    assert found == expected
+    assert list(frame.columns[: len(FIRST)]) == FIRST
+    statuses = frame.groupby("status")["reason"].unique().to_dict()
+    assert list(statuses["oom"]) == ["out of memory: 8,589,934,592 bytes asked for"]
+    assert {"crash", "timeout", "ok"} <= set(statuses)
+
+
+def test_numbers_come_from_the_samples(records):
+    frame = to_frame(records).set_index(["case", "seed", "suite"])
+    for record in records:
+        row = frame.loc[(record["case"], record["seed"], record["suites"][0])]
+        for part in ("forward", "backward", "optimizer", "step"):
+            processes = (record.get("time") or {}).get("processes", [])
+            samples = [s for p in processes for s in p["samples_ms"][part]]
+            value = row[f"{part}_ms"]
+            assert np.isnan(value) if not samples else value == np.median(samples)
+        settings = record["settings"]
+        if settings["attention"] == "lsh":
+            chunk = settings["chunk_length"] or 2 * settings["bucket_size"]
+            assert (row["model"], row["chunk_length"]) == ("reformer", chunk)
+        else:
+            assert row["model"] == "dense"
+            assert pd.isna(row["n_rounds"])
+        if record.get("memory"):
+            assert row["rest_bytes"] == record["memory"]["rest_bytes"]
+            tokens = settings["batch"] * settings["length"]
+            assert row["tokens_per_second"] == pytest.approx(1000 * tokens / row["step_ms"])
+
+
+def test_csv_reads_back_with_whole_numbers(run_folder, records):
+    frame = pd.read_csv(run_folder / "table.csv")
+    assert len(frame) == len(to_frame(records))
+    text = (run_folder / "table.csv").read_text().splitlines()
+    column = text[0].split(",").index("n_rounds")
+    assert {line.split(",")[column] for line in text[1:]} <= {"", "1", "2", "4", "8"}
+
+
+def test_the_newest_record_of_a_case_and_seed_wins_and_torn_lines_do_not_count(tmp_path, records):
+    old, new = dict(records[0]), dict(records[0], status="crash", reason="later")
+    write_lines(tmp_path, [old, records[1], new])
+    with (tmp_path / "records.jsonl").open("a") as file:
+        file.write(json.dumps(records[2])[:50])
+    found = load_run(tmp_path)
+    assert [r["reason"] for r in found if r["case"] == old["case"] and r["seed"] == 0] == ["later"]
+    assert len(found) == 2
+
+
+def test_no_records_and_newer_records_are_refused(tmp_path, records):
+    with pytest.raises(ValueError, match=r"no records in .*run_bench"):
+        load_run(tmp_path)
+    write_lines(tmp_path, [dict(records[0], format=99)])
+    with pytest.raises(ValueError, match=r"format 99.*reads up to 1"):
+        load_run(tmp_path)
+
+
+def test_records_of_different_identity_are_refused_or_labelled(records):
+    other = [dict(r, identity={**r["identity"], "threads": 4}) for r in records[:6]]
+    with pytest.raises(ValueError, match="threads: 2 and 4"):
+        gather([*records, *other])
+    cases = gather([*records[:6], *other], mixed=True)
+    assert {case.mark for case in cases} == {"threads 2", "threads 4"}
+    assert len(cases) == 2 * len(gather(records[:6]))
+    view = view_of("sequence_length", cases)
+    assert {s.name.split(", ")[-1] for s in view.series} == {"threads 2", "threads 4"}
+    assert view.caption.startswith("MIXED")
+    with pytest.raises(ValueError, match="method"):
+        gather([records[0], dict(records[1], method=999)])
+
+
+def test_tables_for_people(records):
+    cases = gather(records)
+    table = suite_table(view_of("sequence_length", cases).cases)
+    assert table["failure"].str.contains("out of memory").sum() == 1
+    lines = to_markdown(table).splitlines()
+    bars = {line.replace("\\|", "").count("|") for line in lines}
+    assert bars == {len(table.columns) + 1}
+    assert len(lines) == len(table) + 2
+    latex = to_latex(table, "50 % & more_or_less")
+    assert r"50 \% \& more\_or\_less" in latex
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    columns = {line.replace(r"\&", "").count("&") + 1 for line in rows}
+    assert columns == {len(table.columns)}
+    assert r"$\pm$" in latex
+    assert "+-" not in latex
+
+
+def test_intervals_in_the_tables_hold_the_truth(records):
+    """Table intervals: 2 processes each, so about 95 of 100 hold the true time."""
+    from synthetic import suites, true_step_ms
+
+    truth = {case.id: true_step_ms(case.settings) for cases in suites().values() for case in cases}
+    hits = [
+        time.low <= truth[case.id] <= time.high
+        for seed in range(4)
+        for case in gather(make_records(seed=seed, n_seeds=1))
+        if (time := case.time())
+    ]
+    assert 0.9 <= np.mean(hits) <= 0.995
+
+
+def test_all_suites_in_order(records):
+    assert set(suite_names(gather(records))) == {
+        "sequence_length",
+        "hash_rounds",
+        "bucket_size",
+        "layers",
+        "attention_speed",
+    }
+
+
+def test_report_needs_no_torch():
+    code = (
+        "import report.page, report.cost_figure, report.compare, sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,290 @@
+"""The C++ kernel where test_lsh_attention.py does not reach.
+
+Sizes, threads, strides, dtypes, machines without a compiler, and the twins of hash and sort.
+"""
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reformer import LSHConfig, lsh_attention
+from reformer.hashing import draw_rotations, rotate_to_buckets
+from reformer.kernels import native, native_build, pick
+from reformer.lsh_attention import attend_rounds
+from reformer.reference import reference_attention
+from reformer.sorting import sort_rounds
+
+LIBRARY = "" if native.unavailable() else native_build.load()._name
+pytestmark = pytest.mark.skipif(bool(native.unavailable()), reason=native.unavailable())
+
+
+def draw(seed, shape, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    qk, v, grad = (
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3)
+    )
+    return (3 * qk).requires_grad_(), v.requires_grad_(), grad
+
+
+def skewed_buckets(seed, config, shape):
+    """Buckets of very different sizes, as real hashes have them: empty ones, and long ones."""
+    generator = torch.Generator().manual_seed(seed)
+    B, H, L = shape
+    uniform = torch.rand(B, H, config.n_rounds, L, generator=generator)
+    return (uniform.pow(3) * config.n_buckets(L)).long()
+
+
+def results(attend, qk, v, grad):
+    out = attend(qk, v)
+    return out, *torch.autograd.grad(out, (qk, v), grad)
+
+
+def check(config, shape, seed=0, oracle="reference"):
+    qk, v, grad = draw(seed, shape)
+    buckets = skewed_buckets(seed, config, shape[:3])
+    ours = results(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel="native"), qk, v, grad
+    )
+
+    def attend(q, v):
+        if oracle == "reference":
+            return reference_attention(q, v, buckets, config)
+        return lsh_attention(q, v, config, buckets=buckets, kernel=oracle)
+
+    torch.testing.assert_close(ours, results(attend, qk, v, grad), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("width", [1, 3, 7, 16, 20, 24, 40, 64, 128])
+def test_equals_reference_for_every_width(width):
+    check(LSHConfig(n_rounds=2, bucket_size=8), (1, 2, 96, width), seed=width)
+
+
+@pytest.mark.parametrize("chunk_length", [1, 5, 16, 64, 128, 256])
+@pytest.mark.parametrize("within_bucket", [True, False])
+def test_equals_reference_for_every_chunk_length(chunk_length, within_bucket):
+    config = LSHConfig(
+        n_rounds=2, bucket_size=32, chunk_length=chunk_length, within_bucket=within_bucket
+    )
+    check(config, (1, 1, 1280 // chunk_length * chunk_length, 8), seed=chunk_length)
+
+
+@pytest.mark.parametrize("n_rounds", [9, 16])
+def test_equals_reference_for_many_rounds(n_rounds):
+    check(LSHConfig(n_rounds=n_rounds, bucket_size=8), (1, 1, 128, 16), seed=n_rounds)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_equals_reference_for_any_config(seed):
+    chosen = random.Random(seed)
+    chunk_length, n_chunks = chosen.choice([1, 2, 6, 7, 16, 33]), chosen.randint(1, 12)
+    config = LSHConfig(
+        n_rounds=chosen.randint(1, 5),
+        bucket_size=chosen.choice([1, 4, 24]),
+        chunk_length=chunk_length,
+        chunks_before=chosen.randint(0, 4),
+        causal=chosen.random() < 0.5,
+        within_bucket=chosen.random() < 0.5,
+        correct_duplicates=chosen.random() < 0.5,
+        logit_scale=chosen.choice([0.3, 1.0]),
+    )
+    shape = (chosen.randint(1, 2), chosen.randint(1, 3), chunk_length * n_chunks)
+    check(config, (*shape, chosen.randint(1, 20)), seed)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("within_bucket", [True, False])
+def test_a_long_list_is_cut_into_parts(causal, within_bucket):
+    # 4,224 places are three parts of at most 2,048, and keys before a part's edge are another's
+    config = LSHConfig(n_rounds=2, bucket_size=64, causal=causal, within_bucket=within_bucket)
+    check(config, (1, 1, 4224, 8), oracle="blocked")
+
+
+def test_one_chunk_longer_than_the_window_of_packed_keys():
+    config = LSHConfig(n_rounds=1, bucket_size=8, chunk_length=900, within_bucket=False)
+    check(config, (1, 1, 900, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_results_do_not_depend_on_the_number_of_threads(dtype):
+    config = LSHConfig(n_rounds=3, bucket_size=32)
+    qk, v, grad = draw(1, (1, 3, 6400, 16), dtype)
+    buckets = skewed_buckets(1, config, (1, 3, 6400))
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(
+                results(
+                    lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel="native"),
+                    *(qk, v, grad),
+                )
+            )
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("within_bucket", [True, False])
+def test_float32_error_at_real_sizes_is_at_most_twice_the_references(within_bucket):
+    config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64, within_bucket=within_bucket)
+    shape = (1, 1, 768, 64)
+    buckets = skewed_buckets(2, config, shape[:3])
+    exact, single = draw(2, shape), draw(2, shape, torch.float32)
+    oracle = results(lambda q, v: reference_attention(q, v, buckets, config), *exact)
+    plain = results(lambda q, v: reference_attention(q, v, buckets, config), *single)
+    ours = results(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel="native"), *single
+    )
+    for got, reference, expected in zip(ours, plain, oracle, strict=True):
+        assert (got - expected).norm() <= 2 * (reference - expected).norm()
+
+
+def test_a_models_layout_is_read_and_written_without_a_copy():
+    config = LSHConfig(n_rounds=2, bucket_size=8)
+    shape_BLHW = (2, 64, 3, 16)
+    generator = torch.Generator().manual_seed(3)
+    fused = torch.randn(2, 64, 2, 3, 16, generator=generator, dtype=torch.float64)
+    qk, v = (fused[:, :, i].transpose(1, 2).detach().requires_grad_() for i in range(2))
+    buckets = skewed_buckets(3, config, (2, 3, 64))
+    out = lsh_attention(qk, v, config, buckets=buckets, kernel="native")
+    assert out.transpose(1, 2).shape == shape_BLHW
+    expected = reference_attention(qk, v, buckets, config)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    # the gradient of a sum is one number, expanded
+    ours, oracle = (torch.autograd.grad(x.sum(), (qk, v)) for x in (out, expected))
+    torch.testing.assert_close(ours, oracle, rtol=1e-10, atol=1e-10)
+    dense = torch.randn(shape_BLHW, generator=generator).transpose(1, 2)
+    out = lsh_attention(dense, dense, config, buckets=buckets, kernel="native")
+    assert out.stride() == dense.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(dtype):
+    config = LSHConfig(n_rounds=2, bucket_size=16)
+    shape = (1, 2, 256, 32)
+    qk, v, grad = draw(4, shape, dtype)
+    buckets = skewed_buckets(4, config, shape[:3])
+    ours = results(
+        lambda q, v: lsh_attention(q, v, config, buckets=buckets, kernel="native"), qk, v, grad
+    )
+    exact = [x.detach().double().requires_grad_() for x in (qk, v)]
+    oracle = results(lambda q, v: reference_attention(q, v, buckets, config), *exact, grad.double())
+    for got, expected in zip(ours, oracle, strict=True):
+        assert got.dtype == dtype
+        error = (got.double() - expected).abs()
+        rounding = expected.abs() * torch.finfo(dtype).eps / 2 + torch.finfo(dtype).tiny
+        assert (error <= rounding + 1e-5 * expected.abs().max()).all()
+
+
+def test_a_nan_is_seen():
+    config = LSHConfig(n_rounds=2, bucket_size=8)
+    qk, v, _ = draw(5, (1, 1, 64, 8))
+    rounds = sort_rounds(torch.zeros(1, 1, 2, 64), 1, config)
+    broken = qk.detach().clone()
+    broken[..., 40, 3] = torch.nan
+    out = attend_rounds(broken, v, rounds, config, "native")
+    assert out[..., 40, :].isnan().all()
+    assert not out[..., :40, :].isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("factors", [(1,), (2,), (62,), (4, 6), (16, 32)])
+def test_hash_equals_its_twin(factors, dtype):
+    vectors = draw(6, (2, 2, 333, 24), dtype)[0].detach().transpose(0, 1)
+    rotations = draw_rotations(24, factors, 3, torch.Generator().manual_seed(6))
+    twin = rotate_to_buckets(vectors, rotations, 3)
+    found = native.hash_to_buckets(vectors, rotations, 3)
+    assert (found.dtype, found.shape) == (twin.dtype, twin.shape)
+    # a bucket may differ only where two projections agree to rounding
+    differ = (found != twin).sum()
+    assert differ == 0 if dtype == torch.float64 else differ <= 2
+
+
+@pytest.mark.parametrize("valid_length", [500, 333, 1])
+def test_sort_equals_its_twin(valid_length):
+    config = LSHConfig(n_rounds=3, bucket_size=10, chunk_length=20)
+    buckets = skewed_buckets(7, config, (2, 3, 500))
+    twin = sort_rounds(buckets, 64, config, valid_length)
+    order, ends = native.sort_buckets(buckets, 64, valid_length)
+    assert torch.equal(order, twin.order_BHRL)
+    assert torch.equal(ends, twin.ends_BHRN)
+    with pytest.raises(ValueError, match=r"buckets must be in \[0, 40\)"):
+        native.sort_buckets(buckets, 40, valid_length=500)
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """Nothing compiled yet, in an empty cache; afterwards this process is as it was."""
+
+    def forget():
+        native_build.load.cache_clear()
+        native.unavailable.cache_clear()
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    forget()
+    yield tmp_path
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"), [("no-such-compiler", "no compiler"), ("false", "false failed")]
+)
+def test_without_a_compiler_auto_is_blocked(fresh, monkeypatch, compiler, reason):
+    monkeypatch.setenv("CXX", compiler)
+    x = torch.zeros(1, 1, 16, 4)
+    assert pick("auto", x) == "blocked"
+    assert reason in native.unavailable()
+    with pytest.raises(ValueError, match=f'(?s){reason}.*use "blocked"'):
+        lsh_attention(x, x, LSHConfig(chunk_length=16), kernel="native")
+    assert not list(fresh.rglob("*.so"))
+
+
+def test_a_cache_that_cannot_be_written_is_a_reason(fresh, monkeypatch):
+    (fresh / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "file"))
+    assert "cannot write" in native.unavailable()
+
+
+def test_processes_that_compile_at_once_do_not_disturb_each_other(fresh):
+    """The compiler is a slow copy of the compiled library: a torn one would not load."""
+    library = fresh / "library.so"
+    shutil.copy(LIBRARY, library)
+    compiler = fresh / "compiler"
+    compiler.write_text(
+        f"""#!{sys.executable}
+import pathlib, sys, time
+if sys.argv[1] == "-dumpfullversion":
+    sys.exit()
+whole = pathlib.Path({str(library)!r}).read_bytes()
+with open(sys.argv[sys.argv.index("-o") + 1], "wb") as out:
+    out.write(whole[:5000])
+    out.flush()
+    time.sleep(0.2)
+    out.write(whole[5000:])
+"""
+    )
+    compiler.chmod(0o755)
+    path = Path(native_build.__file__)
+    script = f"import sys; sys.path.insert(0, {str(path.parent)!r}); import native_build as b; "
+    script += "print(b.load().forward_float is not None)"
+    environment = {
+        "CXX": str(compiler),
+        "XDG_CACHE_HOME": str(fresh / "other"),
+        "PATH": "/usr/bin:/bin",
+    }
+    racing = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment, text=True
+        )
+        for _ in range(5)
+    ]
+    assert [process.communicate(timeout=60)[0].strip() for process in racing] == ["True"] * 5
+    assert len(list((fresh / "other").rglob("*"))) == 2  # the folder and one library
