@@ -73,7 +73,7 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code. Errors that a person can mend are one sentence and exit code 2."""
+    """Run a command; its exit code. What a person can mend is one sentence and exit code 2."""
     options = make_parser().parse_args(arguments)
     from suites.engine import commands
 

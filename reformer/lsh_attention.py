@@ -8,8 +8,8 @@ from torch import Tensor
 
 from reformer import kernels
 from reformer.config import LSHConfig, require
-from reformer.hashing import hash_buckets
-from reformer.sorting import SortedRounds, sort_rounds
+from reformer.hashing import draw_rotations, rotate_to_buckets
+from reformer.sorting import SortedRounds, sort_buckets, sort_rounds
 
 
 def lsh_attention(
@@ -39,7 +39,7 @@ def lsh_attention(
     config.require_length(length)
     n_buckets = config.n_buckets(length)
     if buckets is None:
-        rounds = hash_and_sort(qk, config, generator=generator)
+        rounds = hash_and_sort(qk, config, generator=generator, kernel=kernel)
     else:
         expected = (*qk.shape[:2], config.n_rounds, length)
         require(
@@ -57,18 +57,17 @@ def hash_and_sort(
     *,
     generator: torch.Generator | None = None,
     valid_length: int | None = None,
+    kernel: str = "auto",
 ) -> SortedRounds:
     """Draw a hash for every round and sort by it. Positions from `valid_length` on are padding."""
-    length = qk.shape[-2]
-    n_buckets = config.n_buckets(length)
-    buckets = hash_buckets(
-        qk,
-        n_buckets=n_buckets,
-        n_rounds=config.n_rounds,
-        generator=generator,
-        factors=config.hash_factors(length),
-    )
-    return sort_rounds(buckets, n_buckets, config, valid_length)
+    length, width = qk.shape[-2:]
+    n_buckets, factors = config.n_buckets(length), config.hash_factors(length)
+    rotations = draw_rotations(width, factors, config.n_rounds, generator)
+    rotate, sort = rotate_to_buckets, sort_buckets
+    if kernels.pick(kernel, qk) == "native":
+        rotate, sort = kernels.native.hash_to_buckets, kernels.native.sort_buckets
+    buckets_BHRL = rotate(qk, rotations, config.n_rounds)
+    return sort_rounds(buckets_BHRL, n_buckets, config, valid_length, sort)
 
 
 def attend_rounds(

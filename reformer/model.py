@@ -68,6 +68,10 @@ class SharedQKAttention(Branch):
             qk, v = pad(qk, (0, 0, 0, missing)), pad(v, (0, 0, 0, missing))
         if choices.rounds is None:
             choices.rounds = hash_and_sort(
-                qk, config, generator=choices.generator(), valid_length=length
+                qk,
+                config,
+                generator=choices.generator(),
+                valid_length=length,
+                kernel=self.kernel,
             )
         return attend_rounds(qk, v, choices.rounds, config, self.kernel)[..., :length, :]

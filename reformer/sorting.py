@@ -10,6 +10,7 @@ cells, query minus key, is in [0, chunks_before], or, looking back around the ed
 (-C, chunks_before - C].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,14 +52,36 @@ class SortedRounds:
 
 
 def sort_rounds(
-    buckets_BHRL: Tensor, n_buckets: int, config: LSHConfig, valid_length: int | None = None
+    buckets_BHRL: Tensor,
+    n_buckets: int,
+    config: LSHConfig,
+    valid_length: int | None = None,
+    sort: Callable[[Tensor, int, int], tuple[Tensor, Tensor]] | None = None,
 ) -> SortedRounds:
-    """Sort by (bucket, position). Where a window would reach around the whole round it becomes one
-    chunk.
+    """Sort by (bucket, position), with `sort_buckets` or a twin of it, and cut into chunks.
+
+    Where a window would reach around the whole round it becomes one chunk.
     """
     length = buckets_BHRL.shape[-1]
-    if valid_length is None:
-        valid_length = length
+    valid_length = length if valid_length is None else valid_length
+    order_BHRL, ends_BHRN = (sort or sort_buckets)(buckets_BHRL, n_buckets, valid_length)
+    whole_round = length // config.m <= config.chunks_before + 1
+    return SortedRounds(
+        order_BHRL=order_BHRL,
+        ends_BHRN=ends_BHRN,
+        chunk_length=length if whole_round else config.m,
+        chunks_before=0 if whole_round else config.chunks_before,
+        within_bucket=config.within_bucket,
+        valid_length=valid_length,
+    )
+
+
+def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
+    """The order by (bucket, position) and where every bucket ends in it, both int32.
+
+    Positions from `valid_length` on come last, in a bucket of their own, number n_buckets.
+    """
+    length = buckets_BHRL.shape[-1]
     if valid_length < length:
         padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
         buckets_BHRL = buckets_BHRL.masked_fill(padding, n_buckets)
@@ -66,15 +89,8 @@ def sort_rounds(
     sorted_buckets, order = torch.sort(buckets_BHRL.int(), dim=-1, stable=True)
     numbers = torch.arange(n_buckets, dtype=torch.int32, device=order.device)
     numbers = numbers.expand(*order.shape[:-1], n_buckets).contiguous()
-    whole_round = length // config.m <= config.chunks_before + 1
-    return SortedRounds(
-        order_BHRL=order.int(),
-        ends_BHRN=torch.searchsorted(sorted_buckets, numbers, right=True, out_int32=True),
-        chunk_length=length if whole_round else config.m,
-        chunks_before=0 if whole_round else config.chunks_before,
-        within_bucket=config.within_bucket,
-        valid_length=valid_length,
-    )
+    ends = torch.searchsorted(sorted_buckets, numbers, right=True, out_int32=True)
+    return order.int(), ends
 
 
 def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:

@@ -154,10 +154,10 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
 
 
 def mispredicted(cases: Sequence[CaseResult]) -> list[str]:
-    """Cases whose predicted peak differs from the measured one by more than 30 %."""
+    """Cases whose predicted peak differs from that of live tensors by more than 30 %."""
     found = []
     for case in cases:
-        predicted, peak = case.memory("predicted_bytes"), case.memory("peak_bytes")
+        predicted, peak = case.memory("predicted_bytes"), case.memory("live_peak_bytes")
         if predicted and peak and abs(predicted / peak - 1) > PREDICTED_WITHIN:
             found.append(
                 f"{case.label}: peak predicted {bytes_text(predicted)}, was {bytes_text(peak)}."

@@ -4,6 +4,8 @@ from math import isfinite
 
 from report.statistics import Estimate, Ratio
 
+# An interval that reaches further than this above its value is told by its ends.
+WIDE = 1.3
 FAILED = {
     "oom": "out of memory",
     "timeout": "timed out",
@@ -36,9 +38,15 @@ def bytes_text(n_bytes: float | None) -> str:
 
 
 def ms_text(estimate: Estimate | None) -> str:
-    """Milliseconds with +- half the interval, as many digits as that carries; "" for None."""
+    """Milliseconds with the interval, as many digits as that carries; "" for None.
+
+    A wide interval is lopsided: then both of its ends are told, not "7 +- 66 ms".
+    """
     if estimate is None:
         return ""
+    if estimate.has_interval and estimate.high > WIDE * estimate.value:
+        value, low, high = (f"{ms:,.3g}" for ms in (estimate.value, estimate.low, estimate.high))
+        return f"{value} ({low} to {high}) ms"
     return f"{interval_text(estimate, _decimals(estimate))} ms"
 
 

@@ -138,7 +138,8 @@ class Settings:
             unused |= set(TIME_ONLY)
         if "quality" not in self.measures:
             unused |= set(QUALITY_ONLY)
-        return {name: value for name, value in asdict(self).items() if name not in unused}
+        settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
+        return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:
         """The LSH attention these settings ask for. Raises ValueError if it is impossible."""

@@ -48,7 +48,7 @@ def dense_bytes(n_layers, attention):
     return model_bytes(Dense(DenseConfig(n_layers=n_layers, attention=attention, **SHARED)))
 
 
-def feed_forward_bytes(n_chunks, length=4096):
+def feed_forward_bytes(n_chunks, length):
     config = ReformerConfig(vocabulary=2, length=length, ff_chunks=n_chunks, **SIZES)
     block = FeedForward(config)
     x, grad = torch.randn((2, 1, length, 256), generator=torch.Generator().manual_seed(2)).unbind()
@@ -94,9 +94,11 @@ def test_reformer_layers_without_reversibility_store_their_activations():
     assert ordinary_2 > 3 * stored
 
 
-def test_chunked_feed_forward_needs_less_memory_in_training():
-    whole, chunked = feed_forward_bytes(1), feed_forward_bytes(16)
-    assert whole >= 2.5 * chunked, f"16 chunks lower the peak only {whole / chunked:.2f} times"
+@pytest.mark.parametrize(("length", "bar"), [(1024, 2.0), (4096, 2.5)])
+def test_chunked_feed_forward_needs_less_memory_in_training(length, bar):
+    """At 1024 positions the gradients of the weights, which no chunking lowers, are most of it."""
+    whole, chunked = feed_forward_bytes(1, length), feed_forward_bytes(16, length)
+    assert whole >= bar * chunked, f"16 chunks lower the peak only {whole / chunked:.2f} times"
 
 
 def test_loss_in_chunks_never_holds_all_logits():

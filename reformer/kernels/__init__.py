@@ -20,6 +20,8 @@ def pick(kernel: str, like: Tensor) -> str:
     On the CPU "native" where it can be compiled, else "blocked"; native.unavailable() says why.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
+    if kernel == "native":
+        native.require_usable(like)
     if kernel != "auto":
         return kernel
     return "native" if like.device.type == "cpu" and not native.unavailable() else "blocked"

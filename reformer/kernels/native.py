@@ -68,15 +68,20 @@ def unavailable() -> str:
     return ""
 
 
+def require_usable(*tensors: Tensor) -> None:
+    """Raise ValueError unless the kernel can be compiled and the tensors are on the CPU."""
+    require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')
+    devices = {x.device.type for x in tensors}
+    require(devices == {"cpu"}, f'kernel "native" runs on the CPU, not on {devices}; use "blocked"')
+
+
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attention over sorted rounds, (batch, heads, length, width), on the CPU.
 
     float32 and float64 as they are, lower precision in float32 inside. Raises ValueError on other
     devices, where the kernel cannot be compiled, and where `rounds` are not those of qk.
     """
-    require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')
-    devices = {x.device.type for x in (qk, v, rounds.order_BHRL)}
-    require(devices == {"cpu"}, f'kernel "native" runs on the CPU, not on {devices}; use "blocked"')
+    require_usable(qk, v, rounds.order_BHRL)
     expected = (*qk.shape[:2], config.n_rounds, qk.shape[2])
     found = tuple(rounds.order_BHRL.shape)
     require(

@@ -1,9 +1,10 @@
-"""What each command of run_bench.py does; each takes the parsed options and returns an exit code. No torch."""
+"""What each command of run_bench.py does; each takes the parsed options and returns an exit code.
+No torch.
+"""
 
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from reformer.config import refuse_unknown
@@ -53,9 +54,7 @@ def run(options: Namespace) -> int:
     suites = find_suites()
     name = options.run or options.preset
     folder = RunFolder(name)
-    asked = make_plan(
-        name, options.suites, options.preset, options.seeds, options.where, suites
-    )
+    asked = make_plan(name, options.suites, options.preset, options.seeds, options.where, suites)
     tasks = tuple(sorted({e.case.settings.task for e in asked.entries.values() if not e.case.skip}))
     settings = Options(
         timeout_s=read_timeout(options),
@@ -105,7 +104,9 @@ def absolute(paths: dict[str, str]) -> dict[str, str]:
 
 
 def probe_machine(folder: RunFolder, plan: Plan, question: Question) -> None:
-    """Fill in the plan's device, identity and speed. Raises ValueError where a device or data is missing."""
+    """Fill in the plan's device, identity and speed. Raises ValueError where a device or data is
+    missing.
+    """
     found = run_in_process(PROBE, question, log=folder.log_path("probe"), limit_memory=False)
     if found.failure:
         raise ValueError(f"cannot start measuring: {found.failure.reason}")
@@ -151,7 +152,9 @@ def print_failures(sweep: Sweep) -> None:
         if record["status"] != "ok" and case_id in sweep.cases:
             log = sweep.folder.log_path(case_id)
             where = f" (log: {shorten(log)})" if log.exists() else ""
-            print(f"  {record['status']}: {record['label']}, seed {seed}: {record['reason']}{where}")
+            print(
+                f"  {record['status']}: {record['label']}, seed {seed}: {record['reason']}{where}"
+            )
 
 
 def shorten(path: Path) -> str:
@@ -160,7 +163,9 @@ def shorten(path: Path) -> str:
 
 
 def dry_run(folder: RunFolder, asked: Plan, settings: Options, options: Namespace) -> int:
-    """Cases, what is already there, predicted time and memory; measures nothing but the machine's speed."""
+    """Cases, what is already there, predicted time and memory; measures nothing but the machine's
+    speed.
+    """
     plan = folder.read_plan()
     if plan is not None:
         check_current(plan, find_suites())
@@ -205,7 +210,11 @@ def status(options: Namespace) -> int:
     print(f"run {plan.name} (preset {plan.preset}, {len(plan.entries)} cases): {summary(sweep)}")
     print_failures(sweep)
     words = in_words(Estimates(sweep).total(left))
-    print(f"left: {len(left)} processes of {n_cases} cases, about {words}" if left else "left: nothing")
+    print(
+        f"left: {len(left)} processes of {n_cases} cases, about {words}"
+        if left
+        else "left: nothing"
+    )
     return 0
 
 
@@ -216,13 +225,41 @@ def report(options: Namespace) -> int:
     for name in options.names or [None]:
         folder = find_run(name)
         written = write_report(folder.path, mixed=options.mixed)
-        print(f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}")
+        print(
+            f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}"
+        )
     return 0
 
 
 def compare(options: Namespace) -> int:
-    """Two runs, or the levels of one setting."""
-    raise NotImplementedError
+    """Two runs; or with --by the levels of one setting in one run."""
+    names = options.names
+    if options.by is not None:
+        if len(names) > 1:
+            raise ValueError(f"compare --by takes one run, {len(names)} were named")
+        return compare_levels(find_run(names[0] if names else None), options)
+    if len(names) != 2:
+        raise ValueError(
+            f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
+        )
+    from report.compare import compare_runs
+
+    before, after = (find_run(name).read_records() for name in names)
+    found = compare_runs(before, after, mixed=options.mixed)
+    print(found.markdown())
+    return found.exit_code
+
+
+def compare_levels(folder: RunFolder, options: Namespace) -> int:
+    """Print the ablation of a setting and write it beside the run's report."""
+    from report.ablation import compare_by
+    from report.cost_figure import write_ablation
+
+    found = compare_by(folder.read_records(), options.by, mixed=options.mixed)
+    print(found.markdown())
+    for path in write_ablation(found, folder.path):
+        print(shorten(path))
+    return 0
 
 
 def doctor(options: Namespace) -> int:

@@ -1,11 +1,12 @@
 """The processor that is measured: one small interface, the CPU and CUDA behind it.
 
-A mark is a moment on the device's own clock: `time.perf_counter_ns` on the CPU, an event on the stream on CUDA, where
-launches return before their work is done (MEASURING.md, Time).
+A mark is a moment on the device's own clock: `time.perf_counter_ns` on the CPU, an event on the
+stream on CUDA, where launches return before their work is done (MEASURING.md, Time).
 """
 
 import ctypes
 import gc
+import itertools
 import platform
 import threading
 import time
@@ -73,7 +74,7 @@ class CPU:
 
     def elapsed_ms(self, marks: Sequence[int]) -> list[float]:
         """See Device."""
-        return [(b - a) / 1e6 for a, b in zip(marks, marks[1:], strict=False)]
+        return [(b - a) / 1e6 for a, b in itertools.pairwise(marks)]
 
     def synchronise(self) -> None:
         """Nothing to wait for."""
@@ -120,7 +121,7 @@ class CUDA:
     def elapsed_ms(self, marks: Sequence[Any]) -> list[float]:
         """See Device."""
         marks[-1].synchronize()
-        return [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
+        return [a.elapsed_time(b) for a, b in itertools.pairwise(marks)]
 
     def synchronise(self) -> None:
         """See Device."""
@@ -155,7 +156,9 @@ class CUDA:
 
 
 def open_device(name: str) -> CPU | CUDA:
-    """The device of that name; "auto" is CUDA where there is one. Raises ValueError if there is no such device."""
+    """The device of that name; "auto" is CUDA where there is one. Raises ValueError if there is no
+    such device.
+    """
     refuse_unknown(name, DEVICES, "device")
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return CPU()
@@ -165,7 +168,7 @@ def open_device(name: str) -> CPU | CUDA:
 
 
 def status_bytes(field: str) -> int:
-    """A field of /proc/self/status, in bytes. Raises ValueError if the kernel does not report it."""
+    """A field of /proc/self/status, in bytes. Raises ValueError if it is not there."""
     for line in STATUS.read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
@@ -180,11 +183,12 @@ def give_memory_back() -> None:
 
 
 def map_large_blocks() -> None:
-    """Let the C library return every freed block of 64 KiB or more at once, for the rest of this process.
+    """Let the C library return every freed block of 64 KiB or more at once, for the rest of this
+    process.
 
-    Otherwise it keeps freed memory in a fragmented heap, and the peak of a process depends on what it did before:
-    up to twice the peak of live tensors, where it is now within a few per cent of it. This slows allocation down, so
-    it belongs in the memory pass only.
+    Otherwise it keeps freed memory in a fragmented heap, and the peak of a process depends on what
+    it did before: up to twice the peak of live tensors, where it is now within a few per cent of
+    it. This slows allocation down, so it belongs in the memory pass only.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES)

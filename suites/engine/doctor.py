@@ -1,4 +1,6 @@
-"""`doctor`: what the machine is, whether it is fit for timing now, and whether the ruler measures right. No torch."""
+"""`doctor`: what the machine is, whether it is fit for timing now, and whether the ruler measures
+right. No torch.
+"""
 
 import os
 import tempfile
@@ -57,7 +59,7 @@ def fitness() -> Iterator[Check]:
 
 
 def setting(what: str, file: Path, wanted: str) -> Check:
-    """A setting of the kernel; one that it does not show, as in virtual machines, cannot be wrong."""
+    """A setting of the kernel; one not shown, as in virtual machines, cannot be wrong."""
     try:
         found = file.read_text().strip()
     except OSError:
@@ -78,5 +80,4 @@ def ruler_checks(log: Path) -> Iterator[Check]:
     outcome = run_in_process("suites.engine.ruler:check_ruler", None, log=log, timeout_s=60)
     if outcome.failure:
         yield "ruler", outcome.failure.reason, False
-    for what, found, passed in outcome.result.get("checks", []):
-        yield what, found, passed
+    yield from outcome.result.get("checks", [])

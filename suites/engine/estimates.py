@@ -1,4 +1,6 @@
-"""How long what is left will take: from measured durations where there are any, else predicted. No torch."""
+"""How long what is left will take: from measured durations where there are any, else predicted. No
+torch.
+"""
 
 from collections.abc import Iterable
 
@@ -8,8 +10,10 @@ from suites.engine.scheduler import Sweep
 
 
 class Estimates:
-    """Seconds per job: that of the same job of the same case if it was measured (another pass, another seed), else
-    the prediction, corrected by how measured and predicted durations of that kind compare so far."""
+    """Seconds per job: that of the same job of the same case if it was measured (another pass,
+    another seed), else the prediction, corrected by how measured and predicted durations of that
+    kind compare so far.
+    """
 
     def __init__(self, sweep: Sweep) -> None:
         self.gflops = sweep.plan.gflops

@@ -1,9 +1,10 @@
 """What ended a job that did not finish, as the status and the reason of a record. No torch.
 
-An exception is judged in the process in which it was raised, by its type and its text; a process that vanished is
-judged from outside, by its exit code and what the kernel says about memory.
+An exception is judged in the process in which it was raised, by its type and its text; a process
+that vanished is judged from outside, by its exit code and what the kernel says about memory.
 """
 
+import itertools
 import re
 import signal
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 RETRYABLE = ("oom", "timeout", "crash", "diverged", "skipped")
 
-# How PyTorch, its CPU allocator and the C++ library say that memory ran out, and the bytes asked for if they tell.
+# How PyTorch, its CPU allocator and the C++ library say that memory ran out, and the bytes asked
+# for if they tell.
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory: you tried to allocate (?P<bytes>\d+) bytes"
     r"|(?:CUDA )?out of memory\. Tried to allocate (?P<amount>[\d.]+) (?P<unit>[KMGT]?i?B)"
@@ -32,7 +34,7 @@ class Failure(NamedTuple):
 
 
 def failure_of_error(error: BaseException) -> Failure:
-    """The failure that an exception means: "diverged", "oom" with the bytes asked for, or "crash"."""
+    """What an exception means: "diverged", "oom" with the bytes asked for, or "crash"."""
     text = str(error)
     if isinstance(error, Diverged):
         return Failure("diverged", text)
@@ -46,8 +48,9 @@ def failure_of_error(error: BaseException) -> Failure:
 def failure_of_exit(exit_code: int | None, oom_kills: int, log: Path, log_start: int) -> Failure:
     """The failure of a process that ended without a word.
 
-    exit_code: negative for a signal, as in multiprocessing. oom_kills: how many processes the kernel killed for
-    memory while it ran. log_start: where in the log, in bytes, this process began to write.
+    exit_code: negative for a signal, as in multiprocessing. oom_kills: how many processes the
+    kernel killed for memory while it ran. log_start: where in the log, in bytes, this process began
+    to write.
     """
     code = -1 if exit_code is None else exit_code
     if code == -signal.SIGKILL and oom_kills > 0:
@@ -69,13 +72,15 @@ def signal_name(number: int) -> str:
 
 
 def telling_line(log: Path, start: int) -> str:
-    """The line of a log that says most: the innermost frame if faulthandler wrote one, else the last line."""
+    """The line of a log that says most: the innermost frame if faulthandler wrote one, else the
+    last line.
+    """
     try:
         text = log.read_bytes()[start:].decode(errors="replace")
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in itertools.pairwise(lines):
         if line.endswith("(most recent call first):"):
             return following
     return lines[-1] if lines else ""

@@ -1,7 +1,8 @@
 """The jobs that a case consists of, and the record that their results make. No torch.
 
-A job is what one process does: one pass of timing, the memory pass, or training with one seed. Its result is a line
-in jobs.jsonl; when all jobs of a case and seed are there, they become one record (suites.records).
+A job is what one process does: one pass of timing, the memory pass, or training with one seed. Its
+result is a line in jobs.jsonl; when all jobs of a case and seed are there, they become one record
+(suites.records).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +49,9 @@ class Question:
 
 
 def jobs_of(case_id: str, case: Case, plan: Plan, data_path: str | None) -> list[Job]:
-    """All jobs of a case: time and memory for the first seed only, quality for each; none if it is skipped."""
+    """All jobs of a case: time and memory for the first seed only, quality for each; none if it is
+    skipped.
+    """
     if case.skip:
         return []
     s, first = case.settings, plan.seeds[0]
@@ -72,7 +75,9 @@ def jobs_of(case_id: str, case: Case, plan: Plan, data_path: str | None) -> list
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
-    """Round-robin: the first pass of every case, then the second, ..., then memory, then quality seed by seed."""
+    """Round-robin: the first pass of every case, then the second, ..., then memory, then quality
+    seed by seed.
+    """
     kinds = {"time": 0, "memory": 1, "quality": 2}
     return sorted(jobs, key=lambda job: (kinds[job.kind], job.index, job.seed))
 
@@ -105,20 +110,23 @@ class Ledger:
 
     def failure(self, case: str) -> Line | None:
         """The first failed job of a case."""
-        return next((ln for ln in self.by_case.get(case, {}).values() if ln["status"] != "ok"), None)
+        return next(
+            (ln for ln in self.by_case.get(case, {}).values() if ln["status"] != "ok"), None
+        )
 
     def is_open(self, job: Job) -> bool:
         """Must this job still run? A disturbed timing runs once more.
 
-        After oom or timeout nothing more of the case is tried; after another failure no more passes of timing.
+        After oom or timeout nothing more of the case is tried; after another failure no more passes
+        of timing.
         """
         for line in self.by_case.get(job.case, {}).values():
             if line["status"] in HOPELESS:
                 return False
             if line["status"] != "ok" and line["kind"] == job.kind == "time":
                 return False
-        line = self.line(job)
-        return line is None or (is_disturbed(line) and job.key not in self.replaced)
+        own = self.line(job)
+        return own is None or (is_disturbed(own) and job.key not in self.replaced)
 
 
 def is_disturbed(line: Line) -> bool:
@@ -142,15 +150,15 @@ def job_line(job: Job, status: str, reason: str, wall_s: float) -> dict[str, Any
     }
 
 
-def merge(
-    case_id: str, case: Case, seed: int, jobs: Sequence[Job], ledger: Ledger
-) -> Record:
+def merge(case_id: str, case: Case, seed: int, jobs: Sequence[Job], ledger: Ledger) -> Record:
     """The record of a case and seed, without the fields that the run adds (suites, identity, code).
 
-    jobs: those of this seed. A failure does not erase what was measured: the parts that succeeded stand beside the
-    status of the first failure, which may be another seed's if nothing more was tried after it.
+    jobs: those of this seed. A failure does not erase what was measured: the parts that succeeded
+    stand beside the status of the first failure, which may be another seed's if nothing more was
+    tried after it.
     """
-    lines = [line for job in jobs if (line := ledger.line(job)) is not None]
+    found = [ledger.line(job) for job in jobs]
+    lines: list[Line] = [line for line in found if line is not None]
     good = {(line["kind"], line["index"]): line for line in lines if line["status"] == "ok"}
     failed = next((line for line in lines if line["status"] != "ok"), None)
     if failed is None and len(lines) < len(jobs):

@@ -1,10 +1,13 @@
-"""What was measured on: the stable identity apart from volatile readings, and the code that ran. No torch at import.
+"""What was measured on: the stable identity apart from volatile readings, and the code that ran. No
+torch at import.
 
-Two numbers may be compared when their identities are equal; readings say how the machine felt meanwhile.
+Two numbers may be compared when their identities are equal; readings say how the machine felt
+meanwhile.
 """
 
 import functools
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -22,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("reformer", "baselines", "suites")
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
 CPUINFO = Path("/proc/cpuinfo")
-# Foreign work that spoils a timing: a fifth of a core, and more than the 10 ms ticks of /proc/stat can feign.
+# Foreign work that spoils a timing: a fifth of a core, and more than the 10 ms ticks of /proc/stat
+# can feign.
 FOREIGN_CORES = 0.2
 FOREIGN_S = 0.05
 
@@ -35,7 +39,7 @@ def available_cores() -> int:
 
 
 def set_flags(n_threads: int) -> None:
-    """Set explicitly what PyTorch would otherwise choose: threads, matmul precision, determinism."""
+    """Set what PyTorch would otherwise choose: threads, matmul precision, determinism."""
     import torch
 
     torch.set_num_threads(n_threads)
@@ -94,7 +98,9 @@ class ForeignLoad:
 
 
 def readings(device: "Device") -> dict[str, Any]:
-    """Volatile readings: load, clocks, memory, and on CUDA what the driver says (with nvidia-ml-py)."""
+    """Volatile readings: load, clocks, memory, and on CUDA what the driver says (with
+    nvidia-ml-py).
+    """
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     found: dict[str, Any] = {
         "load": round(os.getloadavg()[0], 2),
@@ -107,9 +113,11 @@ def readings(device: "Device") -> dict[str, Any]:
 
 
 def gpu_readings() -> dict[str, Any]:
-    """Clocks, temperature, throttle reasons and the number of processes on the first GPU; empty without the driver."""
+    """Clocks, temperature, throttle reasons and the number of processes on the first GPU; empty
+    without the driver.
+    """
     try:
-        import pynvml
+        pynvml: Any = importlib.import_module("pynvml")
 
         pynvml.nvmlInit()
         gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -126,7 +134,9 @@ def gpu_readings() -> dict[str, Any]:
 
 @functools.cache
 def code_state(root: Path = ROOT) -> dict[str, Any]:
-    """{"commit", "dirty", "hash"}: the git commit ("" outside git) and a hash of the measured code's text."""
+    """{"commit", "dirty", "hash"}: the git commit ("" outside git) and a hash of the measured
+    code's text.
+    """
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--", *MEASURED_CODE)
     return {"commit": commit, "dirty": bool(changes), "hash": code_hash(root)}
@@ -156,7 +166,9 @@ def _git(root: Path, *command: str) -> str:
 def _busy_s() -> float:
     # guest time is already in user time
     times = psutil.cpu_times()._asdict()
-    return sum(s for kind, s in times.items() if kind not in ("idle", "iowait", "guest", "guest_nice"))
+    return sum(
+        s for kind, s in times.items() if kind not in ("idle", "iowait", "guest", "guest_nice")
+    )
 
 
 def _own_s() -> float:
@@ -165,7 +177,9 @@ def _own_s() -> float:
 
 
 def matmul_gflops(device: "Device", size: int = 512, repeats: int = 8) -> float:
-    """The device's speed in a float32 matrix product, in GFLOP/s, best of a few: what predictions of time scale with."""
+    """The device's speed in a float32 matrix product, in GFLOP/s, best of a few: what predictions
+    of time scale with.
+    """
     import torch
 
     a = torch.ones(size, size, device=device.type)

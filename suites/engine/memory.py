@@ -1,8 +1,10 @@
-"""Measure memory in a pass of its own (hooks and resets disturb timing): the peak of one training step.
+"""Measure memory in a pass of its own (hooks and resets disturb timing): the peak of one training
+step.
 
-The region is one step after one warm-up step, with gradients and optimizer state allocated before it, so that what
-the step adds to the baseline is the rest: activations and workspace. Twice: once watched from outside (the kernel's
-high-water mark, or the allocator), once by the storage of live tensors, which is exact and the same on every machine.
+The region is one step after one warm-up step, with gradients and optimizer state allocated before
+it, so that what the step adds to the baseline is the rest: activations and workspace. Twice: once
+watched from outside (the kernel's high-water mark, or the allocator), once by the storage of live
+tensors, which is exact and the same on every machine.
 """
 
 import weakref
@@ -18,10 +20,11 @@ from suites.engine.device import Device
 
 
 class LivePeak(TorchDispatchMode):
-    """Bytes of storage behind all tensors alive, and their peak, as seen after each PyTorch operation inside.
+    """Bytes of storage behind all tensors alive, and their peak, as seen after each PyTorch
+    operation inside.
 
-    `existing`: tensors alive before, to be counted from the start. What a fused kernel allocates and frees inside one
-    operation is not seen.
+    `existing`: tensors alive before, to be counted from the start. What a fused kernel allocates
+    and frees inside one operation is not seen.
     """
 
     def __init__(self, existing: Iterable[Tensor] = ()) -> None:
@@ -32,7 +35,9 @@ class LivePeak(TorchDispatchMode):
             self._count(tensor)
         self.baseline_bytes = self.bytes
 
-    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Run the operation, count its results."""
         results = operation(*args, **(kwargs or {}))
         for result in tree_iter(results):
@@ -82,10 +87,12 @@ def measure_memory(
     optimizer: torch.optim.Optimizer | None = None,
     inputs: Iterable[Tensor] = (),
 ) -> dict[str, Any]:
-    """The `memory` part of a record (suites.records), all in bytes, of one call of `step` after a warm-up call.
+    """The `memory` part of a record (suites.records), all in bytes, of one call of `step` after a
+    warm-up call.
 
-    `step` must leave the gradients allocated. inputs: other tensors that live through the step, such as the batch.
-    peak_bytes = weights + gradients + optimizer state + rest, the interpreter and its libraries subtracted.
+    `step` must leave the gradients allocated. inputs: other tensors that live through the step,
+    such as the batch. peak_bytes = weights + gradients + optimizer state + rest, the interpreter
+    and its libraries subtracted.
     """
     step()
     parameters = list(parameters)

@@ -1,4 +1,6 @@
-"""From the command line to a plan: find the suites, pick their cases, notice a plan that the code has left. No torch."""
+"""From the command line to a plan: find the suites, pick their cases, notice a plan that the code
+has left. No torch.
+"""
 
 import importlib
 import pkgutil
@@ -21,7 +23,9 @@ def find_suites() -> dict[str, Suite]:
     found = {}
     for module in pkgutil.iter_modules(suites.__path__):
         if not module.ispkg:
-            suite = getattr(importlib.import_module(f"{suites.__name__}.{module.name}"), "SUITE", None)
+            suite = getattr(
+                importlib.import_module(f"{suites.__name__}.{module.name}"), "SUITE", None
+            )
             if isinstance(suite, Suite):
                 found[module.name] = suite
     return found
@@ -35,9 +39,11 @@ def make_plan(
     where: Sequence[str],
     all_suites: dict[str, Suite],
 ) -> Plan:
-    """The plan of these suites (all, if none is named) at a preset, cases that stand in two suites once.
+    """The plan of these suites (all, if none is named) at a preset, cases that stand in two suites
+    once.
 
-    where: "key=value" conditions on settings. Raises ValueError on unknown names, and when no case is left.
+    where: "key=value" conditions on settings. Raises ValueError on unknown names, and when no case
+    is left.
     """
     refuse_unknown(preset, PRESETS, "preset")
     for suite in names:
@@ -71,13 +77,15 @@ def check_current(plan: Plan, all_suites: dict[str, Suite]) -> None:
             cases = suite.presets.get(plan.preset, []) if suite else []
             if case_id not in {case.id for case in cases}:
                 raise ValueError(
-                    f"the plan of run {plan.name!r} no longer matches the code: suite {name!r} has no "
-                    f"case {case_id} ({entry.case.label}) any more; use another --run name"
+                    f"the plan of run {plan.name!r} no longer matches the code: suite {name!r} "
+                    f"has no case {case_id} ({entry.case.label}) any more; use another --run name"
                 )
 
 
 def condition(where: Iterable[str]) -> Callable[[Case], bool]:
-    """A test of cases for "key=value" conditions; values of one key are alternatives, keys must all hold."""
+    """A test of cases for "key=value" conditions; values of one key are alternatives, keys must all
+    hold.
+    """
     wanted: dict[str, list[str]] = {}
     for text in where:
         key, equals, value = text.partition("=")
@@ -96,7 +104,9 @@ def condition(where: Iterable[str]) -> Callable[[Case], bool]:
 
 
 def equals_text(value: Any, text: str) -> bool:
-    """Is `text` how a person writes `value`? Numbers by value, true and false in any case, tuples as 1,2."""
+    """Is `text` how a person writes `value`? Numbers by value, true and false in any case, tuples
+    as 1,2.
+    """
     text = text.strip()
     if isinstance(value, tuple):
         parts = text.strip("()").split(",") if text.strip("()") else []
@@ -112,12 +122,16 @@ def equals_text(value: Any, text: str) -> bool:
 
 
 def parse_data(pairs: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
-    """{task: path} of "--data NAME=PATH". Raises ValueError on other forms and on tasks that the plan lacks."""
+    """{task: path} of "--data NAME=PATH". Raises ValueError on other forms and on tasks that the
+    plan lacks.
+    """
     paths, tasks = {}, sorted(set(tasks))
     for text in pairs:
         name, equals, path = text.partition("=")
         if not equals or not path:
-            raise ValueError(f"--data {text!r} is not of the form NAME=PATH, such as enwik8=data/enwik8")
+            raise ValueError(
+                f"--data {text!r} is not of the form NAME=PATH, such as enwik8=data/enwik8"
+            )
         refuse_unknown(name, tasks, "task in --data")
         paths[name] = path
     return paths

@@ -1,10 +1,12 @@
-"""Predicted memory and time of a case, from its settings alone (paper, tables 1 and 3, with constants). No torch.
+"""Predicted memory and time of a case, from its settings alone (paper, tables 1 and 3, with
+constants). No torch.
 
-Everything is counted in floats per position and model width, N D of them, N = batch * length. What the paper calls
-max(b l d_ff, b n_h l^2) n_l is here, with constants read off the peak of live tensors of this code on the CPU:
+Everything is counted in floats per position and model width, N D of them, N = batch * length. What
+the paper calls max(b l d_ff, b n_h l^2) n_l is here, with constants read off the peak of live
+tensors of this code on the CPU:
 
     ordinary residuals:  n_l * (what a layer stores) + the largest workspace
-    reversible:          the streams + the largest workspace, and per layer only the order of the hash
+    reversible:          the streams + the largest workspace, per layer only the hash order
 """
 
 from typing import NamedTuple
@@ -20,8 +22,8 @@ SLICE = 128
 # Floats of 2^19 logits that the blocked kernel has alive at its peak.
 BLOCKED_FLOATS = 10 * 2**19
 
-# Stored by one ordinary layer: the attention (inputs, norm, projections, output), the feed-forward without its
-# hidden activations, and the feed-forward in pieces (its input).
+# Stored by one ordinary layer: the attention (inputs, norm, projections, output), the feed-forward
+# without its hidden activations, and the feed-forward in pieces (its input).
 STORED_DENSE, STORED_LSH, STORED_FF, STORED_FF_CHUNKED = 6.1, 5.1, 2.0, 1.0
 # Workspace of ordinary layers: output layer, feed-forward, attention.
 HEAD, HIDDEN, FF, ATTENTION = 2.0, 3.0, 1.0, 8.0
@@ -33,11 +35,12 @@ CALL = 7.0
 # Copies of the largest weight that the optimizer's step has alive.
 UPDATE = 2.0
 
-# Seconds: start of a process and building a model; an operation; per float moved through memory at 1 GFLOP/s.
+# Seconds: start of a process and building a model; an operation; per float moved through memory at
+# 1 GFLOP/s.
 START_S, OPERATION_S = 0.25, 8e-6
 OPERATIONS_PER_LAYER = 90
-# Share of the speed of a matrix product that the work reaches, forward and backward, and the price of a logit of
-# each attention in floating-point operations beside its products.
+# Share of the speed of a matrix product that the work reaches, forward and backward, and the price
+# of a logit of each attention in floating-point operations beside its products.
 EFFICIENCY = 0.45
 LOGIT = {"naive": 60.0, "memory_efficient": 60.0, "sdpa": 12.0, "lsh": 30.0}
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
@@ -66,7 +69,9 @@ def vocabulary_of(task: str) -> int:
 
 
 def predict_memory(settings: Settings) -> Memory:
-    """The peak of live tensors in one training step, or in one attention call and its backward pass."""
+    """The peak of live tensors in one training step, or in one attention call and its backward
+    pass.
+    """
     s = settings
     unit = s.batch * s.length * s.d_model * FLOAT
     if s.subject == "attention":

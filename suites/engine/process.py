@@ -1,8 +1,9 @@
-"""One job in one fresh process: started by a fork server that has imported torch, watched, judged. No torch here.
+"""One job in one fresh process: started by a fork server that has imported torch, watched, judged.
+No torch here.
 
-The stdlib's fork server keeps torch imported (and CUDA untouched), so a process starts in some 50 ms. The process
-writes to its own log, dies with the scheduler, and on the CPU lives under an address-space limit, so that running out
-of memory is an error in it alone.
+The stdlib's fork server keeps torch imported (and CUDA untouched), so a process starts in some 50
+ms. The process writes to its own log, dies with the scheduler, and on the CPU lives under an
+address-space limit, so that running out of memory is an error in it alone.
 """
 
 import contextlib
@@ -65,7 +66,9 @@ def run_in_process(
     timeout_s: float = math.inf,
     limit_memory: bool = True,
 ) -> Outcome:
-    """Call `function` ("package.module:name") on `argument` in a fresh process; its dict, or how it failed."""
+    """Call `function` ("package.module:name") on `argument` in a fresh process; its dict, or how it
+    failed.
+    """
     start_fork_server()
     context = multiprocessing.get_context("forkserver")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -102,17 +105,21 @@ def _await(receiver: Connection, process: Any, timeout_s: float) -> Outcome | No
         kind, content = receiver.recv()
     except (EOFError, OSError):
         return None
-    return Outcome(result=json.loads(content)) if kind == "result" else Outcome(failure=Failure(*content))
+    return (
+        Outcome(result=json.loads(content))
+        if kind == "result"
+        else Outcome(failure=Failure(*content))
+    )
 
 
 def _is_timeout(outcome: Outcome) -> bool:
     return outcome.failure is not None and outcome.failure.status == "timeout"
 
 
-def enter(
-    function: str, argument: Any, sender: Connection, log: str, limit_memory: bool
-) -> None:
-    """The first function of the fresh process: prepare it, call, send the result or the failure, end."""
+def enter(function: str, argument: Any, sender: Connection, log: str, limit_memory: bool) -> None:
+    """The first function of the fresh process: prepare it, call, send the result or the failure,
+    end.
+    """
     die_with_scheduler()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     write_to_log(Path(log))
@@ -136,8 +143,8 @@ def enter(
 def die_with_scheduler() -> None:
     """End this process at once, by the kernel, when the scheduler ends, be it by SIGKILL.
 
-    The pipe from the scheduler closes then, and Linux can be told to signal that. PR_SET_PDEATHSIG would watch the
-    fork server instead, which lives as long as any of its children.
+    The pipe from the scheduler closes then, and Linux can be told to signal that. PR_SET_PDEATHSIG
+    would watch the fork server instead, which lives as long as any of its children.
     """
     parent = multiprocessing.parent_process()
     if parent is None or not hasattr(fcntl, "F_SETSIG"):

@@ -1,4 +1,4 @@
-"""Show a sweep while it runs: a bar on a terminal (rich), a plain line per job otherwise. No torch."""
+"""Show a sweep while it runs: a bar on a terminal (rich), else a plain line per job. No torch."""
 
 import sys
 from collections.abc import Mapping
@@ -30,7 +30,9 @@ def outcome(line: Mapping[str, Any]) -> str:
         notes += ["disturbed"] if part.get("disturbed") else []
         return ", ".join(notes)
     if line["kind"] == "memory" and "live_peak_bytes" in part:
-        return f"{part['peak_bytes'] / 2**20:.4g} MiB, live {part['live_peak_bytes'] / 2**20:.4g} MiB"
+        return (
+            f"{part['peak_bytes'] / 2**20:.4g} MiB, live {part['live_peak_bytes'] / 2**20:.4g} MiB"
+        )
     if line["kind"] == "quality" and "bits_per_dim" in part:
         return f"{part['bits_per_dim']:.4g} bits per dim"
     return ""

@@ -1,5 +1,5 @@
-"""The self-test of the ruler: work of known cost, measured with the very code that measures cases. Runs in a process
-of its own, like a case. `doctor` prints what it finds, the tests require it.
+"""The self-test of the ruler: work of known cost, measured with the very code that measures cases.
+Runs in a process of its own, like a case. `doctor` prints what it finds, the tests require it.
 """
 
 import random
@@ -34,7 +34,9 @@ def check_ruler(_: object = None) -> dict[str, Any]:
 
 
 class Spin:
-    """Busy work of a known duration, which it keeps by its own clock: being interrupted is part of its truth."""
+    """Busy work of a known duration, which it keeps by its own clock: being interrupted is part of
+    its truth.
+    """
 
     def __init__(self, ms: float) -> None:
         self.ms = ms
@@ -83,9 +85,7 @@ def check_spike() -> list[tuple[str, str, bool]]:
     return both_measures(f"spike of {SPIKE_MIB} MiB for {SPIKE_MS:g} ms", spike, truth)
 
 
-def both_measures(
-    name: str, step: Callable[[], object], truth: int
-) -> list[tuple[str, str, bool]]:
+def both_measures(name: str, step: Callable[[], object], truth: int) -> list[tuple[str, str, bool]]:
     """The peak of `step` by the process and by live tensors, against the truth in bytes."""
     found = measure_memory(step, CPU(), [])
     measures = {found["method"]: found["rest_bytes"], "live tensors": found["live_rest_bytes"]}
@@ -114,7 +114,9 @@ def check_pair() -> tuple[str, str, bool]:
 
 
 def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 5) -> float:
-    """The time of `second` in units of `first`, interleaved in random order, as cases are over processes."""
+    """The time of `second` in units of `first`, interleaved in random order, as cases are over
+    processes.
+    """
     samples: dict[int, list[float]] = {0: [], 1: []}
     order = random.Random(0)
     for _ in range(rounds):

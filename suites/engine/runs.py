@@ -1,9 +1,10 @@
-"""A run on disk, results/runs/NAME: the frozen plan, the lines of finished jobs, the records, the lock. No torch.
+"""A run on disk, results/runs/NAME: the frozen plan, the lines of finished jobs, the records, the
+lock. No torch.
 
-    plan.json       what is to be measured: preset, seeds, device, identity of the machine, every case
-    jobs.jsonl      one line per finished job (suites.engine.jobs), appended and synced
-    records.jsonl   one line per finished case and seed (suites.records), appended and synced
-    logs/CASE.txt   what the case's processes printed
+plan.json       what is to be measured: preset, seeds, device, identity of the machine, every case
+jobs.jsonl      one line per finished job (suites.engine.jobs), appended and synced
+records.jsonl   one line per finished case and seed (suites.records), appended and synced
+logs/CASE.txt   what the case's processes printed
 """
 
 import fcntl
@@ -69,7 +70,9 @@ class Plan:
 
 
 def plan_from_json(content: Mapping[str, Any]) -> Plan:
-    """The plan in a plan.json. Raises ValueError when the code no longer makes the same cases of it."""
+    """The plan in a plan.json. Raises ValueError when the code no longer makes the same cases of
+    it.
+    """
     name = content["name"]
     if content["method"] != METHOD_VERSION:
         raise ValueError(
@@ -97,21 +100,27 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
 
 
 def settings_from_json(values: Mapping[str, Any], run: str) -> Settings:
-    """Settings out of JSON, where tuples have become lists. Raises ValueError if the code has other settings."""
+    """Settings out of JSON, where tuples have become lists. Raises ValueError if the code has other
+    settings.
+    """
     for name in values:
         if name not in SETTINGS:
             raise ValueError(
                 f"the plan of run {run!r} no longer matches the code: there is no setting "
                 f"{name!r} any more; use another --run name"
             )
-    return Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Settings(**plain)
 
 
 def extend(old: Plan, new: Plan) -> None:
-    """Add the seeds, suites and cases of `new` to `old`. Raises ValueError where the two contradict."""
+    """Add the seeds, suites and cases of `new` to `old`. Raises ValueError where the two
+    contradict.
+    """
     if old.preset != new.preset:
         raise ValueError(
-            f"run {old.name!r} has preset {old.preset!r}, asked for was {new.preset!r}; use another --run name"
+            f"run {old.name!r} has preset {old.preset!r}, asked for was {new.preset!r}; "
+            "use another --run name"
         )
     for name in sorted(old.identity.keys() | new.identity.keys()):
         before, after = old.identity.get(name), new.identity.get(name)
@@ -132,7 +141,9 @@ class RunFolder:
 
     def __init__(self, name: str, runs: Path = RUNS) -> None:
         if not name or name != Path(name).name or name.startswith("."):
-            raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
+            raise ValueError(
+                f"run name {name!r} is not a plain folder name; use letters and digits"
+            )
         self.name, self.path = name, runs / name
         self.plan_path, self.jobs_path = self.path / "plan.json", self.path / "jobs.jsonl"
         self.records_path = self.path / "records.jsonl"
@@ -142,13 +153,15 @@ class RunFolder:
         return self.path / "logs" / f"{case_id}.txt"
 
     def read_plan(self) -> Plan | None:
-        """The frozen plan, if there is one. Raises ValueError if it is damaged or from other code."""
+        """The frozen plan, if there is one. Raises ValueError if damaged or of other code."""
         try:
             content = json.loads(self.plan_path.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise ValueError(f"{self.plan_path} is damaged ({error}); use another --run name") from None
+            raise ValueError(
+                f"{self.plan_path} is damaged ({error}); use another --run name"
+            ) from None
         return plan_from_json(content)
 
     def write_plan(self, plan: Plan) -> None:
@@ -176,7 +189,7 @@ class RunFolder:
         return read_records(self.jobs_path)
 
     def read_records(self) -> list[dict[str, Any]]:
-        """The newest record of each case and seed, in the order in which they were first written."""
+        """The newest record of each case and seed, in the order of their first writing."""
         return list({(r["case"], r["seed"]): r for r in read_records(self.records_path)}.values())
 
     @contextmanager
@@ -205,13 +218,15 @@ class RunFolder:
             yield
         except OSError as error:
             raise OSError(
-                f"cannot write to {self.path}: {error.strerror}; everything measured before is kept, "
-                "and the same command goes on from there"
+                f"cannot write to {self.path}: {error.strerror}; everything measured before "
+                "is kept, and the same command goes on from there"
             ) from error
 
 
 def find_run(name: str | None, runs: Path = RUNS) -> RunFolder:
-    """The run of that name, or without a name the one measured last. Raises ValueError if there is none."""
+    """The run of that name, or without a name the one measured last. Raises ValueError if there is
+    none.
+    """
     found = sorted(runs.glob("*/plan.json"), key=lambda path: last_change(path.parent))
     names = [path.parent.name for path in found]
     if not names:

@@ -1,7 +1,7 @@
 """Run the jobs of a plan one after the other, and keep what they find. No torch.
 
-Passes of timing are interleaved over all cases. Each finished job is on disk before the next starts, so a kill at any
-moment loses at most the job in flight.
+Passes of timing are interleaved over all cases. Each finished job is on disk before the next
+starts, so a kill at any moment loses at most the job in flight.
 """
 
 import math
@@ -111,7 +111,7 @@ class Sweep:
         return {**line, **result_fields(outcome)}
 
     def pruned(self, job: Job) -> str:
-        """Why the job need not be tried: the same settings at a smaller length ran out of memory."""
+        """Why not to try the job: its settings at a smaller length ran out of memory."""
         for case_id, case in self.cases.items():
             failed = self.ledger.failure(case_id)
             shorter = case.settings.length < job.settings.length

@@ -1,5 +1,5 @@
-"""Time the parts of one step: first call apart, warm up until steady, repeat until the median is known or the budget
-is spent. Every raw sample is kept (MEASURING.md, Time).
+"""Time the parts of one step: first call apart, warm up until steady, repeat until the median is
+known or the budget is spent. Every raw sample is kept (MEASURING.md, Time).
 """
 
 import functools
@@ -16,7 +16,8 @@ from suites.engine.device import Device
 # The 95 % interval of the median must reach no further than this share from the median.
 PRECISION = 0.02
 WINDOW = 3
-# Two windows are alike when their medians differ by less than this; twice the precision asked of the result.
+# Two windows are alike when their medians differ by less than this; twice the precision asked of
+# the result.
 STEADY = 0.04
 WARM_UP_SHARE = 0.4
 MIN_SAMPLES = 10
@@ -33,9 +34,10 @@ def measure_time(
 ) -> dict[str, Any]:
     """Time `parts`, run in order, each and together as "step", in ms on the device's clock.
 
-    prepare: runs before each step, untimed. budget_s: for warm-up and samples together; at least one sample is taken
-    whatever it costs. Returns {"first_ms", "samples_ms", "steady", "stopped_by"}, as in suites.records; the windows
-    of the warm-up that were found steady count as samples.
+    prepare: runs before each step, untimed. budget_s: for warm-up and samples together; at least
+    one sample is taken whatever it costs. Returns {"first_ms", "samples_ms", "steady",
+    "stopped_by"}, as in suites.records; the windows of the warm-up that were found steady count as
+    samples.
     """
 
     def sample() -> Sample:
@@ -62,18 +64,22 @@ def measure_time(
 
 
 def warm_up(sample: Callable[[], Sample], deadline: float) -> tuple[list[Sample], bool]:
-    """Sample in windows until one is like the window before; those two, or nothing, and whether it was reached."""
+    """Sample in windows until one is like the window before; those two and True.
+
+    Given up at the deadline: the last whole window and False, so that even a budget of a few steps
+    leaves more than one sample.
+    """
     before: list[Sample] = []
     while time.monotonic() < deadline:
         window = []
         for _ in range(WINDOW):
             window.append(sample())
             if time.monotonic() >= deadline:
-                return [], False
+                return before, False
         if before and alike([s["step"] for s in before], [s["step"] for s in window]):
             return before + window, True
         before = window
-    return [], False
+    return before, False
 
 
 def alike(before: list[float], after: list[float]) -> bool:
@@ -85,7 +91,9 @@ def alike(before: list[float], after: list[float]) -> bool:
 
 
 def repeat(sample: Callable[[], Sample], samples: list[Sample], deadline: float) -> str:
-    """Append samples until the interval of the median step is narrow or the deadline has passed; says which."""
+    """Append samples until the interval of the median step is narrow or the deadline has passed;
+    says which.
+    """
     look_at = MIN_SAMPLES
     while True:
         if len(samples) >= look_at:
@@ -106,7 +114,8 @@ def is_narrow(samples: list[float]) -> bool:
 
 
 def median_interval(samples: list[float]) -> tuple[float, float]:
-    """An interval that covers the median with at least 95 %, whatever the distribution: order statistics.
+    """An interval that covers the median with at least 95 %, whatever the distribution: order
+    statistics.
 
     Fewer than 6 samples cannot say: then it is infinite.
     """
@@ -119,7 +128,8 @@ def median_interval(samples: list[float]) -> tuple[float, float]:
 
 @functools.cache
 def interval_rank(n: int) -> int:
-    """The largest k such that the k-th smallest and k-th largest of n enclose the median with 95 %; 0 if none.
+    """The largest k such that the k-th smallest and k-th largest of n enclose the median with 95 %;
+    0 if none.
 
     The number of samples below the median is binomial(n, 1/2).
     """

@@ -1,5 +1,5 @@
-"""What one job does in its own process: measure time, measure memory, or train and evaluate. Imported by the fork
-server, so that torch is there when a job starts.
+"""What one job does in its own process: measure time, measure memory, or train and evaluate.
+Imported by the fork server, so that torch is there when a job starts.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,6 @@ import torch._dynamo
 from torch import Tensor
 
 import reformer.kernels
-from suites.base import Settings
 from suites.engine import machine
 from suites.engine.build import build_attention_call, build_model, build_optimizer
 from suites.engine.device import CPU, CUDA, map_large_blocks, open_device
@@ -28,7 +27,8 @@ AnyDevice = CPU | CUDA
 
 
 def probe(question: Question) -> dict[str, Any]:
-    """What a sweep must know before it starts; a `refusal` instead where a device or data is missing.
+    """What a sweep must know before it starts; a `refusal` instead where a device or data is
+    missing.
 
     {"device": "auto" resolved, "identity": of the machine, "gflops": its speed}.
     """
@@ -79,7 +79,7 @@ class Step:
 
 
 def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
-    """A training step on real batches. keep_gradients: they are zeroed, not freed, after each step."""
+    """A training step on real batches. keep_gradients: zeroed, not freed, after each step."""
     settings = job.settings
     task = load_task(settings.task, job.data_path)
     model = build_model(settings, task.vocabulary, job.seed, device.type)
@@ -100,7 +100,7 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
 
     draw()
     parts = {"forward": forward, "backward": lambda: loss.pop().backward(), "optimizer": update}
-    return Step(parts, draw, list(model.parameters()), batch, optimizer, model.kernel)
+    return Step(parts, draw, list(model.parameters()), batch, optimizer, str(model.kernel))
 
 
 def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
@@ -151,7 +151,10 @@ def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     map_large_blocks()
     step = build_step(job, device, keep_gradients=True)
     part = measure_memory(step.run, device, step.parameters, step.optimizer, step.inputs)
-    return {"part": {**part, "predicted_bytes": predict_memory(job.settings).peak}, "kernel": step.kernel}
+    return {
+        "part": {**part, "predicted_bytes": predict_memory(job.settings).peak},
+        "kernel": step.kernel,
+    }
 
 
 def train(job: Job, device: AnyDevice) -> dict[str, Any]:

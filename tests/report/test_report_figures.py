@@ -206,7 +206,7 @@ def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
 
 def test_predictions_over_30_percent_off_are_named(records):
     wrong = [dict(r, memory=dict(r["memory"])) for r in records if r.get("memory")][:4]
-    wrong[1]["memory"]["predicted_bytes"] = int(1.35 * wrong[1]["memory"]["peak_bytes"])
+    wrong[1]["memory"]["predicted_bytes"] = int(1.35 * wrong[1]["memory"]["live_peak_bytes"])
     told = mispredicted(gather(wrong))
     assert len(told) == 1
     assert wrong[1]["label"] in told[0]

@@ -13,7 +13,9 @@ from synthetic import make_records
 
 from report.cases import gather, load_run, suite_names
 from report.series import view_of
+from report.statistics import Estimate
 from report.table import FIRST, suite_table, to_frame, to_latex, to_markdown
+from report.text import bytes_text, ms_text
 
 
 def test_a_row_per_case_seed_and_suite_with_failures(records):
@@ -136,3 +138,10 @@ def test_report_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_lopsided_intervals_are_told_by_their_ends():
+    assert ms_text(Estimate(7.0, 1.25, 73.4, 2)) == "7 (1.25 to 73.4) ms"
+    assert ms_text(Estimate(100.0, 98.0, 103.0, 2)) == "100.0 +- 2.5 ms"
+    assert ms_text(Estimate(100.0)) == "100.0 ms"
+    assert bytes_text(1536 * 2**20) == "1.5 GiB"

@@ -1,0 +1,110 @@
+"""Jobs with planted ends, called in real processes; d_ff of the settings says which end."""
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from typing import Any
+
+import psutil
+import torch
+
+from suites.base import Settings
+from suites.engine import worker
+from suites.engine.jobs import Job
+
+MIB = 2**20
+GROWTH_MIB = 256
+HEALTHY, RAISES, GROWS, HANGS, SEGFAULTS, KILLED, DIVERGES, DISTURBED = range(4, 36, 4)
+FAILS_LATE = 36
+
+
+def settings_for(planted: int, **changes: Any) -> Settings:
+    """Settings of a case that ends so; others tell cases apart."""
+    given = {"length": 64, "measures": ("time", "memory"), "d_model": 16, "n_heads": 1}
+    return Settings(**{**given, "d_ff": planted, **changes})
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """End as planted."""
+    ends = {
+        RAISES: raise_error,
+        GROWS: grow_beyond_limit,
+        HANGS: hang,
+        SEGFAULTS: segfault,
+        KILLED: kill_itself,
+        DIVERGES: diverge,
+    }
+    ends.get(job.settings.d_ff, lambda: None)()
+    if job.settings.d_ff == FAILS_LATE and job.kind == "memory":
+        raise_error()
+    part: dict[str, Any] = {"pid": os.getpid()}
+    if job.kind == "time":
+        disturbed = job.settings.d_ff == DISTURBED
+        part |= {"stopped_by": "interval", "disturbed": disturbed, "readings": {}}
+    return {"part": part, "kernel": "planted"}
+
+
+def take_a_while(job: Job) -> dict[str, Any]:
+    """A healthy job of known duration, in seconds its time budget."""
+    time.sleep(job.settings.time_budget_s)
+    return {"part": {"stopped_by": "interval"}, "kernel": ""}
+
+
+def raise_error() -> None:
+    raise RuntimeError("first line\nplanted failure")
+
+
+def grow_beyond_limit() -> None:
+    """Real memory, tensor by tensor, against a real limit that is near."""
+    limit = psutil.Process().memory_info().vms + GROWTH_MIB * MIB
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    hoard = []
+    while True:
+        hoard.append(torch.ones(16 * MIB // 4))
+
+
+def hang() -> None:
+    while True:
+        time.sleep(60)
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def diverge() -> None:
+    """Real training, at a learning rate that no model survives."""
+    settings = Settings(
+        length=64,
+        d_model=16,
+        d_ff=32,
+        n_heads=1,
+        n_layers=1,
+        learning_rate=1e30,
+        train_steps=20,
+        warmup_steps=1,
+        heldout_tokens=64,
+    )
+    torch.set_num_threads(1)
+    job = Job(case="x", kind="quality", index=0, seed=0, settings=settings, device="cpu")
+    worker.train(job, worker.open_device("cpu"))
+
+
+def address_space(_: object) -> dict[str, Any]:
+    """The limit of this process, what it uses, and what the machine has free."""
+    limit, _hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = psutil.Process().memory_info().vms
+    return {"limit": limit, "used": used, "available": psutil.virtual_memory().available}
+
+
+def write_and_wait(seconds: float) -> dict[str, Any]:
+    """For tests that kill from outside."""
+    print("waiting", flush=True)
+    time.sleep(seconds)
+    return {}

@@ -1,0 +1,145 @@
+"""Failures are rows: six planted ones get their status and reason, and the cases around them are measured."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import planted
+import pytest
+from sweeps import Measure, plan_of
+
+from suites.engine.failures import failure_of_error, failure_of_exit
+from suites.engine.process import run_in_process
+
+FAILING = {
+    planted.RAISES: ("crash", "RuntimeError: planted failure"),
+    planted.GROWS: ("oom", "16,777,216 bytes asked for"),
+    planted.HANGS: ("timeout", "not done after 3 s"),
+    planted.SEGFAULTS: ("crash", "SIGSEGV"),
+    planted.KILLED: ("crash", "SIGKILL"),
+    planted.DIVERGES: ("diverged", "loss was"),
+}
+
+
+def test_each_failure_is_a_row_and_the_cases_around_it_are_measured(measure: Measure) -> None:
+    settings = [planted.settings_for(end) for end in FAILING]
+    before = planted.settings_for(planted.HEALTHY)
+    after = planted.settings_for(planted.HEALTHY, length=128)
+    folder, jobs = measure(plan_of([before, *settings, after]), timeout_s=3.0)
+
+    found = {record["settings"]["d_ff"]: record for record in folder.read_records()}
+    for end, (status, reason) in FAILING.items():
+        record = found[end]
+        assert record["status"] == status, record["reason"]
+        assert reason in record["reason"]
+        assert record["time"] is None
+        assert (folder.path / "logs" / f"{record['case']}.txt").exists()
+    healthy = [r for r in folder.read_records() if r["settings"]["d_ff"] == planted.HEALTHY]
+    assert len(healthy) == 2
+    for record in healthy:
+        assert record["status"] == "ok"
+        pids = [process["pid"] for process in record["time"]["processes"]]
+        assert len({*pids, record["memory"]["pid"], os.getpid()}) == 4
+
+
+def test_given_up_cases_cost_one_job_crashed_ones_are_tried_for_memory(measure: Measure) -> None:
+    ends = [planted.GROWS, planted.RAISES]
+    _, jobs = measure(plan_of(map(planted.settings_for, ends)))
+    tried = {end: [j.kind for j in jobs if j.settings.d_ff == end] for end in ends}
+    assert tried == {planted.GROWS: ["time"], planted.RAISES: ["time", "memory"]}
+
+
+def test_what_was_measured_stays_beside_a_later_failure(measure: Measure) -> None:
+    folder, _ = measure(plan_of([planted.settings_for(planted.FAILS_LATE)]))
+    (record,) = folder.read_records()
+    assert record["status"] == "crash"
+    assert "while measuring memory" in record["reason"]
+    assert record["memory"] is None
+    assert len(record["time"]["processes"]) == 2
+
+
+def test_prune_skips_only_longer_lengths_of_the_same_settings(measure: Measure) -> None:
+    lengths = [planted.settings_for(planted.GROWS, length=n) for n in (64, 128)]
+    other = planted.settings_for(planted.HEALTHY, length=128)
+    folder, jobs = measure(plan_of([*lengths, other]), prune=True)
+    status = {(r["settings"]["d_ff"], r["settings"]["length"]): r for r in folder.read_records()}
+    assert status[planted.GROWS, 64]["status"] == "oom"
+    assert status[planted.GROWS, 128]["status"] == "skipped"
+    assert "out of memory at length 64" in status[planted.GROWS, 128]["reason"]
+    assert status[planted.HEALTHY, 128]["status"] == "ok"
+
+
+def test_longer_lengths_are_tried_without_prune(measure: Measure) -> None:
+    lengths = [planted.settings_for(planted.GROWS, length=n) for n in (64, 128)]
+    folder, _ = measure(plan_of(lengths))
+    assert [record["status"] for record in folder.read_records()] == ["oom", "oom"]
+
+
+def test_a_disturbed_timing_runs_once_more_and_both_are_kept(measure: Measure) -> None:
+    folder, jobs = measure(plan_of([planted.settings_for(planted.DISTURBED)]))
+    assert [job.index for job in jobs if job.kind == "time"] == [0, 0, 1, 1]
+    time_part = folder.read_records()[0]["time"]
+    assert len(time_part["processes"]) == len(time_part["replaced"]) == 2
+    pids = [p["pid"] for p in time_part["processes"] + time_part["replaced"]]
+    assert len(set(pids)) == 4
+
+
+def test_the_address_space_is_limited_to_what_is_free(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    found = run_in_process("planted:address_space", None, log=log).result
+    assert found["used"] < found["limit"] < found["used"] + found["available"]
+    free = run_in_process("planted:address_space", None, log=log, limit_memory=False).result
+    assert free["limit"] == -1
+
+
+def test_an_outside_sigkill_is_a_crash_unless_the_kernel_killed_for_memory(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("last words\n")
+    crash = failure_of_exit(-signal.SIGKILL, 0, log, 0)
+    assert crash == ("crash", "killed by signal SIGKILL; log: last words")
+    assert failure_of_exit(-signal.SIGKILL, 1, log, 0).status == "oom"
+    assert failure_of_exit(-signal.SIGSEGV, 1, log, 0).status == "crash"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (MemoryError(), "oom", "out of memory"),
+        (
+            RuntimeError(
+                "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity"
+            ),
+            "oom",
+            f"out of memory: {int(2.5 * 2**30):,} bytes asked for",
+        ),
+        (ValueError(""), "crash", "ValueError: no message"),
+    ],
+)
+def test_exceptions_are_told_apart(error: Exception, status: str, reason: str) -> None:
+    assert failure_of_error(error) == (status, reason)
+
+
+def test_a_process_starts_within_the_limit(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    seconds = [
+        run_in_process("suites.engine.process:nothing", None, log=log).wall_s for _ in range(6)
+    ]
+    # the first may start the fork server; a busy machine is excused for all but the best
+    assert min(seconds[1:]) < 0.3
+
+
+@pytest.mark.slow
+def test_a_sweep_of_100_tiny_cases_costs_under_15_percent(measure: Measure) -> None:
+    budget = 0.3
+    settings = [
+        planted.settings_for(4 * i + 4, measures=("time",), processes=1, time_budget_s=budget)
+        for i in range(100)
+    ]
+    plan = plan_of(settings)
+    measure(plan_of(settings[:1]), run_job="planted:take_a_while")
+    start = time.monotonic()
+    folder, jobs = measure(plan, run_job="planted:take_a_while")
+    wall = time.monotonic() - start
+    assert len(folder.read_records()) == 100
+    assert 1 - len(jobs) * budget / wall < 0.15
