@@ -71,9 +71,7 @@ def new_figure(
     right = 0.73 if legend else 0.97
     bottom = 1.1 / height
     axes = figure.subplots(1, n_panels, squeeze=False)[0]
-    figure.subplots_adjust(
-        left=0.085, right=right, top=1 - 0.85 / height, bottom=bottom, wspace=0.36
-    )
+    figure.subplots_adjust(left=0.1, right=right, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
     return figure, list(axes)
 
 

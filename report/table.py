@@ -82,7 +82,7 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     reason as rows.
     """
     rows = []
-    for case in cases:
+    for case in sorted(cases, key=_order):
         status, reason = case.failure
         bits = case.bits()
         row = {
@@ -94,7 +94,7 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             "live tensors": bytes_text(case.memory("live_peak_bytes")),
             "predicted": bytes_text(case.memory("predicted_bytes")),
             "bits per dim": interval_text(bits, 3),
-            "seeds": bits.n if bits else None,
+            "seeds": str(bits.n) if bits else "",
             "failure": f"{status}: {reason}" if status else "",
         }
         rows.append(row)
@@ -102,6 +102,11 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     table = table.replace("", None).dropna(axis=1, how="all")
     constant = [c for c in ("length", "layers") if c in table and table[c].nunique() == 1]
     return table.drop(columns=constant if len(table) > 1 else []).astype(object).fillna("")
+
+
+def _order(case: CaseResult) -> tuple[str, int, int, int]:
+    s = case.settings
+    return s["attention"], s.get("n_rounds") or 0, s["length"], s["n_layers"]
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -230,7 +230,8 @@ def find_run(name: str | None, runs: Path = RUNS) -> RunFolder:
     found = sorted(runs.glob("*/plan.json"), key=lambda path: last_change(path.parent))
     names = [path.parent.name for path in found]
     if not names:
-        raise ValueError(f"there is no run in {runs}; start one with: python run_bench.py run")
+        asked = f"run {name!r}" if name else "run"
+        raise ValueError(f"there is no {asked} in {runs}; start one with: python run_bench.py run")
     if name is not None:
         refuse_unknown(name, names, "run")
     return RunFolder(name or names[-1], runs)

@@ -9,10 +9,10 @@ import pytest
 # planted.py is imported by name in the processes of jobs too, which take over this path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from sweeps import Measure, Quiet  # noqa: E402
+from sweeps import Measure, Quiet
 
-from suites.engine.runs import Plan, RunFolder  # noqa: E402
-from suites.engine.scheduler import Options, Sweep  # noqa: E402
+from suites.engine.runs import Plan, RunFolder
+from suites.engine.scheduler import Options, Sweep
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Nothing measured is lost, nothing is measured twice, and a run on disk says what is wrong with it."""
+"""Nothing measured is lost or measured twice, and a run on disk says what is wrong with it."""
 
 import json
 import os

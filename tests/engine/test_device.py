@@ -1,0 +1,114 @@
+"""The device interface: CUDA's logic on the CPU with a recorded stand-in, and on a GPU for real."""
+
+import pytest
+import torch
+
+from suites.engine.device import CUDA, open_device, sampled_peak
+
+MIB = 2**20
+
+
+class Event:
+    def __init__(self, log):
+        self.log, self.at = log, None
+
+    def record(self):
+        self.at = len(self.log) * 1.5
+        self.log.append("record")
+
+    def synchronize(self):
+        self.log.append("wait for event")
+
+    def elapsed_time(self, other):
+        assert "wait for event" in self.log, "an event was read before the device was waited for"
+        return other.at - self.at
+
+
+class FakeCuda:
+    """torch.cuda as far as CUDA uses it, writing down what is asked of it."""
+
+    def __init__(self):
+        self.log = []
+
+    def Event(self, enable_timing):
+        assert enable_timing
+        return Event(self.log)
+
+    def __getattr__(self, name):
+        answers = {"memory_allocated": 10, "max_memory_allocated": 30, "max_memory_reserved": 40}
+
+        def call(*arguments):
+            self.log.append(name)
+            return answers.get(name)
+
+        return call
+
+
+def test_marks_are_events_and_the_last_is_waited_for_once():
+    cuda = FakeCuda()
+    device = CUDA(cuda)
+    marks = [device.mark() for _ in range(3)]
+    assert cuda.log == ["record"] * 3
+    assert device.elapsed_ms(marks) == [1.5, 1.5]
+    assert cuda.log.count("wait for event") == 1
+
+
+def test_peaks_are_the_allocators_reset_before_and_read_after_the_work():
+    cuda = FakeCuda()
+    with CUDA(cuda).watch_peak() as peak:
+        assert cuda.log == [
+            "synchronize",
+            "empty_cache",
+            "reset_peak_memory_stats",
+            "memory_allocated",
+        ]
+        cuda.log.clear()
+    assert cuda.log == ["synchronize", "max_memory_allocated", "max_memory_reserved"]
+    assert (peak.method, peak.baseline, peak.peak, peak.reserved) == ("allocator", 10, 30, 40)
+
+
+def test_both_generators_are_seeded():
+    cuda = FakeCuda()
+    CUDA(cuda).seed(3)
+    first = torch.rand(4)
+    CUDA(cuda).seed(3)
+    assert torch.equal(first, torch.rand(4))
+    assert cuda.log == ["manual_seed_all"] * 2
+
+
+def test_sampling_sees_what_stays_for_a_while():
+    with sampled_peak() as peak:
+        block = torch.randn(32 * MIB // 4)
+        block.sum()
+    assert peak.method == "sampled"
+    assert peak.peak - peak.baseline >= 30 * MIB
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_a_sentence():
+    with pytest.raises(ValueError, match="use --device cpu"):
+        open_device("cuda")
+    assert open_device("auto").type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["cpuu", "gpu"])
+def test_an_unknown_device_names_the_legal_ones(name):
+    with pytest.raises(ValueError, match="legal: auto, cpu, cuda"):
+        open_device(name)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_for_real():
+    device = open_device("cuda")
+    with device.watch_peak() as peak:
+        block = torch.randn(64 * MIB // 4, device="cuda")
+        del block
+    assert peak.peak - peak.baseline == pytest.approx(64 * MIB, rel=0.02)
+    x = torch.randn(2048, 2048, device="cuda")
+    marks = [device.mark()]
+    for _ in range(20):
+        x = x @ x / 2048
+    marks.append(device.mark())
+    (ms,) = device.elapsed_ms(marks)
+    assert ms > 0.1
