@@ -32,12 +32,12 @@ CPU = Settings(
     loss_chunks=4,
     shared_qk=True,
     time_budget_s=2.0,
-    train_steps=1850,
+    train_steps=2400,
     warmup_steps=100,
-    first_steps=1600,
+    first_steps=2100,
     learning_rate=3e-3,
     heldout_tokens=65536,
-    evaluate_every=925,
+    evaluate_every=1200,
 )
 
 PAPER = Settings(
