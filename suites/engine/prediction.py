@@ -19,8 +19,9 @@ BYTES_AS_TOKENS = 256
 VOCABULARY = {"duplication": 128}
 # suites.tasks and baselines.attention have these with torch; tests hold them equal.
 SLICE = 128
-# Floats of 2^19 logits that the blocked kernel has alive at its peak.
-BLOCKED_FLOATS = 10 * 2**19
+BLOCK_LOGITS = 2**19
+# Floats that the blocked kernel has alive for each logit of its block.
+BLOCK_COPIES = 10
 
 # Stored by one ordinary layer: the attention (inputs, norm, projections, output), the feed-forward
 # without its hidden activations, and the feed-forward in pieces (its input).
@@ -144,7 +145,10 @@ def logits_alive(s: Settings) -> float:
 
 def block_bytes(s: Settings) -> int:
     """What the blocked kernel holds besides; the native one holds nothing that counts."""
-    return BLOCKED_FLOATS * FLOAT if s.attention == "lsh" and s.kernel == "blocked" else 0
+    if s.attention != "lsh" or s.kernel != "blocked":
+        return 0
+    of_a_round = s.batch * s.n_heads * s.length * window(s)
+    return BLOCK_COPIES * min(BLOCK_LOGITS, of_a_round) * FLOAT
 
 
 def window(s: Settings) -> int:

@@ -50,8 +50,8 @@ def measure_time(
         elapsed = dict(zip(parts, device.elapsed_ms(marks), strict=True))
         return {**elapsed, "step": sum(elapsed.values())}
 
-    deadline = time.monotonic() + budget_s
     with garbage_frozen():
+        deadline = time.monotonic() + budget_s
         first = sample()
         samples, steady = warm_up(sample, time.monotonic() + WARM_UP_SHARE * budget_s)
         stopped_by = repeat(sample, samples, deadline)

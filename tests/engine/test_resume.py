@@ -32,13 +32,19 @@ HEALTHY = [planted.settings_for(planted.HEALTHY, length=n) for n in (64, 128)]
 def bench(runs: Path, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
     """run_bench.py on the tiny suites, on one core: busy machines make PyTorch's threads wait."""
     core = {min(os.sched_getaffinity(0))}
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, core)
+        # tests started in the background inherit a SIGINT that is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     return subprocess.Popen(
         [sys.executable, str(BENCH), *arguments],
         env={**os.environ, "REFORMER_RUNS": str(runs)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, core),
+        preexec_fn=prepare,
         **options,
     )
 

@@ -1,0 +1,162 @@
+"""The ruler for memory, against tensors of known size."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines import attention
+from reformer.kernels import blocked
+from suites.base import Settings, unique
+from suites.engine import device, ruler, worker
+from suites.engine.device import CPU, Peak, sampled_peak
+from suites.engine.jobs import Job
+from suites.engine.memory import LivePeak, measure_memory, storage_bytes
+from suites.engine.planning import find_suites
+from suites.engine.prediction import BLOCK_LOGITS, SLICE, predict_memory, vocabulary_of, weights_of
+from suites.tasks import load_task
+
+FLOAT = 4
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5000), st.booleans()), min_size=1, max_size=12))
+def test_live_bytes_follow_every_birth_and_death(script: list[tuple[int, bool]]) -> None:
+    alive: list[torch.Tensor] = []
+    now = peak = 0
+    with LivePeak() as live:
+        for n, dies in script:
+            alive.append(torch.ones(n))
+            now += n * FLOAT
+            peak = max(peak, now)
+            view = alive[-1][: n // 2].view(-1)
+            assert live.bytes == now, "a view is no storage"
+            del view
+            if dies:
+                now -= alive.pop(0).numel() * FLOAT
+            assert (live.bytes, live.peak_bytes) == (now, peak)
+
+
+def test_tensors_that_autograd_keeps_are_alive() -> None:
+    n, depth = 1000, random.randint(3, 9)
+    x = torch.randn(n, requires_grad=True)
+    with LivePeak([x]) as live:
+        y = x
+        for _ in range(depth):
+            y = y.sigmoid()
+        assert live.bytes == (depth + 1) * n * FLOAT
+        y.sum().backward()
+        del y
+    assert live.peak_bytes >= (depth + 1) * n * FLOAT
+    assert live.bytes == 2 * n * FLOAT, "x and its gradient"
+
+
+def test_a_storage_counts_once() -> None:
+    x = torch.zeros(100)
+    assert storage_bytes([x, x[:10], x.view(10, 10), torch.zeros(5)]) == 105 * FLOAT
+
+
+def test_the_peak_is_split_into_what_is_known() -> None:
+    torch.manual_seed(0)
+    d, n = 300, 500
+    model = torch.nn.Linear(d, d, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters())
+    x = torch.randn(n, d)
+
+    def step() -> None:
+        model(x).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+
+    found = measure_memory(step, CPU(), model.parameters(), optimizer, [x])
+    assert found["weights_bytes"] == found["gradients_bytes"] == d * d * FLOAT
+    assert found["optimizer_bytes"] == 2 * d * d * FLOAT + FLOAT
+    parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "rest_bytes")
+    assert found["peak_bytes"] == sum(found[part] for part in parts)
+    # output, its square and the two gradients, n x d each, are not all alive at once
+    assert 2 * n * d * FLOAT <= found["live_rest_bytes"] <= 4 * n * d * FLOAT + 2 * d * d * FLOAT
+    known = sum(found[part] for part in parts[:3]) + n * d * FLOAT
+    assert found["live_peak_bytes"] == known + found["live_rest_bytes"]
+
+
+def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def sleepy_sampler(self: CPU) -> Iterator[Peak]:
+        """What a sampler every 30 ms would see of a spike of 5 ms."""
+        peak = Peak("vmhwm", baseline=device.status_bytes("VmRSS"))
+        yield peak
+        peak.peak = device.status_bytes("VmRSS")
+
+    monkeypatch.setattr(CPU, "watch_peak", sleepy_sampler)
+    by_process, by_tensors = ruler.check_spike()
+    assert not by_process[2]
+    assert by_tensors[2]
+
+
+def test_sampling_sees_what_lives_long_enough() -> None:
+    with sampled_peak() as peak:
+        tensor = ruler.tensor_of(64 * ruler.MIB)
+        time.sleep(0.05)
+        del tensor
+    assert peak.method == "sampled"
+    assert peak.peak - peak.baseline == pytest.approx(64 * ruler.MIB, rel=0.05)
+
+
+def test_without_the_kernels_mark_memory_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "CLEAR_REFS", Path("/nowhere"))
+    assert measure_memory(lambda: torch.ones(10), CPU(), [])["method"] == "sampled"
+
+
+def measured_and_predicted(one: Settings) -> tuple[int, int]:
+    job = Job(case="x", kind="memory", index=0, seed=0, settings=one, device="cpu")
+    step = worker.build_step(job, CPU(), keep_gradients=True)
+    found = measure_memory(step.run, CPU(), step.parameters, step.optimizer, step.inputs)
+    predicted = predict_memory(one)
+    if one.subject == "model":
+        assert predicted.weights == found["weights_bytes"]
+        assert predicted.gradients == found["gradients_bytes"]
+    return found["live_peak_bytes"], predicted.peak
+
+
+QUICK = unique(
+    [case for suite in find_suites().values() for case in suite.presets.get("quick", [])]
+)
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.label)
+def test_the_predicted_peak_of_quick_cases_is_within_30_percent(case: object) -> None:
+    if case.skip:
+        pytest.skip(case.skip)
+    measured, predicted = measured_and_predicted(case.settings)
+    assert predicted == pytest.approx(measured, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": "naive", "reversible": True, "length": 512},
+        {"attention": "memory_efficient", "reversible": True, "n_heads": 4},
+        {"attention": "lsh", "reversible": False, "n_layers": 4},
+        {"attention": "sdpa", "optimizer": "adafactor", "axial_positions": (16, 32)},
+        {"attention": "lsh", "kernel": "blocked", "batch": 2},
+    ],
+    ids=str,
+)
+def test_the_predicted_peak_follows_the_settings(changes: dict[str, object]) -> None:
+    given_settings = {"length": 256, "d_model": 64, "d_ff": 256, "n_heads": 2, **changes}
+    measured, predicted = measured_and_predicted(Settings(**given_settings))
+    assert predicted == pytest.approx(measured, rel=0.3)
+
+
+def test_the_prediction_knows_what_the_code_knows() -> None:
+    assert SLICE == attention.SLICE
+    assert BLOCK_LOGITS == blocked.BLOCK_LOGITS
+    for task in ("enwiki-head", "duplication"):
+        assert vocabulary_of(task) == load_task(task).vocabulary
+    assert weights_of(Settings())[0] > 0

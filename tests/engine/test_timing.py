@@ -1,0 +1,147 @@
+"""The ruler for time, against work of known cost and against scipy."""
+
+import itertools
+import math
+import random
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from suites.engine import ruler
+from suites.engine.device import CPU
+from suites.engine.process import run_in_process
+from suites.engine.timing import alike, interval_rank, is_narrow, measure_time, median_interval
+
+
+@given(st.integers(1, 3000))
+def test_the_interval_covers_the_median_by_the_binomial_law(n: int) -> None:
+    k = interval_rank(n)
+    assert k == 0 or binom.cdf(k - 1, n, 0.5) * 2 <= 0.05 + 1e-9
+    assert binom.cdf(k, n, 0.5) * 2 > 0.05 - 1e-9 or k == n // 2
+
+
+def test_the_interval_covers_the_median_of_skewed_samples() -> None:
+    draws = np.random.default_rng(0).lognormal(size=(3000, 25))
+    covered = [low <= 1.0 <= high for low, high in map(median_interval, draws.tolist())]
+    assert 0.95 <= np.mean(covered) <= 0.985
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=5))
+def test_few_samples_say_nothing(samples: list[float]) -> None:
+    assert median_interval(samples) == (-math.inf, math.inf)
+    assert not is_narrow(samples)
+
+
+def test_parts_are_timed_apart_and_add_up() -> None:
+    work = {"forward": ruler.Spin(2.0), "backward": ruler.Spin(5.0)}
+    calls = []
+    found = measure_time(work, CPU(), 0.3, prepare=lambda: (calls.append(1), time.sleep(0.002)))
+    samples = found["samples_ms"]
+    n = len(samples["step"])
+    assert n > 5
+    for part, spin in work.items():
+        assert median(samples[part]) == pytest.approx(median(spin.truth_ms[-n:]), rel=0.02)
+        assert found["first_ms"][part] == pytest.approx(spin.truth_ms[0], rel=0.1)
+    sums = [a + b for a, b in zip(samples["forward"], samples["backward"], strict=True)]
+    assert samples["step"] == pytest.approx(sums)
+    assert len(calls) == len(work["forward"].truth_ms)
+
+
+class Clock(CPU):
+    """A device whose work takes what a list says, so that tests need no quiet machine."""
+
+    def __init__(self, durations_ms: list[float]) -> None:
+        self.durations_ms, self.n, self.now = durations_ms, 0, 0
+
+    def work(self) -> None:
+        self.now += int(1e6 * self.durations_ms[min(self.n, len(self.durations_ms) - 1)])
+        self.n += 1
+        time.sleep(0.001)
+
+    def mark(self) -> int:
+        return self.now
+
+
+def test_the_slow_calls_before_the_steady_state_are_no_samples() -> None:
+    clock = Clock([500.0, 90.0, 80.0, 70.0, 30.0, 25.0, 20.0, 10.0])
+    found = measure_time({"work": clock.work}, clock, 1.0)
+    assert found["first_ms"]["step"] == 500
+    assert found["steady"] is True
+    assert found["stopped_by"] == "interval"
+    assert set(found["samples_ms"]["step"]) == {10.0}
+    assert len(found["samples_ms"]["step"]) == 10
+
+
+def test_what_never_gets_steady_is_measured_and_says_so() -> None:
+    clock = Clock([2000.0 * 0.8**i for i in range(500)])
+    found = measure_time({"work": clock.work}, clock, 0.1)
+    assert found["steady"] is False
+    assert found["stopped_by"] == "budget"
+    assert len(found["samples_ms"]["step"]) >= 1
+
+
+def test_noise_is_sampled_until_its_median_is_known() -> None:
+    noise = random.Random(1)
+    clock = Clock([noise.gauss(100, 4) for _ in range(1000)])
+    found = measure_time({"work": clock.work}, clock, 5.0)
+    samples = found["samples_ms"]["step"]
+    low, high = median_interval(samples)
+    assert found["stopped_by"] == "interval"
+    assert max(high - median(samples), median(samples) - low) <= 0.02 * median(samples)
+    assert 10 < len(samples) < 200
+
+
+def test_one_sample_beyond_the_budget_is_still_a_row() -> None:
+    found = measure_time({"work": lambda: time.sleep(0.03)}, CPU(), 0.01)
+    assert len(found["samples_ms"]["step"]) == 1
+    assert (found["steady"], found["stopped_by"]) == (False, "budget")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([10, 10, 10], [10.3, 10.2, 10.3], True),
+        ([20, 19, 18], [10, 11, 10], False),
+        ([9, 12, 10], [11, 9.5, 12], True),
+    ],
+)
+def test_windows_are_compared(before: list[float], after: list[float], expected: bool) -> None:
+    assert alike(before, after) is expected
+
+
+def test_the_ruler_passes_its_own_test(tmp_path: object) -> None:
+    """As `doctor` runs it. Memory and the spin are exact at any load; comparing two pieces of work
+    needs a quiet moment, so those checks get three chances.
+    """
+    found: dict[str, list[bool]] = {}
+    for _ in range(3):
+        outcome = run_in_process("suites.engine.ruler:check_ruler", None, log=tmp_path / "log.txt")
+        assert outcome.failure is None, outcome.failure
+        for name, text, passed in outcome.result["checks"]:
+            found.setdefault(name, []).append(passed)
+            exact = "MiB" in name or "spin" in name
+            assert passed or not exact, (name, text)
+        if all(any(passes) for passes in found.values()):
+            break
+    assert len(found) == 7
+    assert all(any(passes) for passes in found.values()), found
+
+
+def test_the_self_test_notices_a_wrong_ruler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong_clock(self: CPU, marks: list[int]) -> list[float]:
+        return [1.03 * (b - a) / 1e6 for a, b in itertools.pairwise(marks)]
+
+    monkeypatch.setattr(CPU, "elapsed_ms", wrong_clock)
+    assert not ruler.check_spin()[2]
+
+
+def test_a_planted_slow_down_is_found_by_the_ratio() -> None:
+    spins = ruler.Spin(3.0), ruler.Spin(3.3)
+    ratio = ruler.ratio_of(*spins, rounds=3)
+    truth = median(spins[1].truth_ms) / median(spins[0].truth_ms)
+    assert ratio == pytest.approx(truth, rel=0.02)
