@@ -176,16 +176,22 @@ def _own_s() -> float:
     return own.user + own.system
 
 
-def matmul_gflops(device: "Device", size: int = 512, repeats: int = 8) -> float:
+def matmul_gflops(device: "Device", size: int = 512, repeats: int = 12) -> float:
     """The device's speed in a float32 matrix product, in GFLOP/s, best of a few: what predictions
     of time scale with.
+
+    On the CPU that of one thread times the threads: a busy machine holds up several threads, and
+    would be taken for a slow one.
     """
     import torch
 
+    n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+    torch.set_num_threads(1)
     a = torch.ones(size, size, device=device.type)
     best_ms = float("inf")
     for _ in range(repeats):
         start = device.mark()
         a @ a
         best_ms = min(best_ms, device.elapsed_ms([start, device.mark()])[0])
-    return round(2 * size**3 / best_ms / 1e6, 1)
+    torch.set_num_threads(n_threads)
+    return round(n_threads * 2 * size**3 / best_ms / 1e6, 1)

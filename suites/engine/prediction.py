@@ -36,18 +36,18 @@ CALL = 7.0
 # Copies of the largest weight that the optimizer's step has alive.
 UPDATE = 2.0
 
-# Seconds: start of a process and building a model; an operation; per float moved through memory at
-# 1 GFLOP/s.
-START_S, OPERATION_S = 0.25, 8e-6
-OPERATIONS_PER_LAYER = 90
-# Share of the speed of a matrix product that the work reaches, forward and backward, and the price
-# of a logit of each attention in floating-point operations beside its products.
-EFFICIENCY = 0.45
-LOGIT = {"naive": 60.0, "memory_efficient": 60.0, "sdpa": 12.0, "lsh": 30.0}
+# Seconds: start of a process and building a model; an operation, whatever its size.
+START_S, OPERATION_S = 0.35, 12e-6
+OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
+# Share of the speed of a matrix product that the work reaches; and what a logit of each attention
+# costs, in units of its two products. Read off the presets quick and cpu on 2 cores.
+EFFICIENCY = 0.27
+LOGIT = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0}
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
 TIMED_STEPS = 22
 MEMORY_STEPS = 5
 EVALUATION = 0.35  # of a training step
+SHORT_WINDOWS = 0.6  # of a step with as many tokens in long windows
 
 
 class Memory(NamedTuple):
@@ -162,9 +162,9 @@ def window(s: Settings) -> int:
 def predict_step_s(s: Settings, gflops: float) -> float:
     """Seconds of one training step (or of one attention call and its backward pass)."""
     positions = s.batch * s.length
-    seen = 0.5 if s.attention in ("sdpa", "memory_efficient") else 1.0
+    seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_of(s) * s.d_model * positions
-    per_logit = 4 * s.d_model / s.n_heads + LOGIT[s.attention]
+    per_logit = 4 * s.d_model / s.n_heads * LOGIT[s.attention]
     attention = logits * per_logit
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":
@@ -174,7 +174,8 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
     work = passes * (products + s.n_layers * attention)
-    n_operations = OPERATIONS_PER_LAYER * s.n_layers * passes
+    pieces = s.ff_chunks if s.ff_chunks > 1 else 0
+    n_operations = passes * s.n_layers * (OPERATIONS_PER_LAYER + OPERATIONS_PER_PIECE * pieces)
     if s.attention == "memory_efficient":
         n_operations += 30 * passes * s.n_layers * s.length / SLICE
     return work / (EFFICIENCY * gflops * 1e9) + n_operations * OPERATION_S
@@ -184,10 +185,10 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
     """Seconds of one process."""
     step = predict_step_s(s, gflops)
     if kind == "time":
-        return START_S + max(2 * step, min(s.time_budget_s + step, TIMED_STEPS * step))
+        return START_S + max(3 * step, min(s.time_budget_s + step, TIMED_STEPS * step))
     if kind == "memory":
         return START_S + MEMORY_STEPS * step
-    short = s.first_batch * s.first_length / (s.batch * s.length)
+    short = SHORT_WINDOWS * s.first_batch * s.first_length / (s.batch * s.length)
     steps = s.train_steps - s.first_steps + s.first_steps * short
     points = 1 + len(s.evaluate_rounds)
     points += s.train_steps // s.evaluate_every if s.evaluate_every else 0

@@ -1,0 +1,44 @@
+"""How long what is left will take."""
+
+import pytest
+from sweeps import IDENTITY, plan_of
+
+from suites.base import Settings
+from suites.engine.estimates import Estimates, in_words
+from suites.engine.jobs import job_line
+from suites.engine.prediction import predict_job_s, predict_step_s
+from suites.engine.runs import RunFolder
+from suites.engine.scheduler import Options, Sweep
+
+
+def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None:
+    plan = plan_of([Settings(length=n) for n in (256, 512, 1024)])
+    plan.gflops = 100.0
+    assert plan.identity == IDENTITY
+    sweep = Sweep(RunFolder("test", tmp_path), plan, Options())
+    jobs = sweep.open_jobs()
+    predicted = {job.key: predict_job_s(job.settings, job.kind, 100.0) for job in jobs}
+    assert Estimates(sweep).total(jobs) == pytest.approx(sum(predicted.values()))
+
+    done = next(job for job in jobs if job.kind == "time")
+    line = {**job_line(done, "ok", "", 3 * predicted[done.key]), "part": {"disturbed": False}}
+    sweep.ledger.add(line)
+    estimates = Estimates(sweep)
+    for job in jobs:
+        factor = 3 if job.kind == "time" else 1
+        assert estimates.seconds(job) == pytest.approx(factor * predicted[job.key], rel=1e-3)
+
+
+@pytest.mark.parametrize("attention", ["lsh", "naive", "memory_efficient", "sdpa"])
+def test_predicted_time_grows_with_length_as_the_paper_says(attention: str) -> None:
+    """Table 1: quadratic for full attention, linear for LSH, once attention dominates."""
+    seconds = [predict_step_s(Settings(attention=attention, length=2**k), 100.0) for k in (17, 18)]
+    expected = 2 if attention == "lsh" else 4
+    assert seconds[1] / seconds[0] == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(4.4, "4 s"), (99.4, "99 s"), (600, "10 min"), (7200, "2.0 h")]
+)
+def test_durations_are_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
