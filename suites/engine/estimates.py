@@ -16,7 +16,7 @@ class Estimates:
     """
 
     def __init__(self, sweep: Sweep) -> None:
-        self.gflops = sweep.plan.gflops
+        self.gflops, self.n_trainings = sweep.plan.gflops, sweep.n_trainings
         self.measured: dict[tuple[str, str], float] = {}
         totals: dict[str, list[float]] = {}
         for job in (job for jobs in sweep.jobs.values() for job in jobs):
@@ -38,8 +38,14 @@ class Estimates:
         return known if known is not None else self.predicted(job) * self.factor.get(job.kind, 1.0)
 
     def total(self, jobs: Iterable[Job]) -> float:
-        """Seconds for all of them, one after the other."""
-        return sum(map(self.seconds, jobs))
+        """Seconds for all of them, trainings side by side as the sweep runs them."""
+        alone, trainings = 0.0, [0.0]
+        for job in jobs:
+            if job.kind == "quality":
+                trainings.append(self.seconds(job))
+            else:
+                alone += self.seconds(job)
+        return alone + max(max(trainings), sum(trainings) / self.n_trainings)
 
 
 def in_words(seconds: float) -> str:

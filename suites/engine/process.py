@@ -19,7 +19,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -58,6 +58,81 @@ def start_fork_server() -> None:
         multiprocessing.forkserver.ensure_running()
 
 
+class Running:
+    """A job in its fresh process: calls `function` ("package.module:name") on `argument` there.
+
+    n_sharing: how many such processes share the memory that is available now.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        argument: Any,
+        *,
+        log: Path,
+        timeout_s: float = math.inf,
+        limit_memory: bool = True,
+        n_sharing: int = 1,
+    ) -> None:
+        start_fork_server()
+        context = multiprocessing.get_context("forkserver")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log, self.timeout_s = log, timeout_s
+        self.log_start = log.stat().st_size if log.exists() else 0
+        self.oom_kills, self.started = oom_kill_count(), time.monotonic()
+        self.receiver, sender = context.Pipe(duplex=False)
+        share = 1 / n_sharing if limit_memory else math.inf
+        self.process = context.Process(
+            target=enter, args=(function, argument, sender, str(log), share), daemon=True
+        )
+        self.process.start()
+        sender.close()
+
+    def seconds_left(self) -> float:
+        """Seconds until its timeout."""
+        return self.started + self.timeout_s - time.monotonic()
+
+    def is_done(self, seconds: float | None = 0.0) -> bool:
+        """Has it sent its message, or vanished? Waits so long for it."""
+        return bool(wait([self.receiver, self.process.sentinel], seconds))
+
+    def outcome(self) -> Outcome:
+        """Its dict, or how it failed, once it is done or its time is over; ends the process."""
+        vanished = False
+        if self.is_done():
+            try:
+                kind, content = self.receiver.recv()
+            except (EOFError, OSError):
+                vanished = True
+            self.process.join(GRACE_S)
+        else:
+            kind, content = "failure", ("timeout", f"not done after {self.timeout_s:g} s")
+        self.kill()
+        wall_s = time.monotonic() - self.started
+        if vanished:
+            kills = oom_kill_count() - self.oom_kills
+            failure = failure_of_exit(self.process.exitcode, kills, self.log, self.log_start)
+            return Outcome(failure=failure, wall_s=wall_s)
+        if kind == "failure":
+            return Outcome(failure=Failure(*content), wall_s=wall_s)
+        return Outcome(result=json.loads(content), wall_s=wall_s)
+
+    def kill(self) -> None:
+        """End the process, wherever it is."""
+        self.process.kill()
+        self.process.join()
+        self.receiver.close()
+
+
+def first_done(running: Collection[Running]) -> Running:
+    """Wait for the first of these that is done or whose time is over."""
+    ends = [end for one in running for end in (one.receiver, one.process.sentinel)]
+    seconds = min(one.seconds_left() for one in running)
+    wait(ends, None if math.isinf(seconds) else max(0.0, seconds))
+    done = [one for one in running if one.is_done()]
+    return done[0] if done else min(running, key=Running.seconds_left)
+
+
 def run_in_process(
     function: str,
     argument: Any,
@@ -66,65 +141,23 @@ def run_in_process(
     timeout_s: float = math.inf,
     limit_memory: bool = True,
 ) -> Outcome:
-    """Call `function` ("package.module:name") on `argument` in a fresh process; its dict, or how it
-    failed.
-    """
-    start_fork_server()
-    context = multiprocessing.get_context("forkserver")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log_start = log.stat().st_size if log.exists() else 0
-    oom_kills, started = oom_kill_count(), time.monotonic()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(
-        target=enter, args=(function, argument, sender, str(log), limit_memory), daemon=True
-    )
-    process.start()
-    sender.close()
+    """One job from start to outcome; see Running."""
+    running = Running(function, argument, log=log, timeout_s=timeout_s, limit_memory=limit_memory)
     try:
-        outcome = _await(receiver, process, timeout_s)
-        if outcome is None or not _is_timeout(outcome):
-            process.join(GRACE_S)
+        return first_done([running]).outcome()
     finally:
-        process.kill()
-        process.join()
-        receiver.close()
-    wall_s = time.monotonic() - started
-    if outcome is None:
-        kills = oom_kill_count() - oom_kills
-        failure = failure_of_exit(process.exitcode, kills, log, log_start)
-        return Outcome(failure=failure, wall_s=wall_s)
-    return Outcome(outcome.result, outcome.failure, wall_s)
+        running.kill()
 
 
-def _await(receiver: Connection, process: Any, timeout_s: float) -> Outcome | None:
-    """The message of the process; a timeout; or None if it vanished."""
-    seconds = None if math.isinf(timeout_s) else timeout_s
-    if not wait([receiver, process.sentinel], seconds):
-        return Outcome(failure=Failure("timeout", f"not done after {timeout_s:g} s"))
-    try:
-        kind, content = receiver.recv()
-    except (EOFError, OSError):
-        return None
-    return (
-        Outcome(result=json.loads(content))
-        if kind == "result"
-        else Outcome(failure=Failure(*content))
-    )
-
-
-def _is_timeout(outcome: Outcome) -> bool:
-    return outcome.failure is not None and outcome.failure.status == "timeout"
-
-
-def enter(function: str, argument: Any, sender: Connection, log: str, limit_memory: bool) -> None:
+def enter(function: str, argument: Any, sender: Connection, log: str, share: float) -> None:
     """The first function of the fresh process: prepare it, call, send the result or the failure,
-    end.
+    end. share: of the available memory, inf for all there is.
     """
     die_with_scheduler()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     write_to_log(Path(log))
-    if limit_memory:
-        limit_address_space()
+    if math.isfinite(share):
+        limit_address_space(share)
     try:
         module, name = function.split(":")
         call: Callable[[Any], dict[str, Any]] = getattr(importlib.import_module(module), name)
@@ -166,10 +199,12 @@ def write_to_log(log: Path) -> None:
     faulthandler.enable(file=2)
 
 
-def limit_address_space() -> None:
-    """Let this process grow by the memory that is available now, less a reserve, and no further."""
+def limit_address_space(share: float) -> None:
+    """Let this process grow by its share of the memory that is available now, less a reserve, and
+    no further.
+    """
     process = psutil.Process()
-    room = max(0, psutil.virtual_memory().available - RESERVE_BYTES)
+    room = int(share * max(0, psutil.virtual_memory().available - RESERVE_BYTES))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = process.memory_info().vms + room
     if hard != resource.RLIM_INFINITY:

@@ -12,11 +12,11 @@ from suites.engine.scheduler import Sweep
 PREDICTION_TOLERANCE = 0.3
 
 
-def describe(job: Job, label: str, sweep: Sweep) -> str:
+def describe(job: Job, sweep: Sweep) -> str:
     """One job for people."""
     passes = f" {job.index + 1}/{job.settings.processes}" if job.kind == "time" else ""
     seeds = f" seed {job.seed}" if job.kind == "quality" and len(sweep.plan.seeds) > 1 else ""
-    return f"{job.kind}{passes}{seeds}: {label}"
+    return f"{job.kind}{passes}{seeds}: {sweep.cases[job.case].label}"
 
 
 def outcome(line: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ class PlainProgress:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self.total, self.n_left, self.text, self.left_s = 0, 0, "", 0.0
+        self.total, self.n_left, self.left_s = 0, 0, 0.0
 
     def __enter__(self) -> "PlainProgress":
         """Nothing to set up."""
@@ -64,20 +64,18 @@ class PlainProgress:
     def __exit__(self, *exception: object) -> None:
         """Nothing to take down."""
 
-    def starting(self, job: Job, label: str, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: list[Job]) -> None:
         """See Watcher."""
         self.total = max(self.total, len(open_jobs))
         self.n_left = len(open_jobs)
-        self.text = describe(job, label, self.sweep)
-        estimates = Estimates(self.sweep)
-        self.left_s = estimates.total(open_jobs)
+        self.left_s = Estimates(self.sweep).total(open_jobs)
 
     def finished(self, job: Job, line: Mapping[str, Any]) -> None:
         """See Watcher."""
-        done = self.total - self.n_left + 1
+        self.n_left -= 1
         self.say(
-            f"[{done}/{self.total}, {in_words(self.left_s)} left] {self.text}: {outcome(line)} "
-            f"({line['wall_s']:.1f} s)"
+            f"[{self.total - self.n_left}/{self.total}, {in_words(self.left_s)} left] "
+            f"{describe(job, self.sweep)}: {outcome(line)} ({line['wall_s']:.1f} s)"
         )
         if warning(line):
             self.say(f"  {warning(line)}")
@@ -108,22 +106,24 @@ class RichProgress(PlainProgress):
         """Leave the terminal as it was."""
         self.bar.stop()
 
-    def starting(self, job: Job, label: str, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: list[Job]) -> None:
         """See Watcher."""
-        super().starting(job, label, open_jobs)
-        self.draw(self.total - self.n_left)
+        super().starting(job, open_jobs)
+        self.draw(job)
 
     def finished(self, job: Job, line: Mapping[str, Any]) -> None:
         """See Watcher."""
+        self.n_left -= 1
         if line["status"] != "ok":
-            self.say(f"{self.text}: {outcome(line)}")
+            self.say(f"{describe(job, self.sweep)}: {outcome(line)}")
         if warning(line):
-            self.say(f"{self.text}: {warning(line)}")
-        self.draw(self.total - self.n_left + 1)
+            self.say(f"{describe(job, self.sweep)}: {warning(line)}")
+        self.draw(job)
 
-    def draw(self, done: int) -> None:
+    def draw(self, job: Job) -> None:
         """Show the bar as it stands."""
-        description = f"{in_words(self.left_s)} left, {self.text}"
+        description = f"{in_words(self.left_s)} left, {describe(job, self.sweep)}"
+        done = self.total - self.n_left
         self.bar.update(self.task, completed=done, total=self.total, description=description)
         self.bar.refresh()
 

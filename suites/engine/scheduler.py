@@ -1,7 +1,10 @@
-"""Run the jobs of a plan one after the other, and keep what they find. No torch.
+"""Run the jobs of a plan, and keep what they find. No torch.
 
-Passes of timing are interleaved over all cases. Each finished job is on disk before the next
-starts, so a kill at any moment loses at most the job in flight.
+Passes of timing are interleaved over all cases, and nothing else runs beside one. Trainings come
+last, on the CPU several at once with one thread each: that a second thread hardly helps is measured
+(at 2 layers of 128 and 512 to 1,024 tokens), and so the curve of a seed does not depend on the
+number of cores. Each finished job is on disk before the next starts, so a kill at any moment loses
+at most the jobs in flight.
 """
 
 import math
@@ -11,8 +14,8 @@ from typing import Any, Protocol
 
 from suites.engine.failures import Failure
 from suites.engine.jobs import Job, Ledger, in_order, job_line, jobs_of, merge
-from suites.engine.machine import code_state
-from suites.engine.process import Outcome, run_in_process
+from suites.engine.machine import available_cores, code_state
+from suites.engine.process import Outcome, Running, first_done
 from suites.engine.runs import Plan, RunFolder
 from suites.records import Record
 
@@ -33,8 +36,8 @@ class Options:
 class Watcher(Protocol):
     """Told what happens, to show it."""
 
-    def starting(self, job: Job, label: str, open_jobs: list[Job]) -> None:
-        """A job starts; open_jobs are those still to do, this one included."""
+    def starting(self, job: Job, open_jobs: list[Job]) -> None:
+        """A job starts; open_jobs are those not done, this one included."""
 
     def finished(self, job: Job, line: Mapping[str, Any]) -> None:
         """A job's line was written."""
@@ -66,6 +69,7 @@ class Sweep:
             if record["status"] not in options.retry
         }
         self.code = code_state()
+        self.n_trainings = available_cores() if plan.device == "cpu" else 1
 
     def open_jobs(self) -> list[Job]:
         """What is left, in order: jobs without a line, of cases and seeds without a record."""
@@ -81,34 +85,53 @@ class Sweep:
         for case_id in self.cases:
             self.write_due(case_id)
         queue = self.open_jobs()
-        while queue:
-            job = queue[0]
-            if self.ledger.is_open(job):
-                still_open = [other for other in queue if self.ledger.is_open(other)]
-                watcher.starting(job, self.cases[job.case].label, still_open)
-                line = self.run_one(job)
-                self.folder.append_job(line)
-                self.ledger.add(line)
-                self.write_due(job.case)
-                watcher.finished(job, line)
-            again = [job] if self.ledger.is_open(job) else []
-            queue = in_order([*queue[1:], *again])
+        running: dict[Running, Job] = {}
+        try:
+            while queue or running:
+                if queue and self.fits(queue[0], running):
+                    job = queue.pop(0)
+                    if self.ledger.is_open(job):
+                        watcher.starting(job, self.open_jobs())
+                        self.start(job, running, watcher)
+                    continue
+                done = first_done(running)
+                job = running.pop(done)
+                self.keep(job, outcome_line(job, done.outcome()), watcher)
+                if self.ledger.is_open(job):
+                    queue = in_order([*queue, job])
+        finally:
+            for one in running:
+                one.kill()
 
-    def run_one(self, job: Job) -> dict[str, Any]:
-        """Run a job in its process, or prune it; its line."""
+    def fits(self, job: Job, running: Mapping[Running, Job]) -> bool:
+        """May the job start now? Only trainings run beside others, trainings too."""
+        if not running:
+            return True
+        trainings = all(other.kind == "quality" for other in (job, *running.values()))
+        return trainings and len(running) < self.n_trainings
+
+    def start(self, job: Job, running: dict[Running, Job], watcher: Watcher) -> None:
+        """Start a job in its process, or prune it."""
         reason = self.pruned(job) if self.options.prune else ""
         if reason:
-            return job_line(job, "skipped", reason, 0.0)
-        outcome = run_in_process(
+            self.keep(job, job_line(job, "skipped", reason, 0.0), watcher)
+            return
+        process = Running(
             self.options.run_job,
             job,
             log=self.folder.log_path(job.case),
             timeout_s=self.options.timeout_s,
             limit_memory=self.plan.device == "cpu",
+            n_sharing=self.n_trainings if job.kind == "quality" else 1,
         )
-        failure = outcome.failure or Failure("ok", "")
-        line = job_line(job, failure.status, failure.reason, outcome.wall_s)
-        return {**line, **result_fields(outcome)}
+        running[process] = job
+
+    def keep(self, job: Job, line: Record, watcher: Watcher) -> None:
+        """Write down what a job found, and the records that are complete with it."""
+        self.folder.append_job(line)
+        self.ledger.add(line)
+        self.write_due(job.case)
+        watcher.finished(job, line)
 
     def pruned(self, job: Job) -> str:
         """Why not to try the job: its settings at a smaller length ran out of memory."""
@@ -144,8 +167,10 @@ class Sweep:
         return {**record, "suites": suites, "identity": self.plan.identity, "code": self.code}
 
 
-def result_fields(outcome: Outcome) -> dict[str, Any]:
-    """What a job's process gave back, made fit for JSON."""
+def outcome_line(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """The line of a job that ran."""
+    failure = outcome.failure or Failure("ok", "")
+    line = job_line(job, failure.status, failure.reason, outcome.wall_s)
     if outcome.failure:
-        return {}
-    return {"part": outcome.result["part"], "kernel": outcome.result["kernel"]}
+        return line
+    return {**line, "part": outcome.result["part"], "kernel": outcome.result["kernel"]}

@@ -33,7 +33,7 @@ def probe(question: Question) -> dict[str, Any]:
     {"device": "auto" resolved, "identity": of the machine, "gflops": its speed}.
     """
     try:
-        device = prepare(question.device)
+        device = prepare(question.device, machine.available_cores())
         for name in question.tasks:
             load_task(name, question.data.get(name), download=question.download)
     except (ValueError, OSError) as error:
@@ -49,15 +49,21 @@ def probe(question: Question) -> dict[str, Any]:
 
 def run_job(job: Job) -> dict[str, Any]:
     """One job: {"part": the part of the record, "kernel": the attention that ran}."""
-    device = prepare(job.device)
+    device = prepare(job.device, n_threads(job))
     device.seed(job.seed)
     measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": train}[job.kind]
     return measure(job, device)
 
 
-def prepare(device_name: str) -> AnyDevice:
+def n_threads(job: Job) -> int:
+    """Threads of a job's process: one for a training on the CPU, which runs beside others."""
+    alone = job.kind != "quality" or job.device != "cpu"
+    return machine.available_cores() if alone else 1
+
+
+def prepare(device_name: str, n_threads: int) -> AnyDevice:
     """The device, with every flag set explicitly."""
-    machine.set_flags(machine.available_cores())
+    machine.set_flags(n_threads)
     return open_device(device_name)
 
 
@@ -161,4 +167,4 @@ def train(job: Job, device: AnyDevice) -> dict[str, Any]:
     """The record's `quality` part."""
     settings = job.settings
     part = train_and_evaluate(settings, job.seed, device.type, job.data_path)
-    return {"part": part, "kernel": ""}
+    return {"part": {**part, "threads": torch.get_num_threads()}, "kernel": ""}

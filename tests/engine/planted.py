@@ -52,6 +52,14 @@ def take_a_while(job: Job) -> dict[str, Any]:
     return {"part": {"stopped_by": "interval"}, "kernel": ""}
 
 
+def note_span(job: Job) -> dict[str, Any]:
+    """A healthy job that says when it ran, on the clock that all processes share."""
+    started = time.monotonic()
+    time.sleep(job.settings.time_budget_s)
+    part = {"span": [started, time.monotonic()], "stopped_by": "interval"}
+    return {"part": part, "kernel": ""}
+
+
 def raise_error() -> None:
     raise RuntimeError("first line\nplanted failure")
 

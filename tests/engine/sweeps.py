@@ -16,7 +16,7 @@ class Quiet:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def starting(self, job: Job, label: str, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: list[Job]) -> None:
         self.jobs.append(job)
 
     def finished(self, job: Job, line: Mapping[str, Any]) -> None:
