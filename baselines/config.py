@@ -1,10 +1,28 @@
-"""Every setting of the dense baselines and every rule about its legal values. No torch."""
+"""Every setting of the dense baselines and every rule about its legal values; the published peers'
+names. No torch.
+"""
 
+import importlib.util
 from dataclasses import dataclass
 
-from reformer.config import ModelConfig, refuse_unknown
+from reformer.config import ModelConfig, refuse_unknown, require
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
+
+# Published Reformers, each behind an adapter in baselines/peers.py, and where no setting makes them
+# compute what ours does: labels of tables and figures. tests/test_peers.py holds the evidence.
+PEERS = ("reformer-pytorch", "reformer-pytorch-exact", "transformers")
+DIFFERENCES = {
+    "reformer-pytorch": "as shipped: keys of other buckets count, a pair met in several rounds "
+    "counts several times, a round's first chunk looks back into the round before, logits are "
+    "divided by sqrt(width), and a chunk is one mean bucket (half the paper's buckets)",
+    "reformer-pytorch-exact": "with the paper's bucket mask and duplicate correction: logits are "
+    "divided by sqrt(width), a chunk is one mean bucket (half the paper's buckets), and in float32 "
+    "the output of a position alone in every round is off by up to 0.2 %",
+    "transformers": "keys of other buckets count, a pair met in several rounds counts several "
+    "times, a round's first chunk looks back into the round before, and in float32 the output of a "
+    "position alone in every round is off by up to 0.4 %",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +41,12 @@ class DenseConfig(ModelConfig):
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
         refuse_unknown(self.attention, ATTENTIONS, "attention")
+
+
+def require_installed(peer: str) -> None:
+    """Raise ValueError unless the package of this peer can be found."""
+    package = peer.removesuffix("-exact")
+    require(
+        importlib.util.find_spec(package.replace("-", "_")) is not None,
+        f"{package} is not installed: pip install -c constraints.txt -e '.[peers]'",
+    )
