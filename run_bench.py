@@ -48,7 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("names", nargs="*", metavar="NAME", help="runs (default: the last)")
     report.add_argument("--mixed", action="store_true", help="allow different machines together")
     compare = command("compare", "two runs, or with --by the levels of one setting in one run")
-    compare.add_argument("names", nargs="*", metavar="NAME", help="one run with --by, else two")
+    files = "one run with --by, else two runs, or two .json files of pytest-benchmark"
+    compare.add_argument("names", nargs="*", metavar="NAME", help=files)
     compare.add_argument("--by", metavar="FACTOR", help="a setting, such as n_rounds")
     compare.add_argument("--mixed", action="store_true", help="allow different machines")
     command("doctor", "the machine, its fitness for timing, and a self-test of the ruler")

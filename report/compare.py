@@ -1,6 +1,6 @@
 """Comparisons: two runs case by case, or the levels of one setting against a base within a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from report.cases import CaseResult, gather, identity_differences, samples_of
 from report.findings import activations
 from report.statistics import Estimate, Noise, paired_difference, process_noise, ratio_of_medians
 from report.table import to_markdown
-from report.text import percent_text, signed_text, times
+from report.text import percent_text, plural, signed_text, times
 from suites.records import Record
 
 NOTHING_SLOWER, SOMETHING_SLOWER = 0, 1
@@ -27,20 +27,24 @@ class RunComparison:
     for_people: pd.DataFrame
     mark: str  # in what the identities differ, if they do
     exit_code: int
+    notes: tuple[str, ...] = ()  # sentences for below the table
 
     def markdown(self) -> str:
-        """The table for people, and how many of each verdict."""
+        """The table for people, how many of each verdict, the notes."""
         counts = self.table["verdict"].value_counts()
         told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
         mark = f"{self.mark}\n\n" if self.mark else ""
-        return f"{mark}{to_markdown(self.for_people)}\n{told}\n"
+        return f"{mark}{to_markdown(self.for_people)}\n" + "\n".join([told, *self.notes]) + "\n"
 
 
 def compare_runs(
-    before: Sequence[Record], after: Sequence[Record], mixed: bool = False
+    before: Sequence[Record],
+    after: Sequence[Record],
+    mixed: bool = False,
+    noise_by_case: Mapping[str, Noise] | None = None,
 ) -> RunComparison:
     """`after` against `before` for each common case: time with verdict, memory, bits per dim
-    (paired over seeds).
+    (paired over seeds). noise_by_case: the noise between processes where the records do not tell.
 
     A case that was measured before and fails now counts as slower. Raises ValueError if no case is
     in common, or, naming the difference, if the identities differ and not `mixed`.
@@ -48,9 +52,10 @@ def compare_runs(
     differing = identity_differences([*before, *after])
     if differing and not mixed:
         gather([*before, *after])  # says in what they differ
-    noise = process_noise(
+    pooled = process_noise(
         samples for record in (*before, *after) if (samples := samples_of(record, "step"))
     )
+    known = noise_by_case or {}
     olds = {case.id: case for case in gather(before, mixed)}
     news = {case.id: case for case in gather(after, mixed)}
     common = [(olds[i], news[i]) for i in olds if i in news]
@@ -59,13 +64,22 @@ def compare_runs(
             f"the two runs have no case in common ({len(olds)} and {len(news)} cases); "
             "compare runs of the same suites, preset and method"
         )
-    rows = [_run_row(old, new, noise) for old, new in common]
+    rows = [_run_row(old, new, known.get(old.id, pooled)) for old, new in common]
     table = pd.DataFrame([row for row, _ in rows])
     bad = table["verdict"].isin(["slower", "fails now"]).any()
-    people = pd.DataFrame([words for _, words in rows], columns=WORDS).fillna("")
+    people = pd.DataFrame([words for _, words in rows], columns=WORDS)
+    people = people.dropna(axis=1, how="all").fillna("")
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
-    return RunComparison(table, people, mark, SOMETHING_SLOWER if bad else NOTHING_SLOWER)
+    code = SOMETHING_SLOWER if bad else NOTHING_SLOWER
+    return RunComparison(table, people, mark, code, unmatched(olds, news))
+
+
+def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
+    """A sentence on the cases that only one of the two has, if there are any."""
+    alone = {"first": len({*olds} - {*news}), "second": len({*news} - {*olds})}
+    told = [f"{plural(n, 'case')} only in the {which}" for which, n in alone.items() if n]
+    return (f"Not compared: {', '.join(told)}.",) if told else ()
 
 
 def _run_row(

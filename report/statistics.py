@@ -169,6 +169,17 @@ def pooled_median(processes: Processes) -> float:
     return float(np.median(np.concatenate([np.asarray(p, float) for p in processes])))
 
 
+def outliers(samples: Sequence[float] | Array) -> list[int]:
+    """Which samples lie further from the quartiles than 1.5 times their distance (Tukey's fences).
+
+    A label: outliers count like all other samples.
+    """
+    data = np.asarray(samples, float)
+    low, high = np.quantile(data, (0.25, 0.75))
+    reach = 1.5 * (high - low)
+    return [int(i) for i in np.flatnonzero((data < low - reach) | (data > high + reach))]
+
+
 def log_medians(processes: Processes) -> Array:
     return np.log([float(np.median(process)) for process in processes])
 

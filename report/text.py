@@ -44,7 +44,9 @@ def ms_text(estimate: Estimate | None) -> str:
     """
     if estimate is None:
         return ""
-    if estimate.has_interval and estimate.high > WIDE * estimate.value:
+    if not estimate.has_interval:
+        return f"{estimate.value:,.{_decimals(estimate)}f} ms (no interval)"
+    if estimate.high > WIDE * estimate.value:
         value, low, high = (f"{ms:,.3g}" for ms in (estimate.value, estimate.low, estimate.high))
         return f"{value} ({low} to {high}) ms"
     return f"{interval_text(estimate, _decimals(estimate))} ms"
@@ -87,6 +89,11 @@ def signed_text(difference: Estimate, decimals: int = 3) -> str:
     if not difference.has_interval:
         return value
     return f"{value} ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
+
+
+def off_text(off: float) -> str:
+    """A share by which something is off in words: "45 % too high"."""
+    return f"{100 * abs(off):.0f} % too {'high' if off > 0 else 'low'}"
 
 
 def plural(n: int, word: str) -> str:

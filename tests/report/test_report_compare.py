@@ -89,6 +89,7 @@ def test_what_each_extra_round_buys_and_costs(records):
             assert row["time_ratio_low"] <= ratio <= row["time_ratio_high"]
             assert row["bits_change"] == pytest.approx(change, abs=0.012)
             assert row["verdict"] == "slower"
+            assert 0.03 <= row["smallest_visible"] < ratio - 1
     assert "1 round to 2 rounds: -0.1" in found.finding()
     people = found.for_people()
     assert people["n rounds"].iloc[0] == "1 (base)"
