@@ -142,7 +142,7 @@ def _groups(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseResu
 
 
 def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
-    keys = distinguishing([other for other in cases if other.is_lsh == case.is_lsh])
+    keys = distinguishing([other for other in cases if other.kind == case.kind])
     return case_name(case, [key for key in keys if key in FAMILY])
 
 
@@ -174,7 +174,7 @@ def _levels(group: str, found: dict[Any, CaseResult], factor: str, base: Any) ->
     start = usual if base is None else base
     levels: list[Level] = []
     for value in ordered if start in found else ():
-        name = value if factor == "attention" else phrase(factor, value)
+        name = value if factor == "attention" else phrase(factor, value) or f"{factor} {value}"
         # models have no order
         previous = levels[-1] if levels and factor != "attention" else None
         levels.append(Level(group, value, name, found[value], found[start], previous))
@@ -199,7 +199,7 @@ def _others(cases: Sequence[CaseResult], levels: Sequence[Level], factor: str) -
         like = [
             case
             for case in cases
-            if not case.is_lsh
+            if case.kind == "dense"
             and case.mark == first.case.mark
             and shared(case) == shared(first.base)
             and _n_measured(case)
@@ -232,7 +232,8 @@ def _row(one: Level, factor: str) -> dict[str, Any]:
                 f"{name}_high": estimate.high,
             }
     row |= {"rest_bytes": activations(one.case), "memory_ratio": one.memory_ratio}
-    row["verdict"] = one.time_ratio.verdict if one.time_ratio else None
+    if one.time_ratio:
+        row |= {name: getattr(one.time_ratio, name) for name in ("verdict", "smallest_visible")}
     return row
 
 

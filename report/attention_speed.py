@@ -80,8 +80,8 @@ def speed_finding(view: View) -> str:
     """Forward time of the typical Reformer over that of the typical dense attention, at the longest
     common length.
     """
-    ours = typical([s for s in view.series if s.is_lsh], forward_median)
-    dense = typical([s for s in view.series if not s.is_lsh], forward_median)
+    ours = typical([s for s in view.series if s.kind == "reformer"], forward_median)
+    dense = typical([s for s in view.series if s.kind == "dense"], forward_median)
     common = pairs(ours, dense, forward_median) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"

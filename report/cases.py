@@ -1,11 +1,12 @@
 """Records gathered into cases: what one configuration measured on one machine, all its seeds."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from baselines.config import PEERS
 from report.statistics import (
     Estimate,
     Noise,
@@ -14,7 +15,7 @@ from report.statistics import (
     median,
     process_noise,
 )
-from suites.records import FORMAT, Record, read_records
+from suites.records import FORMAT, Record, mispredicted, read_records
 
 PARTS = ("forward", "backward", "optimizer", "step")
 # Settings that say how long or how often is measured, not what.
@@ -59,9 +60,9 @@ class CaseResult:
         return list(dict.fromkeys(s for r in self.records for s in r.get("suites") or []))
 
     @property
-    def is_lsh(self) -> bool:
-        """Is it the Reformer, not a dense baseline?"""
-        return self.settings.get("attention") == "lsh"
+    def kind(self) -> str:
+        """ "reformer", ours; "peer", a published one; or "dense"."""
+        return kind_of(self.settings)
 
     @property
     def failure(self) -> tuple[str, str]:
@@ -92,6 +93,11 @@ class CaseResult:
                 return float(value)
         return None
 
+    @property
+    def mispredicted(self) -> float | None:
+        """See suites.records.mispredicted; None if memory was not measured."""
+        return next((mispredicted(r["memory"]) for r in self.records if r.get("memory")), None)
+
     def quality(self, name: str = "bits_per_dim", rounds: str = "") -> dict[int, float]:
         """By seed, "bits_per_dim" or "accuracy"; with `rounds`, as evaluated with so many rounds or
         "full".
@@ -111,6 +117,12 @@ class CaseResult:
         return mean_over_seeds(list(values.values())) if values else None
 
 
+def kind_of(settings: Mapping[str, Any]) -> str:
+    """ "reformer", "peer" or "dense", by the attention."""
+    attention = settings.get("attention")
+    return "reformer" if attention == "lsh" else "peer" if attention in PEERS else "dense"
+
+
 def samples_of(record: Record, part: str) -> Processes:
     """The samples of a part in one record, per process, without empty ones."""
     processes = (record.get("time") or {}).get("processes") or []
@@ -123,7 +135,7 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     hashed.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    if found.get("attention") == "lsh" and found.get("chunk_length") is None:
+    if found.get("attention") in ("lsh", *PEERS) and found.get("chunk_length") is None:
         found["chunk_length"] = 2 * found["bucket_size"] if "bucket_size" in found else None
     return found
 

@@ -49,7 +49,8 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
         if any(learning_curves(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
-        if view.varies == "length" and any(case.time("forward") for case in attention):
+        tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
+        if len(tokens) == 1 and any(case.time("forward") for case in attention):
             paths += draw_attention_speed(view, folder)
     return paths
 

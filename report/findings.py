@@ -51,8 +51,8 @@ MEASURES: dict[str, Measured] = {"time": step_ms, "memory": activations, "qualit
 def finding(view: View, measure: str) -> str:
     """One sentence on "time", "memory" or "quality" in this suite."""
     measured = MEASURES[measure]
-    ours = typical([s for s in view.series if s.is_lsh], measured)
-    dense = typical([s for s in view.series if not s.is_lsh], measured)
+    ours = typical([s for s in view.series if s.kind == "reformer"], measured)
+    dense = typical([s for s in view.series if s.kind == "dense"], measured)
     if ours is None and dense is None:
         return f"{view.name}: no {measure} was measured"
     if ours is None or dense is None or view.varies != "length":
@@ -222,7 +222,7 @@ def _best_and_worst(view: View, measure: str) -> str:
     if alike(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
         text = f"No visible difference between {len(found)} combinations ({span})"
-    dense = typical([s for s in view.series if not s.is_lsh], measured)
+    dense = typical([s for s in view.series if s.kind == "dense"], measured)
     level = [v for c in (dense.cases if dense else []) if (v := measured(c)) is not None]
     return f"{text}; {dense.name}: {told(level[0])}" if dense and level else text
 

@@ -8,19 +8,20 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-from report.cases import CaseResult, gather, load_run, suite_names
+from report.cases import CaseResult, gather, load_run, samples_of, suite_names
 from report.evaluated import evaluated_cases, rounds_table
 from report.figures import draw_suite
 from report.findings import MEASURES, crossover_of, exponent_of, finding
 from report.page_template import PAGE
 from report.series import View, caption_of, view_of
+from report.statistics import outliers
 from report.table import suite_table, to_markdown, write_tables
-from report.text import bytes_text, plural
+from report.text import bytes_text, off_text, plural
 from suites.records import Record
 
 FIGURES = "figures"
-# A prediction further off than this is named in the caveats (MEASURING.md, Memory).
-PREDICTED_WITHIN = 0.3
+# Fewer make no claim about quality (MEASURING.md, Quality).
+MIN_SEEDS = 3
 
 
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
@@ -78,7 +79,7 @@ def scaling_table(view: View) -> pd.DataFrame | None:
     """
     if view.varies != "length":
         return None
-    dense = [series for series in view.series if not series.is_lsh]
+    dense = [series for series in view.series if series.kind == "dense"]
     rows = []
     for line in view.series:
         row = {"model": line.name}
@@ -87,7 +88,7 @@ def scaling_table(view: View) -> pd.DataFrame | None:
             interval = f" ({p.low:.2f} to {p.high:.2f})" if p and p.has_interval else ""
             row[f"{measure} ~ length to the power"] = f"{p.value:.2f}{interval}" if p else ""
         for rival in dense:
-            found = crossover_of(line, rival) if line.is_lsh else None
+            found = crossover_of(line, rival) if line.kind != "dense" else None
             row[f"faster than {rival.name} from"] = found.text() if found else ""
         rows.append(row)
     return pd.DataFrame(rows) if rows else None
@@ -129,39 +130,52 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
         found.append(
             f"Data: {', '.join(stand_ins)}, a stand-in: not comparable with published bits per dim."
         )
-    n_single = sum(len(case.quality()) == 1 for case in cases)
-    if n_single:
+    n_few = sum(0 < len(case.quality()) < MIN_SEEDS for case in cases)
+    if n_few:
         found.append(
-            f"{plural(n_single, 'case')} rest on one seed: their bits per dim have no interval."
+            f"{plural(n_few, 'case')} rest on fewer than {MIN_SEEDS} seeds: that is no claim about "
+            "their bits per dim, and one seed has no interval."
         )
-    processes = [p for r in records for p in (r.get("time") or {}).get("processes") or []]
-    for word, n in (
-        (
-            "disturbed by other work on the machine",
-            sum(bool(p.get("disturbed")) for p in processes),
-        ),
-        ("not steady when sampling began", sum(p.get("steady") is False for p in processes)),
-    ):
-        if n:
-            found.append(f"{n} of {len(processes)} timed processes were {word}.")
+    found += timing_caveats(records)
+    if any((r.get("memory") or {}).get("method") == "sampled" for r in records):
+        found.append("Peak memory was sampled every millisecond: shorter spikes may be missing.")
     if any((record.get("code") or {}).get("dirty") for record in records):
         found.append("Measured with uncommitted changes: the commit does not tell the code.")
     if any(case.mark for case in cases):
         found.append(
             "MIXED: records of different machines, versions or methods stand side by side."
         )
-    return found + mispredicted(cases)
-
-
-def mispredicted(cases: Sequence[CaseResult]) -> list[str]:
-    """Cases whose predicted peak differs from that of live tensors by more than 30 %."""
-    found = []
     for case in cases:
-        predicted, peak = case.memory("predicted_bytes"), case.memory("live_peak_bytes")
-        if predicted and peak and abs(predicted / peak - 1) > PREDICTED_WITHIN:
+        if case.mispredicted is not None:
             found.append(
-                f"{case.label}: peak predicted {bytes_text(predicted)}, was {bytes_text(peak)}."
+                f"{case.label}: the predicted peak of {bytes_text(case.memory('predicted_bytes'))} "
+                f"is {off_text(case.mispredicted)}; live tensors took "
+                f"{bytes_text(case.memory('live_peak_bytes'))}."
             )
+    return found
+
+
+def timing_caveats(records: Sequence[Record]) -> list[str]:
+    """How far the timings can be trusted: foreign load, unsteadiness, single samples, outliers."""
+    found = []
+    processes = [p for r in records for p in (r.get("time") or {}).get("processes") or []]
+    samples = [one for record in records for one in samples_of(record, "step")]
+    for word, n in (
+        (
+            "disturbed by other work on the machine",
+            sum(bool(p.get("disturbed")) for p in processes),
+        ),
+        ("not steady when sampling began", sum(p.get("steady") is False for p in processes)),
+        ("timed once only, which is no measurement", sum(len(one) == 1 for one in samples)),
+    ):
+        if n:
+            found.append(f"{n} of {len(processes)} timed processes were {word}.")
+    n_outliers = sum(len(outliers(one)) for one in samples)
+    if n_outliers:
+        found.append(
+            f"{n_outliers} of {sum(map(len, samples))} timings of a step are outliers of their "
+            "process (beyond Tukey's fences); they count like all others."
+        )
     return found
 
 

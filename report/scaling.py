@@ -109,7 +109,8 @@ def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
     rows = np.arange(len(difference))
     start, end = difference[rows, inner], difference[rows, following]
     fall = np.where(start == end, 1.0, start - end)
-    crossing = np.exp(x[inner] + start / fall * (x[following] - x[inner]))
+    share = np.clip(start / fall, 0, 1)
+    crossing = np.exp(x[inner] + share * (x[following] - x[inner]))
     crossing = np.where(last == len(x) - 1, inf, crossing)
     return np.where(above.any(axis=1), crossing, 0.0)
 

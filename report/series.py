@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from report.cases import HOW, CaseResult, commit_of, in_suite
 from report.text import plural
-from suites.base import LSH_ONLY, SETTINGS, Suite
+from suites.base import LSH_ONLY, OURS_ONLY, SETTINGS, Suite
 
 PHRASES = {
     "bucket_size": "bucket {}",
@@ -23,6 +23,13 @@ PHRASES = {
     "task": "{}",
     "kernel": "kernel {}",
     "optimizer": "{}",
+}
+KINDS = ("reformer", "peer", "dense")
+# Off and on; what is usual goes without saying.
+SWITCHES = {
+    "shared_qk": ("", "shared QK"),
+    "within_bucket": ("across buckets", ""),
+    "correct_duplicates": ("duplicates kept", ""),
 }
 AXES = {
     "length": "sequence length (tokens)",
@@ -40,7 +47,7 @@ class Series:
     """
 
     name: str
-    is_lsh: bool
+    kind: str  # CaseResult.kind
     on_axis: bool
     points: tuple[tuple[float, CaseResult], ...]  # ascending in x; nan for a level
 
@@ -90,21 +97,21 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
 
 
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
-    """The cases grouped into lines along the setting `varies`: the Reformer's first, by their
+    """The cases grouped into lines along the setting `varies`: by kind, ours first, then by their
     settings.
     """
     found = []
-    for is_lsh in (True, False):
-        kind = [case for case in cases if case.is_lsh == is_lsh]
-        on_axis = is_lsh or varies not in LSH_ONLY
-        keys = distinguishing(kind, varies if on_axis else "")
+    for kind in KINDS:
+        alike = [case for case in cases if case.kind == kind]
+        on_axis = kind == "reformer" or varies not in (OURS_ONLY if kind == "peer" else LSH_ONLY)
+        keys = distinguishing(alike, varies if on_axis else "")
         groups: dict[str, list[CaseResult]] = {}
-        for case in sorted(kind, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
+        for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
             groups.setdefault(case_name(case, keys, varies), []).append(case)
         for name, members in groups.items():
             points = [(_x(case, varies) if on_axis else float("nan"), case) for case in members]
             points.sort(key=lambda point: point[0])
-            found.append(Series(name, is_lsh, on_axis, tuple(points)))
+            found.append(Series(name, kind, on_axis, tuple(points)))
     return found
 
 
@@ -128,11 +135,10 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
 
 def case_name(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
     """A short name: the kind of attention, then the settings `keys`."""
-    if case.is_lsh:
-        rounds = case.settings.get("n_rounds")
-        base = "LSH" if varies == "n_rounds" else f"LSH-{rounds}"
-    else:
-        base = f"dense {case.settings.get('attention')}".replace("_", "-")
+    attention = str(case.settings.get("attention")).replace("_", "-")
+    base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
+    if case.kind != "dense" and varies != "n_rounds":
+        base += f"-{case.settings.get('n_rounds')}"
     rest = [phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in NAMED]
     return ", ".join(part for part in (base, *rest, case.mark) if part)
 
@@ -144,19 +150,16 @@ def name_of_case(case: CaseResult, among: Sequence[CaseResult]) -> str:
     """A short name that tells the case from the others of its kind; length and layers have their
     own columns.
     """
-    kind = [other for other in among if other.is_lsh == case.is_lsh]
+    kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
     return case_name(case, keys)
 
 
 def phrase(key: str, value: object) -> str:
     """A setting and its value in words."""
-    if key == "shared_qk":
-        # separate projections are what a Transformer has
-        return "shared QK" if value else ""
     if isinstance(value, bool):
         word = key.replace("_", " ")
-        return word if value else f"not {word}"
+        return SWITCHES.get(key, (f"not {word}", word))[value]
     if key == "subject":
         return "attention alone" if value == "attention" else "training"
     if key == "n_rounds":

@@ -20,7 +20,14 @@ from report.text import length_text
 # Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention.
 WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
 COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
+EARTH = ("#8A8A00", "#7F7F7F", "#B07AA1")
 GREY = "#666666"
+# By kind of model: colours, and the ramp where they do not suffice.
+PALETTES: dict[str, tuple[Sequence[str], str]] = {
+    "reformer": (COLD, "viridis"),
+    "peer": (EARTH, "copper"),
+    "dense": (WARM, "autumn"),
+}
 MARKERS = "osD^vP*X"
 DPI = 110
 TITLE_WIDTH = 84  # characters of the title that fit in a line
@@ -49,17 +56,16 @@ Look = tuple[str, str]
 
 def looks(series: Sequence[Series]) -> list[Look]:
     """Colour and marker per line; more than four of a kind run from dark to light."""
-    found, counts = [], {True: 0, False: 0}
+    found, counts = [], dict.fromkeys(PALETTES, 0)
     for i, line in enumerate(series):
-        kind = [s for s in series if s.is_lsh == line.is_lsh]
-        colours: Sequence[str] = COLD if line.is_lsh else WARM
-        if len(kind) > len(colours):
-            ramp = matplotlib.colormaps["viridis" if line.is_lsh else "autumn"]
-            colours = [
-                matplotlib.colors.to_hex(ramp(0.85 * j / (len(kind) - 1))) for j in range(len(kind))
-            ]
-        found.append((colours[counts[line.is_lsh]], MARKERS[i % len(MARKERS)]))
-        counts[line.is_lsh] += 1
+        alike = [s for s in series if s.kind == line.kind]
+        colours, ramp_name = PALETTES[line.kind]
+        if len(alike) > len(colours):
+            ramp = matplotlib.colormaps[ramp_name]
+            steps = [0.85 * j / (len(alike) - 1) for j in range(len(alike))]
+            colours = [matplotlib.colors.to_hex(ramp(step)) for step in steps]
+        found.append((colours[counts[line.kind]], MARKERS[i % len(MARKERS)]))
+        counts[line.kind] += 1
     return found
 
 

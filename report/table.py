@@ -10,11 +10,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from report.cases import PARTS, CaseResult, commit_of, in_suite, resolved, samples_of, suite_names
+from report.cases import (
+    PARTS,
+    CaseResult,
+    commit_of,
+    in_suite,
+    kind_of,
+    resolved,
+    samples_of,
+    suite_names,
+)
 from report.series import name_of_case
-from report.text import bytes_text, interval_text, ms_text
+from report.statistics import outliers
+from report.text import bytes_text, interval_text, ms_text, off_text
 from suites.base import SETTINGS, Settings
-from suites.records import Record
+from suites.records import Record, mispredicted
 
 FIRST = (
     "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
@@ -22,9 +32,14 @@ FIRST = (
     "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
     "predicted_bytes bits_per_dim accuracy device commit"
 ).split()
-MEMORY = [name for name in FIRST if name.endswith("_bytes")]
+# How the time was found, and what else is known of the memory.
+TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady disturbed".split()
+MEMORY_BESIDE = (
+    "baseline_bytes weights_bytes gradients_bytes optimizer_bytes reserved_bytes memory_method"
+).split()
+MEMORY = [name for name in (*FIRST, *MEMORY_BESIDE) if name.endswith("_bytes")]
 WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)]
-WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples"]
+WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
 
 
@@ -34,7 +49,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
     names = [*FIRST, *(name for name in SETTINGS if name not in FIRST)]
-    names += ["n_processes", "n_samples", "stopped_by", "disturbed", "machine", "label"]
+    names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "label"]
     frame = pd.DataFrame(rows).reindex(columns=names)
     for name in WHOLE_NUMBERS:
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
@@ -51,7 +66,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         "suite": suite,
         "case": record["case"],
         "label": record.get("label"),
-        "model": "reformer" if settings.get("attention") == "lsh" else "dense",
+        "model": kind_of(settings),
         # the setting names what was asked for, the record what ran
         "kernel": record.get("kernel") or None,
         **{name: record.get(name) for name in ("seed", "status", "reason")},
@@ -61,12 +76,20 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         "commit": commit_of(record),
         "stopped_by": time.get("stopped_by"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
+        "steady": all(p.get("steady") for p in processes) if processes else None,
+        "memory_method": memory.get("method"),
+        "mispredicted_by": mispredicted(memory),
     }
+    firsts = [p["first_ms"]["step"] for p in processes if "step" in p.get("first_ms", {})]
+    if firsts:
+        row["first_step_ms"] = float(np.median(firsts))
     for part in PARTS:
         samples = samples_of(record, part)
         if samples:
             row[f"{part}_ms"] = float(np.median(np.concatenate(samples)))
-            row |= {"n_processes": len(samples), "n_samples": sum(map(len, samples))}
+            # of the step, the last part
+            row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
+            row["n_outliers"] = sum(len(outliers(one)) for one in samples)
     if row.get("step_ms"):
         tokens = settings.get("batch", 1) * settings["length"]
         row["tokens_per_second"] = tokens / row["step_ms"] * 1000
@@ -92,7 +115,7 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             "peak memory": bytes_text(case.memory("peak_bytes")),
             "of it activations": bytes_text(case.memory("rest_bytes")),
             "live tensors": bytes_text(case.memory("live_peak_bytes")),
-            "predicted": bytes_text(case.memory("predicted_bytes")),
+            "predicted": _predicted(case),
             "bits per dim": interval_text(bits, 3),
             "seeds": str(bits.n) if bits else "",
             "failure": f"{status}: {reason}" if status else "",
@@ -104,9 +127,14 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     return table.drop(columns=constant if len(table) > 1 else []).astype(object).fillna("")
 
 
+def _predicted(case: CaseResult) -> str:
+    text, off = bytes_text(case.memory("predicted_bytes")), case.mispredicted
+    return text if off is None else f"{text} ({off_text(off)})"
+
+
 def _order(case: CaseResult) -> tuple[str, int, int, int]:
     s = case.settings
-    return s["attention"], s.get("n_rounds") or 0, s["length"], s["n_layers"]
+    return s["attention"], s.get("n_rounds") or 0, s["length"], s.get("n_layers") or 0
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from baselines.config import ATTENTIONS, DenseConfig
+from baselines.config import ATTENTIONS, PEERS, DenseConfig, require_installed
 from reformer.config import (
     LSHConfig,
     ModelConfig,
@@ -23,14 +23,14 @@ from reformer.config import (
 )
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 PRESETS = ("quick", "cpu", "paper")
 MEASURES = ("time", "memory", "quality")
-LSH_ONLY = (
-    "n_rounds",
-    "bucket_size",
-    "chunk_length",
+# Settings without effect on what they do not name: on the attentions that are no LSH, on published
+# Reformers (whose own rules hold), on one attention call, ...
+HASHING = ("n_rounds", "bucket_size", "chunk_length")
+OURS_ONLY = (
     "chunks_before",
     "within_bucket",
     "correct_duplicates",
@@ -39,14 +39,26 @@ LSH_ONLY = (
     "kernel",
     "evaluate_rounds",
 )
+LSH_ONLY = (*HASHING, *OURS_ONLY)
 DENSE_ONLY = ("shared_qk",)
+MODEL_ONLY = (
+    "task",
+    "d_ff",
+    "n_layers",
+    "shared_qk",
+    "reversible",
+    "ff_chunks",
+    "loss_chunks",
+    "dropout",
+    "axial_positions",
+    "optimizer",
+)
 TIME_ONLY = ("time_budget_s", "processes")
 QUALITY_ONLY = (
     "train_steps",
     "first_length",
     "first_batch",
     "first_steps",
-    "optimizer",
     "learning_rate",
     "warmup_steps",
     "heldout_tokens",
@@ -63,7 +75,7 @@ class Settings:
 
     task: str = "enwiki-head"
     # the model
-    attention: str = "lsh"  # or one of baselines.config.ATTENTIONS
+    attention: str = "lsh"  # or one of baselines.config.ATTENTIONS, or of PEERS
     length: int = 1024
     batch: int = 1
     d_model: int = 256
@@ -106,12 +118,16 @@ class Settings:
     ] = ()  # evaluate also with these rounds, 0 meaning full attention
 
     def __post_init__(self) -> None:
-        refuse_unknown(self.attention, ("lsh", *ATTENTIONS), "attention")
+        refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
         refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
         refuse_unknown(self.subject, ("model", "attention"), "subject")
         refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
         for measure in self.measures:
             refuse_unknown(measure, MEASURES, "measure")
+        require(
+            "quality" not in self.measures or self.can_train,
+            f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
+        )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens")
         require(
@@ -129,11 +145,22 @@ class Settings:
             f"first_length {self.first_length} is longer than length {self.length}",
         )
 
+    @property
+    def can_train(self) -> bool:
+        """Is there a model of ours to train?"""
+        return self.subject == "model" and self.attention not in PEERS
+
     def measured(self) -> dict[str, Any]:
         """The settings that have an effect on what is measured: what a case's id and its row are
         made of.
         """
-        unused: set[str] = set(DENSE_ONLY if self.attention == "lsh" else LSH_ONLY)
+        unused: set[str] = set(LSH_ONLY)
+        if self.attention == "lsh":
+            unused = set(DENSE_ONLY)
+        elif self.attention in PEERS:
+            unused = {*OURS_ONLY, *DENSE_ONLY}
+        if self.subject == "attention":
+            unused |= set(MODEL_ONLY)
         if "time" not in self.measures:
             unused |= set(TIME_ONLY)
         if "quality" not in self.measures:
@@ -148,7 +175,7 @@ class Settings:
 
     def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
         """The model these settings ask for. Raises ValueError on an impossible combination."""
-        if self.attention == "lsh":
+        if self.attention == "lsh" or self.attention in PEERS:
             return ReformerConfig(
                 attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
             )
@@ -191,19 +218,24 @@ class Case:
     def label(self) -> str:
         """A short name for people: the model and what usually tells two cases apart."""
         s = self.settings
-        lsh = (
-            f"LSH-{s.n_rounds}, bucket {s.bucket_size}, chunk {s.chunk_length or 2 * s.bucket_size}"
-        )
-        model = lsh if s.attention == "lsh" else s.attention
-        return f"{model}, length {s.length}, {s.n_layers} layers"
+        model = s.attention
+        if s.attention == "lsh" or s.attention in PEERS:
+            name = "LSH" if s.attention == "lsh" else s.attention
+            chunk = s.chunk_length or 2 * s.bucket_size
+            model = f"{name}-{s.n_rounds}, bucket {s.bucket_size}, chunk {chunk}"
+        size = f"length {s.length}" + (f" x {s.batch}" if s.batch > 1 else "")
+        what = "attention alone" if s.subject == "attention" else f"{s.n_layers} layers"
+        return f"{model}, {size}, {what}"
 
 
 def make_case(settings: Settings) -> Case:
     """The case of these settings, marked as skipped if its configs refuse them."""
     try:
         settings.config(vocabulary=256)
-        if settings.attention == "lsh" and settings.subject == "attention":
+        if settings.subject == "attention" and settings.attention not in ATTENTIONS:
             settings.lsh().require_length(settings.length)
+        if settings.attention in PEERS:
+            require_installed(settings.attention)
     except ValueError as error:
         return Case(settings=settings, skip=str(error))
     return Case(settings=settings)

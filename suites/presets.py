@@ -62,6 +62,16 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
+# One attention call; its chunk is one bucket, as in published Reformers.
+ATTENTION = Settings(
+    subject="attention",
+    measures=("time", "memory"),
+    d_model=256,
+    n_heads=4,
+    bucket_size=64,
+    chunk_length=64,
+)
+
 
 def dense(base: Settings, attention: str = "sdpa") -> Settings:
     """The dense Transformer beside the Reformer: ordinary residuals, feed-forward and loss in one

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines import Dense, DenseConfig
 from baselines.attention import ATTEND
-from reformer import Reformer, lsh_attention
+from baselines.config import PEERS
+from baselines.peers import PeerModel, peer_attention, peer_model
+from reformer import Reformer, ReformerConfig, lsh_attention
 from reformer.skeleton import LanguageModel
 from suites.base import Settings
 
@@ -23,7 +25,16 @@ def build_model(
     return model.to(device)
 
 
-def build_optimizer(settings: Settings, model: LanguageModel) -> torch.optim.Optimizer:
+def build_peer(
+    settings: Settings, vocabulary: int, seed: int, device: torch.device | str
+) -> PeerModel:
+    """The published model that comes nearest to these settings; see baselines.peers."""
+    config = settings.config(vocabulary, seed)
+    assert isinstance(config, ReformerConfig)
+    return peer_model(settings.attention, config).to(device)
+
+
+def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """AdamW without weight decay, or PyTorch's Adafactor, at the settings' peak learning rate."""
     if settings.optimizer == "adafactor":
         return torch.optim.Adafactor(model.parameters(), lr=settings.learning_rate)
@@ -49,12 +60,13 @@ def build_attention_call(
     def draw() -> Tensor:
         return torch.randn(shape, generator=generator).to(device).requires_grad_()
 
-    if settings.attention == "lsh":
-        qk, v, config = draw(), draw(), settings.lsh()
-        return lambda: lsh_attention(qk, v, config, generator=generator, kernel=settings.kernel), [
-            qk,
-            v,
-        ]
-    attend = ATTEND[settings.attention]
-    q, k, v = draw(), draw(), draw()
-    return lambda: attend(q, k, v, shape[-1] ** -0.5, False), [q, k, v]
+    if settings.attention in ATTEND:
+        attend = ATTEND[settings.attention]
+        q, k, v = draw(), draw(), draw()
+        return lambda: attend(q, k, v, shape[-1] ** -0.5, False), [q, k, v]
+    qk, v, config = draw(), draw(), settings.lsh()
+    if settings.attention in PEERS:
+        peer = peer_attention(settings.attention, config, seed)
+        return lambda: peer(qk, v), [qk, v]
+    kernel = settings.kernel
+    return lambda: lsh_attention(qk, v, config, generator=generator, kernel=kernel), [qk, v]

@@ -22,8 +22,9 @@ from suites.engine.planning import (
 from suites.engine.prediction import predict_memory
 from suites.engine.process import run_in_process, start_fork_server
 from suites.engine.progress import make_progress
-from suites.engine.runs import ROOT, RUNS, Plan, RunFolder, extend, find_run
+from suites.engine.runs import RUNS, Plan, RunFolder, extend, find_run
 from suites.engine.scheduler import Options, Sweep
+from suites.engine.summary import print_failures, print_mispredictions, shorten, summary
 
 PROBE = "suites.engine.worker:probe"
 INTERRUPTED = 130
@@ -132,34 +133,10 @@ def measure(sweep: Sweep) -> int:
         code = INTERRUPTED
     print(f"run {name}: {summary(sweep)}; {len(sweep.records) - n_before} records are new")
     print_failures(sweep)
+    print_mispredictions(sweep)
     if code == 0:
         print(f"next: python run_bench.py report {name}")
     return code
-
-
-def summary(sweep: Sweep) -> str:
-    """Counts by status: "12 ok, 1 oom"."""
-    counts: dict[str, int] = {}
-    for key, record in sweep.records.items():
-        if key[0] in sweep.cases:
-            counts[record["status"]] = counts.get(record["status"], 0) + 1
-    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "nothing measured"
-
-
-def print_failures(sweep: Sweep) -> None:
-    """Every record that is not ok, with its reason and its log."""
-    for (case_id, seed), record in sweep.records.items():
-        if record["status"] != "ok" and case_id in sweep.cases:
-            log = sweep.folder.log_path(case_id)
-            where = f" (log: {shorten(log)})" if log.exists() else ""
-            print(
-                f"  {record['status']}: {record['label']}, seed {seed}: {record['reason']}{where}"
-            )
-
-
-def shorten(path: Path) -> str:
-    """Relative to the repository where that is shorter."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def dry_run(folder: RunFolder, asked: Plan, settings: Options, options: Namespace) -> int:
@@ -232,7 +209,7 @@ def report(options: Namespace) -> int:
 
 
 def compare(options: Namespace) -> int:
-    """Two runs; or with --by the levels of one setting in one run."""
+    """Two runs or two files of pytest-benchmark; or with --by the levels of a setting in a run."""
     names = options.names
     if options.by is not None:
         if len(names) > 1:
@@ -242,10 +219,17 @@ def compare(options: Namespace) -> int:
         raise ValueError(
             f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
         )
+    from report.benchmark_json import compare_benchmarks, is_benchmark_json
     from report.compare import compare_runs
 
-    before, after = (find_run(name).read_records() for name in names)
-    found = compare_runs(before, after, mixed=options.mixed)
+    n_files = sum(map(is_benchmark_json, names))
+    if n_files == 1:
+        raise ValueError("compare takes two runs or two .json files, not one of each")
+    if n_files:
+        found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
+    else:
+        before, after = (find_run(name).read_records() for name in names)
+        found = compare_runs(before, after, mixed=options.mixed)
     print(found.markdown())
     return found.exit_code
 

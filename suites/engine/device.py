@@ -86,8 +86,7 @@ class CPU:
         This catches a 7 ms spike that a 10 ms sampler misses. Elsewhere than Linux: sampled.
         """
         give_memory_back()
-        if CLEAR_REFS.exists():
-            CLEAR_REFS.write_text("5")
+        if reset_high_water_mark():
             peak = Peak("vmhwm", baseline=status_bytes("VmRSS"))
             yield peak
             peak.peak = status_bytes("VmHWM")
@@ -173,6 +172,19 @@ def status_bytes(field: str) -> int:
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise ValueError(f"{STATUS} does not report {field}")
+
+
+def reset_high_water_mark() -> bool:
+    """Start VmHWM anew from what is resident now; False where the kernel has no such thing, or
+    keeps it from us, as some containers do.
+    """
+    try:
+        if CLEAR_REFS.exists():
+            CLEAR_REFS.write_text("5")
+            return True
+    except OSError:
+        pass
+    return False
 
 
 def give_memory_back() -> None:

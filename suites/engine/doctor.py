@@ -28,16 +28,23 @@ def examine() -> int:
     """Print one line per check; 0 if all passed, else 1."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
-        question = Question(device="auto")
-        probe = run_in_process("suites.engine.worker:probe", question, log=log)
-        for name, value in probe.result.get("identity", {}).items():
-            print(f"        {name}: {value}")
-        checks = [*fitness(), *start_checks(log), *ruler_checks(log)]
+        checks = [*machine_checks(log), *fitness(), *start_checks(log), *ruler_checks(log)]
     for what, found, passed in checks:
         print(f"{'pass' if passed else 'FAIL'}    {what}: {found}")
     n_failed = sum(not passed for _, _, passed in checks)
     print(f"{len(checks) - n_failed} of {len(checks)} checks passed")
     return 1 if n_failed else 0
+
+
+def machine_checks(log: Path) -> Iterator[Check]:
+    """Can the machine be measured at all? Prints what it is."""
+    question = Question(device="auto")
+    # CUDA maps far more address space than there is memory
+    probe = run_in_process("suites.engine.worker:probe", question, log=log, limit_memory=False)
+    refusal = probe.failure.reason if probe.failure else probe.result.get("refusal")
+    for name, value in probe.result.get("identity", {}).items():
+        print(f"        {name}: {value}")
+    yield "device", refusal or probe.result["device"], refusal is None
 
 
 def fitness() -> Iterator[Check]:
@@ -77,7 +84,9 @@ def start_checks(log: Path) -> Iterator[Check]:
 
 def ruler_checks(log: Path) -> Iterator[Check]:
     """The self-test of the ruler, in a process of its own."""
-    outcome = run_in_process("suites.engine.ruler:check_ruler", None, log=log, timeout_s=60)
+    outcome = run_in_process(
+        "suites.engine.ruler:check_ruler", None, log=log, timeout_s=60, limit_memory=False
+    )
     if outcome.failure:
         yield "ruler", outcome.failure.reason, False
     yield from outcome.result.get("checks", [])

@@ -46,6 +46,7 @@ def set_flags(n_threads: int) -> None:
     torch.set_float32_matmul_precision("highest")
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = False
 
 
 def identity(device: "Device") -> dict[str, Any]:
@@ -113,14 +114,14 @@ def readings(device: "Device") -> dict[str, Any]:
 
 
 def gpu_readings() -> dict[str, Any]:
-    """Clocks, temperature, throttle reasons and the number of processes on the first GPU; empty
-    without the driver.
+    """Clocks, temperature, throttle reasons and the number of processes on the measured GPU; why
+    not, where the driver does not tell.
     """
     try:
         pynvml: Any = importlib.import_module("pynvml")
 
         pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+        gpu = measured_gpu(pynvml)
         return {
             "sm_mhz": pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_SM),
             "memory_mhz": pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_MEM),
@@ -130,6 +131,18 @@ def gpu_readings() -> dict[str, Any]:
         }
     except Exception as error:  # nvidia-ml-py is an extra, and a driver may refuse any reading
         return {"gpu_readings": f"none: {error}"}
+
+
+def measured_gpu(nvml: Any) -> Any:
+    """The driver's handle of PyTorch's current GPU; CUDA_VISIBLE_DEVICES numbers them differently
+    from the driver. The driver's first one where PyTorch does not tell (before 2.4).
+    """
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
+    if uuid is None:
+        return nvml.nvmlDeviceGetHandleByIndex(0)
+    return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
 
 
 @functools.cache

@@ -11,6 +11,7 @@ tensors of this code on the CPU:
 
 from typing import NamedTuple
 
+from baselines.config import ATTENTIONS, PEERS
 from reformer.config import LSHConfig
 from suites.base import Settings
 
@@ -22,6 +23,8 @@ SLICE = 128
 BLOCK_LOGITS = 2**19
 # Floats that the blocked kernel has alive for each logit of its block.
 BLOCK_COPIES = 10
+# Floats per logit in published Reformers; their copies of queries, keys and values are in it.
+PEER_COPIES = {"reformer-pytorch": 7.7, "reformer-pytorch-exact": 10.2, "transformers": 8.2}
 
 # Stored by one ordinary layer: the attention (inputs, norm, projections, output), the feed-forward
 # without its hidden activations, and the feed-forward in pieces (its input).
@@ -31,8 +34,8 @@ HEAD, HIDDEN, FF, ATTENTION = 2.0, 3.0, 1.0, 8.0
 # The same in reversible layers, streams and their gradients included.
 REVERSIBLE_HEAD, REVERSIBLE_FF, REVERSIBLE_DENSE, REVERSIBLE_LSH = 5.0, 9.0, 15.6, 13.9
 REVERSIBLE_NAIVE, REVERSIBLE_SLICED = 11.0, 14.0
-# Of one attention call alone: output, its gradient, gradients of the inputs.
-CALL = 7.0
+# Of one attention call alone: output, its gradient, gradients of the inputs (one less with LSH).
+CALL, CALL_LSH = 5.3, 4.1
 # Copies of the largest weight that the optimizer's step has alive.
 UPDATE = 2.0
 
@@ -42,7 +45,7 @@ OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # Share of the speed of a matrix product that the work reaches; and what a logit of each attention
 # costs, in units of its two products. Read off the presets quick and cpu on 2 cores.
 EFFICIENCY = 0.27
-LOGIT = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0}
+LOGIT = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0} | dict.fromkeys(PEERS, 6.0)
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
 TIMED_STEPS = 22
 MEMORY_STEPS = 5
@@ -76,8 +79,9 @@ def predict_memory(settings: Settings) -> Memory:
     s = settings
     unit = s.batch * s.length * s.d_model * FLOAT
     if s.subject == "attention":
-        inputs = (2 if s.attention == "lsh" else 3) * unit
-        return Memory(inputs, inputs, 0, int(unit * (CALL + logits_alive(s)) + block_bytes(s)))
+        n_inputs, call = (3, CALL) if s.attention in ATTENTIONS else (2, CALL_LSH)
+        rest = unit * (call + logits_alive(s)) + block_bytes(s)
+        return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
     weights = n_weights * FLOAT
     # Adafactor keeps a row and a column of each matrix
@@ -94,7 +98,7 @@ def weights_of(s: Settings) -> tuple[int, int]:
     else:
         rows, columns = s.axial_positions
         positions = rows * (s.d_model // 4) + columns * (s.d_model - s.d_model // 4)
-    shared = s.attention == "lsh" or s.shared_qk
+    shared = s.attention not in ATTENTIONS or s.shared_qk
     attention = (3 if shared else 4) * s.d_model**2 + 2 * s.d_model
     feed_forward = 2 * s.d_model * s.d_ff + s.d_ff + 3 * s.d_model
     ends = 2 * v * s.d_model + v + 2 * s.d_model + positions
@@ -105,10 +109,11 @@ def weights_of(s: Settings) -> tuple[int, int]:
 def activations(s: Settings) -> float:
     """The rest of the peak, in floats per position and model width."""
     hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
-    orders = s.n_rounds * s.n_heads / s.d_model if s.attention == "lsh" else 0.0
+    orders = 0.0 if s.attention in ATTENTIONS else s.n_rounds * s.n_heads / s.d_model
     if s.reversible:
         attention = {
             "lsh": REVERSIBLE_LSH,
+            **dict.fromkeys(PEERS, REVERSIBLE_LSH),
             "naive": REVERSIBLE_NAIVE,
             "memory_efficient": REVERSIBLE_SLICED,
             "sdpa": REVERSIBLE_DENSE,
@@ -130,7 +135,7 @@ def activations(s: Settings) -> float:
 
 def logits_of(s: Settings) -> float:
     """Logits of one attention layer, all of them, in floats per position and model width."""
-    keys = s.length if s.attention != "lsh" else s.n_rounds * window(s)
+    keys = s.length if s.attention in ATTENTIONS else s.n_rounds * window(s)
     return keys * s.n_heads / s.d_model
 
 
@@ -140,6 +145,8 @@ def logits_alive(s: Settings) -> float:
         return 3.05 * logits_of(s)
     if s.attention == "memory_efficient":
         return 3.0 * SLICE * s.n_heads / s.d_model
+    if s.attention in PEERS:
+        return PEER_COPIES[s.attention] * logits_of(s)
     return 5.0 * logits_of(s) if s.attention == "lsh" and s.kernel == "plain" else 0.0
 
 
@@ -170,7 +177,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
     v = vocabulary_of(s.task)
-    projections = 3 if s.attention == "lsh" or s.shared_qk else 4
+    projections = 3 if s.attention not in ATTENTIONS or s.shared_qk else 4
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
     work = passes * (products + s.n_layers * attention)

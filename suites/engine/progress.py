@@ -7,9 +7,7 @@ from typing import Any
 from suites.engine.estimates import Estimates, in_words
 from suites.engine.jobs import Job
 from suites.engine.scheduler import Sweep
-
-# A prediction further off than this is worth a word (issue 3).
-PREDICTION_TOLERANCE = 0.3
+from suites.records import mispredicted
 
 
 def describe(job: Job, sweep: Sweep) -> str:
@@ -28,6 +26,7 @@ def outcome(line: Mapping[str, Any]) -> str:
         steps = sorted(part.get("samples_ms", {}).get("step", []))
         notes = [f"{steps[len(steps) // 2]:.4g} ms a step"] if steps else []
         notes += ["disturbed"] if part.get("disturbed") else []
+        notes += ["not steady"] if part.get("steady") is False else []
         return ", ".join(notes)
     if line["kind"] == "memory" and "live_peak_bytes" in part:
         return (
@@ -40,10 +39,14 @@ def outcome(line: Mapping[str, Any]) -> str:
 
 def warning(line: Mapping[str, Any]) -> str:
     """A word on a predicted peak that is far from the measured one."""
-    part = line["part"] or {}
-    predicted, measured = part.get("predicted_bytes"), part.get("live_peak_bytes")
-    if not predicted or not measured or abs(predicted / measured - 1) <= PREDICTION_TOLERANCE:
+    return misprediction(line["part"]) if line["kind"] == "memory" else ""
+
+
+def misprediction(memory: dict[str, Any] | None) -> str:
+    """A warning if the predicted peak of this part of a record is more than 30 % off, else ""."""
+    if memory is None or mispredicted(memory) is None:
         return ""
+    predicted, measured = memory["predicted_bytes"], memory["live_peak_bytes"]
     return (
         f"warning: the predicted peak of {predicted / 2**20:.4g} MiB differs by more than 30 % "
         f"from the {measured / 2**20:.4g} MiB of live tensors"

@@ -7,7 +7,7 @@ fraction of the time.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
+from baselines.peers import PeerModel
 from reformer import LSHConfig, Reformer
 from reformer.loss import IGNORED
 from reformer.skeleton import LanguageModel
@@ -79,7 +80,7 @@ def train(
         first_position = int(torch.randint(last + 1, (), generator=places))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)
-        loss = step_loss(model, tokens, targets, settings, first_position)
+        loss = step_loss(model, (tokens, targets), settings, first_position=first_position)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
             raise Diverged(f"the training loss was {losses[-1]} at step {step + 1}")
@@ -91,16 +92,16 @@ def train(
 
 
 def step_loss(
-    model: LanguageModel,
-    tokens: Tensor,
-    targets: Tensor,
-    settings: Settings,
-    first_position: int = 0,
+    model: LanguageModel | PeerModel, batch: Sequence[Tensor], settings: Settings, **where: int
 ) -> Tensor:
-    """The loss of one batch in nats, in the settings' precision, on the model's device."""
+    """The loss of one batch in nats, in the settings' precision, on the model's device.
+
+    where: `first_position`, which models of ours take (LanguageModel.loss).
+    """
     device = next(model.parameters()).device
+    tokens, targets = (tensor.to(device) for tensor in batch)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        return model.loss(tokens.to(device), targets.to(device), first_position)
+        return model.loss(tokens, targets, **where)
 
 
 def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batch]:

@@ -13,8 +13,14 @@ import torch._dynamo
 from torch import Tensor
 
 import reformer.kernels
+from baselines.config import PEERS
 from suites.engine import machine
-from suites.engine.build import build_attention_call, build_model, build_optimizer
+from suites.engine.build import (
+    build_attention_call,
+    build_model,
+    build_optimizer,
+    build_peer,
+)
 from suites.engine.device import CPU, CUDA, map_large_blocks, open_device
 from suites.engine.jobs import Job, Question
 from suites.engine.memory import measure_memory
@@ -88,7 +94,8 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     """A training step on real batches. keep_gradients: zeroed, not freed, after each step."""
     settings = job.settings
     task = load_task(settings.task, job.data_path)
-    model = build_model(settings, task.vocabulary, job.seed, device.type)
+    build = build_peer if settings.attention in PEERS else build_model
+    model = build(settings, task.vocabulary, job.seed, device.type)
     optimizer = build_optimizer(settings, model)
     batches = task.train_batches(settings.length, settings.batch, job.seed)
     batch: list[Tensor] = []
@@ -98,7 +105,7 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
         batch[:] = [tensor.to(device.type) for tensor in next(batches)]
 
     def forward() -> None:
-        loss[:] = [step_loss(model, batch[0], batch[1], settings)]
+        loss[:] = [step_loss(model, batch, settings)]
 
     def update() -> None:
         optimizer.step()
@@ -113,8 +120,8 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     """One attention call on random inputs, and its backward pass under a random gradient."""
     settings = job.settings
     call, tensors = build_attention_call(settings, job.seed, device.type)
-    gradient = torch.randn(tensors[0].shape, generator=torch.Generator().manual_seed(job.seed))
-    gradient = gradient.to(device.type)
+    generator = torch.Generator().manual_seed(job.seed + 1)  # not the inputs' own numbers
+    gradient = torch.randn(tensors[0].shape, generator=generator).to(device.type)
     out: list[Tensor] = []
 
     def forward() -> None:

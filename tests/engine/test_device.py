@@ -1,9 +1,12 @@
 """The device interface: CUDA's logic on the CPU with a recorded stand-in, and on a GPU for real."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from suites.engine.device import CUDA, open_device, sampled_peak
+from suites.engine.machine import measured_gpu
 
 MIB = 2**20
 
@@ -95,6 +98,24 @@ def test_a_missing_gpu_is_a_sentence():
 def test_an_unknown_device_names_the_legal_ones(name):
     with pytest.raises(ValueError, match="legal: auto, cpu, cuda"):
         open_device(name)
+
+
+class FakeNvml:
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return f"number {index}"
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):
+        return uuid
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [(SimpleNamespace(uuid="12-ab"), "GPU-12-ab"), (SimpleNamespace(), "number 0")],
+)
+def test_readings_are_of_the_gpu_that_is_measured(monkeypatch, properties, expected):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
+    assert measured_gpu(FakeNvml()) == expected
 
 
 @pytest.mark.gpu

@@ -108,8 +108,12 @@ def test_sampling_sees_what_lives_long_enough() -> None:
     assert peak.peak - peak.baseline == pytest.approx(64 * ruler.MIB, rel=0.05)
 
 
-def test_without_the_kernels_mark_memory_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "CLEAR_REFS", Path("/nowhere"))
+@pytest.mark.parametrize("file", ["/nowhere", "/"])
+def test_without_the_kernels_mark_memory_is_sampled(
+    monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """Be it missing or not to be written."""
+    monkeypatch.setattr(device, "CLEAR_REFS", Path(file))
     assert measure_memory(lambda: torch.ones(10), CPU(), [])["method"] == "sampled"
 
 
@@ -118,7 +122,8 @@ def measured_and_predicted(one: Settings) -> tuple[int, int]:
     step = worker.build_step(job, CPU(), keep_gradients=True)
     found = measure_memory(step.run, CPU(), step.parameters, step.optimizer, step.inputs)
     predicted = predict_memory(one)
-    if one.subject == "model":
+    # a peer's weights are its own
+    if one.can_train:
         assert predicted.weights == found["weights_bytes"]
         assert predicted.gradients == found["gradients_bytes"]
     return found["live_peak_bytes"], predicted.peak

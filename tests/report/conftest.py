@@ -1,10 +1,9 @@
 """A synthetic run with known truth, and its report, drawn once for all tests."""
 
-import json
 from pathlib import Path
 
 import pytest
-from synthetic import make_records
+from synthetic import make_records, write_lines
 
 from report.page import write_report
 from suites.records import Record
@@ -23,9 +22,3 @@ def run_folder(records: list[Record], tmp_path_factory: pytest.TempPathFactory) 
     write_lines(folder, records)
     write_report(folder)
     return folder
-
-
-def write_lines(folder: Path, records: list[Record]) -> None:
-    """records.jsonl, as a finished run leaves it."""
-    lines = "".join(json.dumps(record) + "\n" for record in records)
-    (folder / "records.jsonl").write_text(lines)

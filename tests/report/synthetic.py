@@ -2,7 +2,9 @@
 stated formulas.
 """
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,3 +209,9 @@ def make_records(seed: int = 0, n_seeds: int = 3, slower: float = 1.0) -> list[R
         for case in cases.values()
         for s in range(n_seeds if "quality" in case.settings.measures else 1)
     ]
+
+
+def write_lines(folder: Path, records: list[Record]) -> None:
+    """records.jsonl, as a finished run leaves it."""
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "records.jsonl").write_text(lines)

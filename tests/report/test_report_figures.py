@@ -3,19 +3,19 @@ missing.
 """
 
 import html
+import json
 import re
 
 import matplotlib.image
 import pytest
-from conftest import write_lines
-from synthetic import make_records, suites, true_bits
+from synthetic import make_records, suites, true_bits, write_lines
 
 from report import paper
 from report.cases import gather
 from report.evaluated import rounds_table
 from report.figures import draw_suite
 from report.findings import crossover_of, finding, typical
-from report.page import caveats, mispredicted, scaling_table, write_report
+from report.page import caveats, scaling_table, timing_caveats, write_report
 from report.scaling import crossover
 from report.series import view_of
 
@@ -207,15 +207,32 @@ def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
 def test_predictions_over_30_percent_off_are_named(records):
     wrong = [dict(r, memory=dict(r["memory"])) for r in records if r.get("memory")][:4]
     wrong[1]["memory"]["predicted_bytes"] = int(1.35 * wrong[1]["memory"]["live_peak_bytes"])
-    told = mispredicted(gather(wrong))
+    told = [c for c in caveats(wrong, gather(wrong)) if "predicted" in c]
     assert len(told) == 1
-    assert wrong[1]["label"] in told[0]
+    assert told[0].startswith(wrong[1]["label"])
+    assert "35 % too high" in told[0]
+
+
+def test_how_far_timings_can_be_trusted_is_told(records):
+    record = json.loads(json.dumps(next(r for r in records if r.get("time"))))
+    first, second = record["time"]["processes"]
+    for process in (first, second):
+        process["samples_ms"]["step"] = [10.0 + i / 10 for i in range(15)]
+    assert timing_caveats([record]) == []
+    first["steady"], second["disturbed"] = False, True
+    first["samples_ms"]["step"][3] = 30.0
+    del second["samples_ms"]["step"][1:]
+    told = " ".join(timing_caveats([record]))
+    assert "1 of 2 timed processes were not steady" in told
+    assert "1 of 2 timed processes were disturbed" in told
+    assert "1 of 2 timed processes were timed once only" in told
+    assert "1 of 16 timings of a step are outliers" in told
 
 
 def test_the_typical_line_is_four_rounds_and_sdpa(cases):
     view = view_of("sequence_length", cases)
-    ours = typical([s for s in view.series if s.is_lsh], lambda case: 1.0)
-    dense = typical([s for s in view.series if not s.is_lsh], lambda case: 1.0)
+    ours = typical([s for s in view.series if s.kind == "reformer"], lambda case: 1.0)
+    dense = typical([s for s in view.series if s.kind == "dense"], lambda case: 1.0)
     assert (ours.name, dense.name) == ("LSH-4", "dense sdpa")
     found = crossover_of(ours, dense)
     assert found.estimate.low < 512 * 2**2.5 < found.estimate.high

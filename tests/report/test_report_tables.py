@@ -8,8 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_lines
-from synthetic import make_records
+from synthetic import make_records, write_lines
 
 from report.cases import gather, load_run, suite_names
 from report.series import view_of
@@ -49,6 +48,27 @@ def test_numbers_come_from_the_samples(records):
             assert row["rest_bytes"] == record["memory"]["rest_bytes"]
             tokens = settings["batch"] * settings["length"]
             assert row["tokens_per_second"] == pytest.approx(1000 * tokens / row["step_ms"])
+
+
+def test_how_time_and_memory_were_found_stands_in_the_rows(records):
+    record = json.loads(json.dumps(next(r for r in records if r.get("time"))))
+    first, second = record["time"]["processes"]
+    first["first_ms"]["step"], second["first_ms"]["step"] = 70.0, 90.0
+    first["samples_ms"]["step"] = [10.0, 10.1, 10.2, 10.1, 10.0, 30.0]
+    second["samples_ms"]["step"] = [10.0, 10.1, 10.2, 10.1, 10.0, 1.0, 10.1]
+    second["steady"] = False
+    memory = record["memory"]
+    memory |= {"predicted_bytes": int(0.6 * memory["live_peak_bytes"]), "reserved_bytes": 2**30}
+    row = to_frame([record]).iloc[0]
+    assert (row["first_step_ms"], row["n_samples"], row["n_outliers"]) == (80, 13, 2)
+    assert not row["steady"]
+    for name in ("baseline", "weights", "gradients", "optimizer", "reserved"):
+        assert row[f"{name}_bytes"] == memory[f"{name}_bytes"]
+    assert row["memory_method"] == "vmhwm"
+    assert row["mispredicted_by"] == pytest.approx(-0.4, abs=0.01)
+    assert "(40 % too low)" in suite_table(gather([record]))["predicted"].iloc[0]
+    fine = dict(record, memory={**memory, "predicted_bytes": memory["live_peak_bytes"]})
+    assert pd.isna(to_frame([fine])["mispredicted_by"].iloc[0])
 
 
 def test_csv_reads_back_with_whole_numbers(run_folder, records):
@@ -143,5 +163,5 @@ def test_report_needs_no_torch():
 def test_lopsided_intervals_are_told_by_their_ends():
     assert ms_text(Estimate(7.0, 1.25, 73.4, 2)) == "7 (1.25 to 73.4) ms"
     assert ms_text(Estimate(100.0, 98.0, 103.0, 2)) == "100.0 +- 2.5 ms"
-    assert ms_text(Estimate(100.0)) == "100.0 ms"
+    assert ms_text(Estimate(100.0)) == "100.0 ms (no interval)"
     assert bytes_text(1536 * 2**20) == "1.5 GiB"

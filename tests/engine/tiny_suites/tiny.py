@@ -1,6 +1,6 @@
 """A real suite of tiny cases, for the tests of the engine."""
 
-from suites.base import Settings, Suite, grid, one_at_a_time
+from suites.base import Settings, Suite, change, grid, one_at_a_time
 
 BASE = Settings(
     length=128,
@@ -21,7 +21,7 @@ SUITE = Suite(
         "quick": [
             *grid(BASE, attention=["lsh", "sdpa"], length=[64, 128]),
             # the chunk does not divide this length: a skipped case
-            *grid(BASE, subject=["attention"], length=[96]),
+            *grid(change(BASE, subject="attention", measures=("time",)), length=[96]),
         ],
         "cpu": one_at_a_time(BASE, n_rounds=[1, 2]),
     },

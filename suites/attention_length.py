@@ -1,0 +1,36 @@
+"""One attention call on one sequence, ever longer, beside the published Reformers."""
+
+from baselines.config import PEERS
+from suites.base import Case, Settings, Suite, change, grid
+from suites.presets import ATTENTION
+
+
+def _cases(base: Settings, common: list[int], longer: list[int], dense: list[int]) -> list[Case]:
+    as_published = change(base, within_bucket=False, correct_duplicates=False)
+    return [
+        *grid(base, n_rounds=[1, 2, 4], length=common + longer),
+        *grid(as_published, length=common),
+        *grid(base, attention=PEERS, length=common),
+        *grid(change(base, attention="sdpa"), length=dense),
+    ]
+
+
+SUITE = Suite(
+    question="How does one attention call grow with the length, beside published Reformers?",
+    varies="length",
+    presets={
+        "quick": _cases(change(ATTENTION, time_budget_s=0.2), [512], [2048], [512, 2048]),
+        "cpu": _cases(
+            ATTENTION,
+            common=[1024, 4096, 16384],
+            longer=[2048, 8192, 32768, 65536, 131072, 262144],
+            dense=[1024, 2048, 4096, 8192, 16384, 32768],
+        ),
+        "paper": _cases(
+            change(ATTENTION, time_budget_s=10.0),
+            common=[1024, 4096, 16384, 65536],
+            longer=[2048, 8192, 32768, 131072, 262144, 1048576],
+            dense=[1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
+        ),
+    },
+)

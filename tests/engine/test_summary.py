@@ -1,0 +1,69 @@
+"""What is said when a job and when a sweep ends."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from suites.engine.progress import outcome, warning
+from suites.engine.summary import print_failures, print_mispredictions, summary
+from suites.records import mispredicted
+
+MIB = 2**20
+
+
+def memory(predicted_mib: float) -> dict[str, float]:
+    return {
+        "peak_bytes": 120 * MIB,
+        "live_peak_bytes": 100 * MIB,
+        "predicted_bytes": predicted_mib * MIB,
+    }
+
+
+@pytest.fixture
+def sweep() -> SimpleNamespace:
+    parts = {"a": memory(100), "b": memory(140), "c": None, "d": memory(40)}
+    records = {
+        (case, 0): {"status": "ok", "label": f"case {case}", "reason": "", "memory": part}
+        for case, part in parts.items()
+    }
+    records["c", 0] |= {"status": "oom", "reason": "out of memory"}
+    folder = SimpleNamespace(log_path=lambda case: Path("/nowhere"))
+    return SimpleNamespace(records=records, cases={"a", "b", "c"}, folder=folder)
+
+
+def test_predictions_over_30_percent_off_are_told_when_a_run_ends(
+    sweep: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_mispredictions(sweep)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("  case b: warning: the predicted peak of 140 MiB differs")
+
+
+def test_failures_and_counts(sweep: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert summary(sweep) == "2 ok, 1 oom"
+    print_failures(sweep)
+    assert capsys.readouterr().out == "  oom: case c, seed 0: out of memory\n"
+
+
+@pytest.mark.parametrize(
+    ("predicted_mib", "expected"), [(100, None), (129, None), (131, 0.31), (71, None), (69, -0.31)]
+)
+def test_what_counts_as_mispredicted(predicted_mib: float, expected: float | None) -> None:
+    part = memory(predicted_mib)
+    assert mispredicted(part) == (None if expected is None else pytest.approx(expected))
+    line = {"kind": "memory", "status": "ok", "part": part}
+    assert bool(warning(line)) is (expected is not None)
+    assert "120 MiB, live 100 MiB" in outcome(line)
+
+
+def test_nothing_is_mispredicted_where_nothing_was_measured() -> None:
+    assert mispredicted(None) is mispredicted({}) is mispredicted({"predicted_bytes": 5}) is None
+    assert not warning({"kind": "memory", "status": "oom", "part": None})
+    assert not warning({"kind": "time", "status": "ok", "part": {}})
+
+
+def test_an_unsteady_timing_says_so() -> None:
+    part = {"samples_ms": {"step": [1.0, 2.0, 3.0]}, "steady": False, "disturbed": True}
+    line = {"kind": "time", "status": "ok", "part": part}
+    assert outcome(line) == "2 ms a step, disturbed, not steady"
