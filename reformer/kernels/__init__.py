@@ -1,7 +1,8 @@
 """Interchangeable implementations of attention over sorted rounds.
 
 Each is a module with `attend(qk, v, rounds, config) -> out`, shapes (batch, heads, length, width),
-differentiable in qk and v and equal to reformer/reference.py.
+differentiable in qk and v and equal to reformer/reference.py. One that does not run everywhere has
+`require_usable(like)`, which raises ValueError where tensors such as `like` are not for it.
 """
 
 from types import ModuleType
@@ -9,22 +10,32 @@ from types import ModuleType
 from torch import Tensor
 
 from reformer.config import refuse_unknown
-from reformer.kernels import blocked, native, plain
+from reformer.kernels import blocked, compiled, compiling, flex, native, plain
 
-KERNELS: dict[str, ModuleType] = {"plain": plain, "blocked": blocked, "native": native}
+KERNELS: dict[str, ModuleType] = {
+    "plain": plain,
+    "blocked": blocked,
+    "compiled": compiled,
+    "flex": flex,
+    "native": native,
+}
 
 
 def pick(kernel: str, like: Tensor) -> str:
     """The name of the kernel that "auto" means for tensors such as `like`; other names are checked.
 
-    On the CPU "native" where it can be compiled, else "blocked"; native.unavailable() says why.
+    On the CPU "native" where it can be compiled, on CUDA "compiled" where Triton is, else
+    "blocked"; native.unavailable() and compiling.unavailable() say why.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
-    if kernel == "native":
-        native.require_usable(like)
     if kernel != "auto":
+        require_usable = getattr(KERNELS[kernel], "require_usable", None)
+        if require_usable:
+            require_usable(like)
         return kernel
-    return "native" if like.device.type == "cpu" and not native.unavailable() else "blocked"
+    if like.device.type == "cpu":
+        return "blocked" if native.unavailable() else "native"
+    return "blocked" if compiling.unavailable(like.device) else "compiled"
 
 
 def choose(kernel: str, like: Tensor) -> ModuleType:

@@ -7,11 +7,13 @@ block: dlogit = p (dout . v - dout . out). The position itself is masked here, n
 the paper's penalty of 1e5 its weight underflows to exactly 0 unless it is alone, and then the
 output is its own value.
 
+Products are of the inputs' dtype, whatever autocast says; norms, z and sums are float32 at least.
+
 Shapes: S = B * H sequences, L length, W head width, R rounds, C chunks, X chunks in a block, M
-chunk length, K keys a chunk sees.
+chunk length, K keys a chunk sees, Y = S * L rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -22,155 +24,215 @@ from reformer.sorting import SortedRounds, look_back, met
 
 # Logits in a block: 2^19 floats are 2 MiB, so that what passes over them finds them in cache.
 BLOCK_LOGITS = 2**19
+# On a GPU a block must outlast the launch of the next one's kernels, each some 5 us: 2^23 floats,
+# passed over at 2 TB/s, take 16 us. Not measured.
+BLOCK_LOGITS_GPU = 2**23
 MIN_NORM = 1e-12
 
 
-class Block(NamedTuple):
-    """Some chunks of one round: rows of their queries and keys in the (S * L, W) matrices, and the
-    mask.
-    """
+class Mask(NamedTuple):
+    """What the mask of a block and the correction of its logits are made of."""
 
     q_rows_XM: Tensor
     k_rows_XK: Tensor
-    bias_XMK: Tensor  # -log N_ij, or -inf where the key is not attended to
+    padding_XK: Tensor | None
+    here: tuple[Tensor, Tensor] | None  # cells in this round, (X, M) and (X, K)
+    cells: tuple[Tensor, Tensor] | None  # cells in every round, (R, X, M) and (R, X, K)
+    n_chunks: Any  # a tensor, not a number, for which compiled code would be made again
+    chunks_before: int
+    causal: bool
+
+
+class Block(NamedTuple):
+    """Some chunks of one round: their queries and keys as rows of the (Y, W) matrices."""
+
+    q_rows_XM: Tensor
+    k_rows_XK: Tensor
+    mask: Mask
+    is_full: bool  # as many chunks as a block has; the last one of a round can have less
+
+
+class Steps(NamedTuple):
+    """The work on one full block: forward_block, backward_block, or twins of them."""
+
+    forward: Callable[..., tuple[Tensor, Tensor]]
+    backward: Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attention over sorted rounds, (batch, heads, length, width)."""
-    return _Attend.apply(qk, v, rounds, config)
+    return attend_with(Steps(forward_block, backward_block), qk, v, rounds, config)
+
+
+def attend_with(
+    steps: Steps, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
+) -> Tensor:
+    """The same, with other steps on full blocks."""
+    return _Attend.apply(qk, v, rounds, config, steps)
 
 
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-        out_BHLW, z_Y = _forward(qk, v, rounds, config)
+    def forward(
+        ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, steps: Steps
+    ) -> Tensor:
+        with torch.autocast(qk.device.type, enabled=False):
+            out_BHLW, z_Y = _forward(qk, v, rounds, config, steps.forward)
         ctx.save_for_backward(qk, v, out_BHLW, z_Y)
-        ctx.rounds, ctx.config = rounds, config
+        ctx.rounds, ctx.config, ctx.step = rounds, config, steps.backward
         return out_BHLW
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        qk, v, out, z = ctx.saved_tensors
-        dqk, dv = _backward(grads[0], qk, v, out, z, ctx.rounds, ctx.config)
-        return dqk, dv, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        with torch.autocast(grads[0].device.type, enabled=False):
+            dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)
+        return dqk, dv, None, None, None
 
 
 def _forward(
-    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
+    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, step: Callable[..., Any]
 ) -> tuple[Tensor, Tensor]:
     q_YW, v_YW = qk.reshape(-1, qk.shape[-1]), v.reshape(-1, v.shape[-1])
-    k_YW = q_YW * (config.logit_scale / _norms(q_YW))
-    statistics = torch.promote_types(qk.dtype, torch.float32)
-    out_YW = torch.zeros_like(v_YW, dtype=statistics)
+    k_YW = _keys(q_YW, _norms(q_YW), config)
+    out_YW = torch.zeros_like(v_YW, dtype=statistics(v))
     z_Y = torch.full_like(out_YW[:, 0], -torch.inf)
-    for block in _blocks(rounds, config, statistics):
-        logits = _logits(q_YW, k_YW, block, statistics)
-        z_XM = logits.logsumexp(dim=-1)
-        before = z_Y[block.q_rows_XM]
-        after = torch.logaddexp(before, z_XM)
-        reference = after.masked_fill(after.isneginf(), 0)
-        weights = logits.sub_(reference.unsqueeze(-1)).exp_().to(v.dtype)
-        out_XMW = (weights @ v_YW[block.k_rows_XK]).to(statistics)
-        out_XMW += out_YW[block.q_rows_XM] * (before - reference).exp_().unsqueeze(-1)
-        z_Y[block.q_rows_XM] = after
-        out_YW[block.q_rows_XM] = out_XMW
+    for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
+        run = step if is_full else forward_block
+        products = q_YW[q_rows], k_YW[k_rows], v_YW[k_rows]
+        z_Y[q_rows], out_YW[q_rows] = run(*products, z_Y[q_rows], out_YW[q_rows], mask)
     alone = z_Y.isneginf().unsqueeze(-1)
     out_YW = torch.where(alone, v_YW, out_YW.to(v.dtype))
     return out_YW.view(v.shape), z_Y
 
 
+def forward_block(
+    q_XMW: Tensor, k_XKW: Tensor, v_XKW: Tensor, z_XM: Tensor, out_XMW: Tensor, mask: Mask
+) -> tuple[Tensor, Tensor]:
+    """z and output of the block's queries, merged with those of the rounds before."""
+    logits = _logits(q_XMW, k_XKW, mask)
+    after = torch.logaddexp(z_XM, logits.logsumexp(dim=-1))
+    reference = after.masked_fill(after.isneginf(), 0)
+    weights = logits.sub_(reference.unsqueeze(-1)).exp_().to(v_XKW.dtype)
+    before = out_XMW * (z_XM - reference).exp().unsqueeze(-1)
+    return after, before.add_((weights @ v_XKW).to(before.dtype))
+
+
 def _backward(
     grad_out: Tensor,
-    qk: Tensor,
-    v: Tensor,
-    out: Tensor,
-    z_Y: Tensor,
+    saved: tuple[Tensor, ...],
     rounds: SortedRounds,
     config: LSHConfig,
+    step: Callable[..., Any],
 ) -> tuple[Tensor, Tensor]:
-    W = qk.shape[-1]
-    q_YW, v_YW, dout_YW, out_YW = (x.reshape(-1, W) for x in (qk, v, grad_out, out))
+    qk, v, out, z_Y = saved
+    q_YW, v_YW, dout_YW, out_YW = (x.reshape(-1, x.shape[-1]) for x in (qk, v, grad_out, out))
     norms_Y1 = _norms(q_YW)
-    k_YW = q_YW * (config.logit_scale / norms_Y1)
-    statistics = z_Y.dtype
+    k_YW = _keys(q_YW, norms_Y1, config)
     alone = z_Y.isneginf()
     z_Y = z_Y.masked_fill(alone, torch.inf)
-    dq_YW, dk_YW = (torch.zeros_like(q_YW, dtype=statistics) for _ in range(2))
-    dv_YW = dout_YW.to(statistics) * alone.unsqueeze(-1)
-    delta_Y = (dout_YW.to(statistics) * out_YW).sum(dim=-1)
-    for block in _blocks(rounds, config, statistics):
-        p = _logits(q_YW, k_YW, block, statistics).sub_(z_Y[block.q_rows_XM].unsqueeze(-1)).exp_()
-        dout_XMW = dout_YW[block.q_rows_XM]
-        k_rows = block.k_rows_XK.flatten()
-        p_half = p.to(v.dtype)
-        dv_YW.index_add_(0, k_rows, _sum_over_queries(p_half, dout_XMW, statistics))
-        dp = (dout_XMW @ v_YW[block.k_rows_XK].transpose(-1, -2)).to(statistics)
-        dlogits = dp.sub_(delta_Y[block.q_rows_XM].unsqueeze(-1)).mul_(p).to(qk.dtype)
-        dq_YW[block.q_rows_XM] += dlogits @ k_YW[block.k_rows_XK]
-        dk_YW.index_add_(0, k_rows, _sum_over_queries(dlogits, q_YW[block.q_rows_XM], statistics))
-    unit_YW = q_YW.to(statistics) / norms_Y1
+    dq_YW, dk_YW = (torch.zeros_like(q_YW, dtype=z_Y.dtype) for _ in range(2))
+    dv_YW = dout_YW.to(z_Y.dtype) * alone.unsqueeze(-1)
+    delta_Y = (dout_YW.to(z_Y.dtype) * out_YW).sum(dim=-1)
+    for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
+        run = step if is_full else backward_block
+        products = q_YW[q_rows], k_YW[k_rows], v_YW[k_rows], dout_YW[q_rows]
+        dq, dk, dv = run(*products, z_Y[q_rows], delta_Y[q_rows], mask)
+        dq_YW[q_rows] += dq
+        dk_YW.index_add_(0, k_rows.flatten(), dk.flatten(0, 1))
+        dv_YW.index_add_(0, k_rows.flatten(), dv.flatten(0, 1))
+    unit_YW = q_YW.to(z_Y.dtype) / norms_Y1
     dk_YW -= unit_YW * (unit_YW * dk_YW).sum(dim=-1, keepdim=True)
     dq_YW += dk_YW * (config.logit_scale / norms_Y1)
     return dq_YW.to(qk.dtype).view(qk.shape), dv_YW.to(v.dtype).view(v.shape)
 
 
+def backward_block(
+    q_XMW: Tensor,
+    k_XKW: Tensor,
+    v_XKW: Tensor,
+    dout_XMW: Tensor,
+    z_XM: Tensor,
+    delta_XM: Tensor,
+    mask: Mask,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of the block's queries, keys and values."""
+    p_XMK = _logits(q_XMW, k_XKW, mask).sub_(z_XM.unsqueeze(-1)).exp_()
+    dv_XKW = p_XMK.to(v_XKW.dtype).transpose(-1, -2) @ dout_XMW
+    dp_XMK = (dout_XMW @ v_XKW.transpose(-1, -2)).to(p_XMK.dtype)
+    dlogits = dp_XMK.sub_(delta_XM.unsqueeze(-1)).mul_(p_XMK).to(q_XMW.dtype)
+    products = dlogits @ k_XKW, dlogits.transpose(-1, -2) @ q_XMW, dv_XKW
+    dq_XMW, dk_XKW, dv_XKW = (x.to(z_XM.dtype) for x in products)
+    return dq_XMW, dk_XKW, dv_XKW
+
+
+def statistics(x: Tensor) -> torch.dtype:
+    """The dtype of norms, log-normalisers and sums: float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _norms(q_YW: Tensor) -> Tensor:
-    return q_YW.norm(dim=-1, keepdim=True).clamp_(min=MIN_NORM)
+    return q_YW.norm(dim=-1, keepdim=True, dtype=statistics(q_YW)).clamp_(min=MIN_NORM)
 
 
-def _logits(q_YW: Tensor, k_YW: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
-    products = q_YW[block.q_rows_XM] @ k_YW[block.k_rows_XK].transpose(-1, -2)
-    return products.to(dtype).add_(block.bias_XMK)
+def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:
+    return (q_YW * (config.logit_scale / norms_Y1)).to(q_YW.dtype)
 
 
-def _sum_over_queries(weights_XMK: Tensor, rows_XMW: Tensor, dtype: torch.dtype) -> Tensor:
-    return (weights_XMK.transpose(-1, -2) @ rows_XMW).to(dtype).flatten(0, 1)
+def _logits(q_XMW: Tensor, k_XKW: Tensor, mask: Mask) -> Tensor:
+    """Masked logits, log N_ij subtracted."""
+    logits = (q_XMW @ k_XKW.transpose(-1, -2)).to(statistics(q_XMW))
+    qs, ks = mask.q_rows_XM.unsqueeze(-1), mask.k_rows_XK.unsqueeze(-2)
+    span = mask.n_chunks, mask.chunks_before
+    hidden = ks >= qs if mask.causal else ks == qs
+    if mask.padding_XK is not None:
+        hidden |= mask.padding_XK.unsqueeze(-2)
+    if mask.here is not None:
+        hidden |= ~met(mask.here[0].unsqueeze(-1), mask.here[1].unsqueeze(-2), *span)
+    if mask.cells is not None:
+        n_met = torch.zeros_like(hidden, dtype=torch.int32)
+        for q_XM, k_XK in zip(*mask.cells, strict=True):
+            n_met += met(q_XM.unsqueeze(-1), k_XK.unsqueeze(-2), *span)
+        logits -= n_met.clamp_(min=1).to(logits.dtype).log_()
+    return logits.masked_fill_(hidden, -torch.inf)
 
 
-def _blocks(rounds: SortedRounds, config: LSHConfig, dtype: torch.dtype) -> Iterator[Block]:
+def _blocks(rounds: SortedRounds, config: LSHConfig) -> Iterator[Block]:
     """All chunks of all rounds, some at a time; within a block no query stands twice."""
     B, H, R, L = rounds.order_BHRL.shape
-    order_SRL = rounds.order_BHRL.view(B * H, R, L)
-    first_row_S11 = torch.arange(0, B * H * L, L, device=order_SRL.device).view(-1, 1, 1)
+    M, device = rounds.chunk_length, rounds.order_BHRL.device
     needs_cells = config.within_bucket or (config.correct_duplicates and R > 1)
-    cells_YR = rounds.cells_BHRL().transpose(-1, -2).reshape(-1, R) if needs_cells else None
-    M = rounds.chunk_length
-    n_keys = M * (rounds.chunks_before + 1)
-    per_block = max(1, BLOCK_LOGITS // (M * n_keys))
+    cells_RY = rounds.cells_BHRL().permute(2, 0, 1, 3).reshape(R, -1) if needs_cells else None
+    first_row_S11 = torch.arange(0, B * H * L, L, device=device).view(-1, 1, 1)
+    limit = BLOCK_LOGITS if device.type == "cpu" else BLOCK_LOGITS_GPU
+    X = min(max(1, limit // (M * M * (rounds.chunks_before + 1))), B * H * rounds.n_chunks)
     for r in range(R):
-        rows_SCM = order_SRL[:, r].view(B * H, rounds.n_chunks, M) + first_row_S11
-        q_rows = rows_SCM.flatten(0, 1)
-        k_rows = look_back(rows_SCM, rounds.chunks_before, dim=1).flatten(0, 1)
-        for start in range(0, len(q_rows), per_block):
-            q_rows_XM, k_rows_XK = (
-                q_rows[start : start + per_block],
-                k_rows[start : start + per_block],
-            )
-            bias = _bias(q_rows_XM, k_rows_XK, cells_YR, r, rounds, config).to(dtype)
-            yield Block(q_rows_XM, k_rows_XK, bias)
+        rows_SCM = rounds.order_BHRL[:, :, r].reshape(B * H, rounds.n_chunks, M) + first_row_S11
+        q_blocks = rows_SCM.flatten(0, 1).split(X)
+        k_blocks = look_back(rows_SCM, rounds.chunks_before, dim=1).flatten(0, 1).split(X)
+        for q_rows, k_rows in zip(q_blocks, k_blocks, strict=True):
+            mask = _mask(q_rows, k_rows, cells_RY, r, rounds, config)
+            yield Block(q_rows, k_rows, mask, is_full=len(q_rows) == X)
 
 
-def _bias(
+def _mask(
     q_rows_XM: Tensor,
     k_rows_XK: Tensor,
-    cells_YR: Tensor | None,
+    cells_RY: Tensor | None,
     r: int,
     rounds: SortedRounds,
     config: LSHConfig,
-) -> Tensor:
-    qs, ks = q_rows_XM.unsqueeze(-1), k_rows_XK.unsqueeze(-2)
-    hidden = ks >= qs if config.causal else ks == qs
-    if not config.causal and rounds.valid_length < rounds.order_BHRL.shape[-1]:
-        hidden |= ks % rounds.order_BHRL.shape[-1] >= rounds.valid_length
-    bias = torch.zeros(hidden.shape, device=hidden.device)
-    if cells_YR is not None:
-        cells_q, cells_k = cells_YR[q_rows_XM].unsqueeze(-2), cells_YR[k_rows_XK].unsqueeze(-3)
-        span = rounds.n_chunks, rounds.chunks_before
-        if config.within_bucket:
-            hidden |= ~met(cells_q[..., r], cells_k[..., r], *span)
-        if config.correct_duplicates and config.n_rounds > 1:
-            n_met = torch.zeros_like(hidden, dtype=torch.int32)
-            for i in range(config.n_rounds):
-                n_met += met(cells_q[..., i], cells_k[..., i], *span)
-            bias = -n_met.clamp(min=1).to(torch.float64).log()
-    return bias.masked_fill_(hidden, -torch.inf)
+) -> Mask:
+    padding, here, cells = None, None, None
+    length, n_chunks = rounds.order_BHRL.shape[-1], rounds.n_chunks
+    if not config.causal and rounds.valid_length < length:
+        padding = k_rows_XK % length >= rounds.valid_length
+    if cells_RY is not None and config.within_bucket:
+        here = cells_RY[r][q_rows_XM], cells_RY[r][k_rows_XK]
+    if cells_RY is not None and config.correct_duplicates and config.n_rounds > 1:
+        cells = cells_RY[:, q_rows_XM], cells_RY[:, k_rows_XK]
+    return Mask(
+        *(q_rows_XM.int(), k_rows_XK.int(), padding, here, cells),
+        n_chunks=torch.full((), n_chunks, dtype=torch.int32, device=q_rows_XM.device),
+        chunks_before=rounds.chunks_before,
+        causal=config.causal,
+    )

@@ -1,5 +1,8 @@
 """The readable kernel: all rounds and chunks at once, differentiated by PyTorch.
 
+Products are of the inputs' dtype, whatever autocast says; norms, logits and the softmax over them
+are float32 at least.
+
 Shapes: B batch, H heads, L length, W head width, R rounds, C chunks, M chunk length, K keys a chunk
 sees.
 """
@@ -16,19 +19,19 @@ SELF_PENALTY = 1e5  # the paper's: a position attends to itself only when nothin
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attention over sorted rounds, (batch, heads, length, width)."""
+    with torch.autocast(qk.device.type, enabled=False):
+        return _attend(qk, v, rounds, config)
+
+
+def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+    statistics = torch.promote_types(qk.dtype, torch.float32)
     order_BHRL = rounds.order_BHRL.long()
     position_BHRCM = order_BHRL.unflatten(-1, (rounds.n_chunks, rounds.chunk_length))
     position_BHRCK = look_back(position_BHRCM, rounds.chunks_before, dim=3)
     q_BHRCMW = _take(qk, position_BHRCM)
-    k_BHRCKW = _take(normalize(qk, dim=-1), position_BHRCK)
+    k_BHRCKW = _take(normalize(qk.to(statistics), dim=-1).to(qk.dtype), position_BHRCK)
     logits = config.logit_scale * q_BHRCMW @ k_BHRCKW.transpose(-1, -2)
-    logits = _mask(
-        logits.float() if logits.dtype.itemsize < 4 else logits,
-        position_BHRCM,
-        position_BHRCK,
-        rounds,
-        config,
-    )
+    logits = _mask(logits.to(statistics), position_BHRCM, position_BHRCK, rounds, config)
     z_BHRCM = logits.logsumexp(dim=-1)
     out_BHRCMW = logits.softmax(dim=-1).to(v.dtype) @ _take(v, position_BHRCK)
 

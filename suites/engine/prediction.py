@@ -152,7 +152,7 @@ def logits_alive(s: Settings) -> float:
 
 def block_bytes(s: Settings) -> int:
     """What the blocked kernel holds besides; the native one holds nothing that counts."""
-    if s.attention != "lsh" or s.kernel != "blocked":
+    if s.attention != "lsh" or s.kernel not in ("blocked", "compiled"):
         return 0
     of_a_round = s.batch * s.n_heads * s.length * window(s)
     return BLOCK_COPIES * min(BLOCK_LOGITS, of_a_round) * FLOAT

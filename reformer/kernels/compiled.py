@@ -1,0 +1,29 @@
+"""The kernel of blocked.py with the work on each full block through torch.compile: mask, log N_ij,
+softmax and their backward pass become loops between the products.
+
+Every full block has the same shape, so one compilation each way serves all lengths that fill a
+block; the rest of a round, a smaller block, runs as in blocked.py.
+"""
+
+from torch import Tensor
+
+from reformer.config import LSHConfig
+from reformer.kernels import blocked, compiling
+from reformer.sorting import SortedRounds
+
+
+def require_usable(like: Tensor) -> None:
+    """Raise ValueError unless torch.compile works where `like` is."""
+    compiling.require_compiler("compiled", like)
+
+
+def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+    """Attention over sorted rounds, (batch, heads, length, width).
+
+    Raises ValueError where torch.compile does not work.
+    """
+    require_usable(qk)
+    steps = (blocked.forward_block, blocked.backward_block)
+    return blocked.attend_with(
+        blocked.Steps(*map(compiling.compiled, steps)), qk, v, rounds, config
+    )

@@ -1,0 +1,159 @@
+"""The ends of what the kernels must hold for, any configuration in between, and which one runs."""
+
+import importlib.util
+import sysconfig
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from attention_oracle import (
+    assert_near,
+    kernels,
+    of_kernel,
+    of_reference,
+    random_inputs,
+    skewed_buckets,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reformer import LSHConfig, lsh_attention
+from reformer.kernels import KERNELS, compiling, flex, native, pick
+
+QUICK = kernels("plain", "blocked", "native")
+CUDA = SimpleNamespace(device=torch.device("cuda"))
+
+
+def check(config, kernel, shape, seed):
+    inputs = random_inputs(seed, shape)
+    buckets = skewed_buckets(seed, config, shape[:3])
+    assert_near(of_kernel(kernel, config, buckets, inputs), of_reference(config, buckets, inputs))
+
+
+MIDDLE = LSHConfig(n_rounds=2, bucket_size=16, chunk_length=32)
+ENDS = {
+    "width 16": (MIDDLE, (1, 2, 128, 16)),
+    "width 128": (MIDDLE, (1, 2, 128, 128)),
+    "chunk 16": (replace(MIDDLE, chunk_length=16), (1, 2, 128, 16)),
+    "chunk 256": (replace(MIDDLE, chunk_length=256), (1, 1, 768, 16)),
+    "1 round": (replace(MIDDLE, n_rounds=1), (1, 2, 128, 16)),
+    "16 rounds": (replace(MIDDLE, n_rounds=16), (1, 1, 128, 16)),
+    "batch 3, 5 heads": (MIDDLE, (3, 5, 96, 16)),
+    "1 chunk": (MIDDLE, (2, 2, 32, 16)),
+    "2 chunks": (MIDDLE, (2, 2, 64, 16)),
+    "3 chunks": (MIDDLE, (2, 2, 96, 16)),
+    "1 position": (replace(MIDDLE, chunk_length=1), (2, 2, 1, 16)),
+    "6 rounds of chunk 256": (
+        LSHConfig(n_rounds=6, bucket_size=64, chunk_length=256),
+        (1, 1, 768, 16),
+    ),
+}
+
+
+@pytest.mark.parametrize("kernel", QUICK)
+@pytest.mark.parametrize("end", ENDS)
+def test_equals_reference_at_the_ends(kernel, end):
+    check(ENDS[end][0], kernel, ENDS[end][1], seed=1)
+
+
+@st.composite
+def cases(draw):
+    config = LSHConfig(
+        n_rounds=draw(st.integers(1, 5)),
+        bucket_size=draw(st.sampled_from([1, 4, 24])),
+        chunk_length=draw(st.sampled_from([1, 2, 6, 7, 16, 33])),
+        chunks_before=draw(st.integers(0, 4)),
+        causal=draw(st.booleans()),
+        within_bucket=draw(st.booleans()),
+        correct_duplicates=draw(st.booleans()),
+        logit_scale=draw(st.sampled_from([0.3, 1.0])),
+    )
+    shape = [draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 12)) * config.m]
+    return config, (*shape, draw(st.integers(1, 20)))
+
+
+@pytest.mark.parametrize("kernel", QUICK)
+@settings(max_examples=40, derandomize=True, deadline=None, database=None)
+@given(case=cases(), seed=st.integers(0, 1000))
+def test_equals_reference_for_any_config(kernel, case, seed):
+    check(case[0], kernel, case[1], seed)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make this machine one without a compiler, without Python's headers, or without Triton."""
+
+    def remove(what):
+        find_spec, include = importlib.util.find_spec, sysconfig.get_path
+        if what == "compiler":
+            monkeypatch.setenv("CXX", "no-such-compiler")
+        if what == "headers":
+            monkeypatch.setattr(sysconfig, "get_path", lambda _: include("scripts"))
+        if what == "triton":
+            monkeypatch.setattr(
+                importlib.util, "find_spec", lambda n: None if n == "triton" else find_spec(n)
+            )
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    ("what", "like", "reason"),
+    [
+        ("compiler", torch.zeros(1), "no compiler no-such-compiler was found; set CXX"),
+        ("headers", torch.zeros(1), "Python.h"),
+        ("triton", CUDA, "triton is not installed"),
+        ("", torch.zeros(1, device="meta"), "no code generator for meta"),
+    ],
+)
+def test_compiled_without_a_compiler_says_what_is_legal(without, what, like, reason):
+    without(what)
+    with pytest.raises(ValueError, match=f'"compiled" needs torch.compile.*{reason}.*"blocked"'):
+        pick("compiled", like)
+
+
+def test_compiled_is_refused_before_it_is_run(without):
+    without("compiler")
+    x = torch.zeros(1, 1, 16, 4)
+    with pytest.raises(ValueError, match='use "blocked"'):
+        lsh_attention(x, x, LSHConfig(chunk_length=16), kernel="compiled")
+
+
+def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
+    assert pick("auto", torch.zeros(1)) == ("blocked" if native.unavailable() else "native")
+    assert pick("auto", torch.zeros(1, device="meta")) == "blocked"
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: object() if n == "triton" else find_spec(n)
+    )
+    assert pick("auto", CUDA) == "compiled"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old one")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (6, 1))
+    assert pick("auto", CUDA) == "blocked"
+    assert "an old one is older" in compiling.unavailable(CUDA.device)
+    without("triton")
+    assert pick("auto", CUDA) == "blocked"
+
+
+def test_flex_says_where_it_runs(without):
+    without("triton")
+    with pytest.raises(ValueError, match="triton is not installed; use"):
+        pick("flex", CUDA)
+    with pytest.raises(ValueError, match='"flex" runs on cuda or cpu, not meta; use "plain"'):
+        pick("flex", torch.zeros(1, device="meta"))
+
+
+@pytest.mark.parametrize(("dtype", "width"), [(torch.float64, 64), (torch.float32, 8)])
+def test_flex_on_cuda_says_for_what_it_has_no_kernel(monkeypatch, dtype, width):
+    monkeypatch.setattr(flex, "require_compiler", lambda *_: None)
+    like = SimpleNamespace(device=CUDA.device, dtype=dtype, shape=(1, 1, 64, width))
+    with pytest.raises(ValueError, match=f"not {dtype} of width {width}"):
+        flex.attend(like, None, None, None)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_misspelt_kernel_is_named(name):
+    with pytest.raises(ValueError, match=f"did you mean '{name}'"):
+        pick(name + "x", torch.zeros(1))
