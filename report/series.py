@@ -174,6 +174,9 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
     commits = dict.fromkeys(commit_of(record) for record in records)
     count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
+    trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
+    if any(trained):
+        count += f"trained with {plural(max(trained), 'thread')}; "
     mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
     return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
 
