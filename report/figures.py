@@ -55,6 +55,12 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
     return paths
 
 
+def subject_of(view: View) -> str:
+    """What a suite measures one of."""
+    attention = all(case.settings.get("subject") == "attention" for case in view.cases)
+    return "attention call" if attention else "training step"
+
+
 def draw_time(view: View, folder: Path) -> list[Path]:
     """Median time of a training step against the suite's setting."""
 
@@ -68,8 +74,7 @@ def draw_time(view: View, folder: Path) -> list[Path]:
     figure, (axes,) = new_figure()
     x_axis(axes, view)
     y_axis(axes, draw_lines(axes, view, scaled))
-    attention = all(case.settings.get("subject") == "attention" for case in view.cases)
-    tick_unit(axes, f"time per {'attention call' if attention else 'training step'} ({unit})")
+    tick_unit(axes, f"time per {subject_of(view)} ({unit})")
     draw_failures(axes, view, "time")
     add_legend(figure, axes)
     n = max((len(case.processes()) for case in view.cases), default=0)
@@ -105,7 +110,7 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
         )
     add_legend(figure, whole)
     note = (
-        "Left: peak of one training step, interpreter subtracted. Right: the same less "
+        f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
         "weights, gradients and optimizer state. Measured once per case: no interval."
     )
     add_words(figure, finding(view, "memory"), f"{view.caption} {note}")

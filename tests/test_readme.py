@@ -3,12 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
 
 import run_bench
 from suites.engine.planning import find_suites
+from suites.records import read_records
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,6 +51,25 @@ def test_paths_exist():
 def test_suites_and_their_questions_are_named():
     for name, suite in find_suites().items():
         assert f"`{name}` | {suite.question}" in README
+
+
+def test_the_numbers_of_attention_are_those_of_the_records():
+    """Medians over all samples at 16,384 tokens and 4 rounds, as in the table of the page."""
+    folder = ROOT / "results/reference/cpu-attention"
+    found = {}
+    for record in read_records(folder / "records.jsonl"):
+        s = record["settings"]
+        if s["length"] == 16384 and s.get("n_rounds", 4) == 4 and s["batch"] == 1:
+            name = s["attention"], s.get("within_bucket")
+            processes = record["time"]["processes"]
+            samples = [ms for process in processes for ms in process["samples_ms"]["step"]]
+            found[name] = median(samples) / 1e3, round(record["memory"]["rest_bytes"] / 2**20)
+    assert len(found) == 6
+    shipped, other = found.pop(("reformer-pytorch", None)), found.pop(("transformers", None))
+    rows = [f"{seconds:.2g} s | {mib:,} MiB |" for seconds, mib in found.values()]
+    rows.append(f"{shipped[0]:.1f} s, {other[0]:.1f} s | {shipped[1]:,} MiB, {other[1]:,} MiB |")
+    for row in rows:
+        assert f"| {row}" in README
 
 
 def test_the_library_example_runs():
