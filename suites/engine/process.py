@@ -86,11 +86,13 @@ class Running:
             target=enter, args=(function, argument, sender, str(log), share), daemon=True
         )
         self.process.start()
+        # the first job waits until the fork server has imported torch: none of its own time
+        self.deadline = time.monotonic() + timeout_s
         sender.close()
 
     def seconds_left(self) -> float:
         """Seconds until its timeout."""
-        return self.started + self.timeout_s - time.monotonic()
+        return self.deadline - time.monotonic()
 
     def is_done(self, seconds: float | None = 0.0) -> bool:
         """Has it sent its message, or vanished? Waits so long for it."""
