@@ -5,6 +5,7 @@ from suites.presets import ATTENTION
 
 ROUNDS = [1, 2, 4, 8]
 DENSE = ["sdpa", "memory_efficient", "naive"]
+PAPER_LENGTHS = [1024, 2048, 4096, 8192, 16384, 32768]
 
 
 def _cases(base: Settings, tokens: int, lengths: list[int]) -> list[Case]:
@@ -20,9 +21,7 @@ SUITE = Suite(
     varies="length",
     presets={
         "quick": _cases(change(ATTENTION, time_budget_s=0.2), 2048, [512, 2048]),
-        "cpu": _cases(ATTENTION, 32768, [1024, 2048, 4096, 8192, 16384, 32768]),
-        "paper": _cases(
-            change(ATTENTION, time_budget_s=10.0), 32768, [1024, 2048, 4096, 8192, 16384, 32768]
-        ),
+        "cpu": _cases(ATTENTION, 32768, PAPER_LENGTHS),
+        "paper": _cases(change(ATTENTION, time_budget_s=10.0), 32768, PAPER_LENGTHS),
     },
 )

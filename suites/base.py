@@ -146,6 +146,11 @@ class Settings:
         )
 
     @property
+    def hashes(self) -> bool:
+        """Is it LSH attention, ours or a published Reformer's?"""
+        return self.attention not in ATTENTIONS
+
+    @property
     def can_train(self) -> bool:
         """Is there a model of ours to train?"""
         return self.subject == "model" and self.attention not in PEERS
@@ -175,7 +180,7 @@ class Settings:
 
     def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
         """The model these settings ask for. Raises ValueError on an impossible combination."""
-        if self.attention == "lsh" or self.attention in PEERS:
+        if self.hashes:
             return ReformerConfig(
                 attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
             )
@@ -219,7 +224,7 @@ class Case:
         """A short name for people: the model and what usually tells two cases apart."""
         s = self.settings
         model = s.attention
-        if s.attention == "lsh" or s.attention in PEERS:
+        if s.hashes:
             name = "LSH" if s.attention == "lsh" else s.attention
             chunk = s.chunk_length or 2 * s.bucket_size
             model = f"{name}-{s.n_rounds}, bucket {s.bucket_size}, chunk {chunk}"
@@ -232,7 +237,7 @@ def make_case(settings: Settings) -> Case:
     """The case of these settings, marked as skipped if its configs refuse them."""
     try:
         settings.config(vocabulary=256)
-        if settings.subject == "attention" and settings.attention not in ATTENTIONS:
+        if settings.subject == "attention" and settings.hashes:
             settings.lsh().require_length(settings.length)
         if settings.attention in PEERS:
             require_installed(settings.attention)

@@ -11,7 +11,7 @@ tensors of this code on the CPU:
 
 from typing import NamedTuple
 
-from baselines.config import ATTENTIONS, PEERS
+from baselines.config import PEERS
 from reformer.config import LSHConfig
 from suites.base import Settings
 
@@ -79,7 +79,7 @@ def predict_memory(settings: Settings) -> Memory:
     s = settings
     unit = s.batch * s.length * s.d_model * FLOAT
     if s.subject == "attention":
-        n_inputs, call = (3, CALL) if s.attention in ATTENTIONS else (2, CALL_LSH)
+        n_inputs, call = (2, CALL_LSH) if s.hashes else (3, CALL)
         rest = unit * (call + logits_alive(s)) + block_bytes(s)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
@@ -98,7 +98,7 @@ def weights_of(s: Settings) -> tuple[int, int]:
     else:
         rows, columns = s.axial_positions
         positions = rows * (s.d_model // 4) + columns * (s.d_model - s.d_model // 4)
-    shared = s.attention not in ATTENTIONS or s.shared_qk
+    shared = s.hashes or s.shared_qk
     attention = (3 if shared else 4) * s.d_model**2 + 2 * s.d_model
     feed_forward = 2 * s.d_model * s.d_ff + s.d_ff + 3 * s.d_model
     ends = 2 * v * s.d_model + v + 2 * s.d_model + positions
@@ -109,7 +109,7 @@ def weights_of(s: Settings) -> tuple[int, int]:
 def activations(s: Settings) -> float:
     """The rest of the peak, in floats per position and model width."""
     hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
-    orders = 0.0 if s.attention in ATTENTIONS else s.n_rounds * s.n_heads / s.d_model
+    orders = s.n_rounds * s.n_heads / s.d_model if s.hashes else 0.0
     if s.reversible:
         attention = {
             "lsh": REVERSIBLE_LSH,
@@ -135,7 +135,7 @@ def activations(s: Settings) -> float:
 
 def logits_of(s: Settings) -> float:
     """Logits of one attention layer, all of them, in floats per position and model width."""
-    keys = s.length if s.attention in ATTENTIONS else s.n_rounds * window(s)
+    keys = s.n_rounds * window(s) if s.hashes else s.length
     return keys * s.n_heads / s.d_model
 
 
@@ -177,7 +177,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
     v = vocabulary_of(s.task)
-    projections = 3 if s.attention not in ATTENTIONS or s.shared_qk else 4
+    projections = 3 if s.hashes or s.shared_qk else 4
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
     work = passes * (products + s.n_layers * attention)
