@@ -85,7 +85,6 @@ class CPU:
 
         This catches a 7 ms spike that a 10 ms sampler misses. Elsewhere than Linux: sampled.
         """
-        give_memory_back()
         if reset_high_water_mark():
             peak = Peak("vmhwm", baseline=status_bytes("VmRSS"))
             yield peak
@@ -175,9 +174,10 @@ def status_bytes(field: str) -> int:
 
 
 def reset_high_water_mark() -> bool:
-    """Start VmHWM anew from what is resident now; False where the kernel has no such thing, or
-    keeps it from us, as some containers do.
+    """Give freed memory back and start VmHWM anew from what stays resident; False where the kernel
+    has no such thing, or keeps it from us, as some containers do.
     """
+    give_memory_back()
     try:
         if CLEAR_REFS.exists():
             CLEAR_REFS.write_text("5")
@@ -208,7 +208,11 @@ def map_large_blocks() -> None:
 
 @contextmanager
 def sampled_peak() -> Iterator[Peak]:
-    """The peak of resident memory by sampling it every millisecond: what is left without Linux."""
+    """The peak of resident memory by sampling it every millisecond: what is left without Linux.
+
+    What was freed before is given back first, or a block that fits into it would not be seen.
+    """
+    give_memory_back()
     process, done = psutil.Process(), threading.Event()
     peak = Peak("sampled", baseline=process.memory_info().rss)
     peak.peak = peak.baseline
