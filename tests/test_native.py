@@ -73,19 +73,36 @@ def test_one_chunk_longer_than_the_window_of_packed_keys():
     check(config, (1, 1, 900, 8))
 
 
+def at_threads(n_threads, config, buckets, inputs):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(n_threads)
+        return of_kernel("native", config, buckets, inputs)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("width", [64, 61])
+def test_a_list_that_has_outgrown_the_caches_is_copied_into_records(width):
+    """On one thread 8,448 positions are: 12 MB forward. On 5 threads they stay where they are."""
+    config = LSHConfig(n_rounds=2, bucket_size=64)
+    dense = draw(4, (1, 8448, 2, width))
+    inputs = [x.detach().transpose(1, 2) for x in dense]
+    inputs[0].requires_grad_(), inputs[1].requires_grad_()
+    buckets = skewed_buckets(4, config, (1, 2, 8448))
+    buckets[0, 0, :, 0] = 10_000  # alone
+    in_records = at_threads(1, config, buckets, inputs)
+    in_place = at_threads(5, config, buckets, inputs)
+    assert all(torch.equal(a, b) for a, b in zip(in_records, in_place, strict=True))
+    assert_near(in_records, of_kernel("blocked", config, buckets, inputs))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_results_do_not_depend_on_the_number_of_threads(dtype):
     config = LSHConfig(n_rounds=3, bucket_size=32)
     inputs = draw(1, (1, 3, 6400, 16), dtype)
     buckets = skewed_buckets(1, config, (1, 3, 6400))
-    before = torch.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 2, 5):
-            torch.set_num_threads(threads)
-            found.append(of_kernel("native", config, buckets, inputs))
-    finally:
-        torch.set_num_threads(before)
+    found = [at_threads(n, config, buckets, inputs) for n in (1, 2, 5)]
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 

@@ -16,13 +16,23 @@ namespace {
 #include "native_forward.h"
 #include "native_backward.h"
 
-// step(list, threads) for every list: whole lists to each thread, what is left over to all threads
-// together.
-template <class F> int over_lists(const Problem& p, F&& step) {
+constexpr size_t CACHE_BYTES = 8 << 20;  // a thread's share of the last level of cache
+
+// step(problem, list, threads) for every list: short lists in place, whole to each thread, what is
+// left over to all threads together; lists that are long enough to keep all threads busy to all of
+// them, in records, one after the other.
+template <class T, class F> int over_lists(const Problem& p, F&& step) {
   try {
-    const int lists = p.batch * p.heads, whole = lists / p.threads * p.threads;
-    parallel(p.threads, whole, [&](int i, int) { step(i, 1); });
-    for (int i = whole; i < lists; ++i) step(i, p.threads);
+    const int lists = p.batch * p.heads;
+    const size_t n_values = List<T>::n_values(p);
+    const bool are_long = n_values * sizeof(T) > CACHE_BYTES && p.length >= 4 * PART * p.threads;
+    const int whole = are_long ? 0 : lists / p.threads * p.threads;
+    const Buffer<T> records(are_long ? n_values : 0, false);
+    auto one = [&](int i, int threads) {
+      step(p, List<T>(p, i, records.get(), threads), threads);
+    };
+    parallel(p.threads, whole, [&](int i, int) { one(i, 1); });
+    for (int i = whole; i < lists; ++i) one(i, p.threads);
     return 0;
   } catch (...) {
     return 1;
@@ -33,15 +43,15 @@ template <class F> int over_lists(const Problem& p, F&& step) {
 
 extern "C" {
 int forward_float(const Problem* p) {
-  return over_lists(*p, [&](int i, int threads) { forward_list<float>(*p, i, threads); });
+  return over_lists<float>(*p, forward_list<float>);
 }
 int forward_double(const Problem* p) {
-  return over_lists(*p, [&](int i, int threads) { forward_list<double>(*p, i, threads); });
+  return over_lists<double>(*p, forward_list<double>);
 }
 int backward_float(const Problem* p) {
-  return over_lists(*p, [&](int i, int threads) { backward_list<float>(*p, i, threads); });
+  return over_lists<float>(*p, backward_list<float>);
 }
 int backward_double(const Problem* p) {
-  return over_lists(*p, [&](int i, int threads) { backward_list<double>(*p, i, threads); });
+  return over_lists<double>(*p, backward_list<double>);
 }
 }

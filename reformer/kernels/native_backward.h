@@ -183,20 +183,19 @@ template <class T> struct Backward : Block<T> {
 // The gradients before any round, and delta = dout . out; a position that is alone passes dout to
 // its own value.
 template <class T> void start_gradients(const Problem& p, const List<T>& list, T* delta) {
-  for (int64_t position = 0; position < p.length; ++position) {
-    const T *dout = list.dout[position], *out = list.out[position];
-    delta[position] = dot(dout, out, p.width);
-    std::fill_n(list.dq[position], p.width, T(0));
-    if (list.z[position] == -std::numeric_limits<T>::infinity())
-      std::copy_n(dout, p.width, list.dv[position]);
+  const auto out = list.given(p.out);
+  list.over_positions([&](int64_t i) {
+    delta[i] = dot(list.dout[i], out[i], p.width);
+    std::fill_n(list.dq[i], p.width, T(0));
+    if (list.z[i] == -std::numeric_limits<T>::infinity())
+      list.copy(list.dout, list.dv, i);
     else
-      std::fill_n(list.dv[position], p.width, T(0));
-  }
+      std::fill_n(list.dv[i], p.width, T(0));
+  });
 }
 
 // Parts do not depend on the number of threads, nor does the order of any sum.
-template <class T> void backward_list(const Problem& p, int index, int threads) {
-  const List<T> list(p, index);
+template <class T> void backward_list(const Problem& p, const List<T>& list, int threads) {
   Runs runs(p);
   parallel(threads, p.rounds, [&](int r, int) { runs.fill(p, list.order, list.ends, r); });
   std::vector<T> delta(p.length);
@@ -220,4 +219,8 @@ template <class T> void backward_list(const Problem& p, int index, int threads) 
         add_panel(p, list, r, spill.panels[i], columns, gradients, gradients + size);
       }
   }
+  list.over_positions([&](int64_t i) {
+    list.hand_over(list.dq, p.dq, i);
+    list.hand_over(list.dv, p.dv, i);
+  });
 }

@@ -109,8 +109,7 @@ template <class T> struct Forward : Block<T> {
   }
 };
 
-template <class T> void forward_list(const Problem& p, int index, int threads) {
-  const List<T> list(p, index);
+template <class T> void forward_list(const Problem& p, const List<T>& list, int threads) {
   Runs runs(p);
   parallel(threads, p.rounds, [&](int r, int) { runs.fill(p, list.order, list.ends, r); });
   std::fill_n(list.z, p.length, -std::numeric_limits<T>::infinity());
@@ -121,7 +120,8 @@ template <class T> void forward_list(const Problem& p, int index, int threads) {
       workers.of(thread, p, list, runs)
           .attend(r, part * length, std::min<int64_t>(p.length, int64_t(part + 1) * length));
     });
-  for (int64_t position = 0; position < p.length; ++position)  // alone: the position's own value
-    if (list.z[position] == -std::numeric_limits<T>::infinity())
-      std::copy_n(list.v[position], p.width, list.out[position]);
+  list.over_positions([&](int64_t i) {
+    if (list.z[i] == -std::numeric_limits<T>::infinity()) list.copy(list.v, list.out, i);  // alone
+    list.hand_over(list.out, p.out, i);
+  });
 }

@@ -13,7 +13,12 @@
 #include <system_error>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 // TILE rows times two vectors of sums fill the registers: 6 x 2 of 16, or 8 x 2 of 32 at AVX-512.
 #if defined(__AVX512F__)
@@ -47,18 +52,23 @@ template <class T> void store(T* to, typename Simd<T>::Vector x) {
   *reinterpret_cast<typename Simd<T>::Anywhere*>(to) = x;
 }
 
-template <class T> class Buffer {  // zeroed, aligned to cache lines
+template <class T> class Buffer {  // aligned to cache lines, a large one to huge pages
  public:
-  explicit Buffer(size_t size) {
+  explicit Buffer(size_t size, bool zeroed = true) {
     if (size == 0) return;
-    const size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+    const size_t line = size * sizeof(T) < HUGE_PAGE ? 64 : HUGE_PAGE;
+    const size_t bytes = (size * sizeof(T) + line - 1) / line * line;
+    data_.reset(static_cast<T*>(std::aligned_alloc(line, bytes)));
     if (!data_) throw std::bad_alloc();
-    std::fill_n(data_.get(), size, T(0));
+#if defined(MADV_HUGEPAGE)
+    if (line == HUGE_PAGE) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a wish, not a need
+#endif
+    if (zeroed) std::fill_n(data_.get(), size, T(0));
   }
   T* get() const { return data_.get(); }
 
  private:
+  static constexpr size_t HUGE_PAGE = 2 << 20;
   struct Free {
     void operator()(T* data) const { std::free(data); }
   };

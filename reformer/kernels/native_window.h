@@ -137,11 +137,9 @@ template <class T> struct Block {  // consecutive queries of one round
     const int32_t* positions = list.order + round * p.length + first;
     for (int i = n; i < std::min<int64_t>(2 * QUERIES, p.length - first); ++i) {  // the next block
       prefetch(list.q[positions[i]], window.width);
-      prefetch(list.out[positions[i]], window.width);
       __builtin_prefetch(runs.of(positions[i], 0));
-      if (!list.dq.data) continue;
-      prefetch(list.dout[positions[i]], window.width);
-      prefetch(list.dq[positions[i]], window.width);
+      for (const auto& table : {list.out, list.dout, list.dq})
+        if (table.data) prefetch(table[positions[i]], window.width);
     }
     for (int i = 0; i < n; ++i) {
       const int position = positions[i], step = runs.fields - 1;
