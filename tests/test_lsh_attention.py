@@ -163,6 +163,31 @@ def test_hash_equals_reference(n_buckets):
     assert len(buckets.unique()) > min(n_buckets, 64) // 2
 
 
+@pytest.mark.parametrize("factors", [(8,), (32, 32), (256,)])
+def test_columns_of_a_round_are_random_rotations(factors):
+    W, R = 24, 3
+    rotations = draw_rotations(W, factors, R, torch.Generator().manual_seed(0))
+    columns_RWX = torch.cat(rotations, dim=-1).permute(1, 0, 2)
+    assert columns_RWX.shape == (R, W, sum(factors) // 2)
+    n_blocks = -(-columns_RWX.shape[-1] // W)
+    for block in columns_RWX.split(-(-columns_RWX.shape[-1] // n_blocks), dim=-1):
+        gram = block.transpose(-1, -2) @ block
+        torch.testing.assert_close(gram, torch.eye(gram.shape[-1]).double().expand_as(gram))
+    assert not torch.allclose(columns_RWX[0].abs(), columns_RWX[1].abs())  # fresh per round
+
+
+def test_vectors_without_structure_fill_buckets_evenly():
+    """Where the columns of all factors are orthogonal; independent normals give 1.5 here."""
+    vectors, *_ = random_inputs(3, (1, 1, 65536, 64), torch.float32)
+    buckets = hash_buckets(
+        vectors, n_buckets=1024, n_rounds=2, generator=torch.Generator().manual_seed(4)
+    )
+    for bucket_L in buckets[0, 0]:
+        sizes = torch.bincount(bucket_L, minlength=1024).double()
+        # of independent draws the variance of a size is its mean, 64
+        assert sizes.square().mean() / 64**2 < 1 + 1.5 / 64
+
+
 def test_near_vectors_share_buckets_more_often_than_far_ones():
     vectors, *_ = random_inputs(9, (1, 1, 500, 16))
     noise, *_ = random_inputs(10, (1, 1, 500, 16))
