@@ -9,7 +9,7 @@ activations.
 Shapes: B batch, L length, D model width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from reformer.sorting import SortedRounds
 
 Gradients = tuple[Tensor | None, ...]
+Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
 
 
 @dataclass(slots=True)
@@ -43,18 +44,30 @@ class Branch(nn.Module):
         """The branch, from its own LayerNorm to its output: (batch, length, d_model)."""
         raise NotImplementedError
 
+    def replay(self, x_BLD: Tensor, choices: Choices) -> tuple[Tensor, Backward]:
+        """The output, and what gives the gradients of the input and of each parameter from the
+        output's, once. The output itself may be dropped before.
+        """
+        with torch.enable_grad():
+            x_BLD = x_BLD.detach().requires_grad_()
+            out = self(x_BLD, choices)
+        edge, dtype = torch.autograd.graph.get_gradient_edge(out), out.dtype
+
+        def backward(grad_out: Tensor) -> tuple[Tensor, Gradients]:
+            inputs = (x_BLD, *self.parameters())
+            grad_x, *grads = torch.autograd.grad(edge, inputs, grad_out.to(dtype))
+            return grad_x, tuple(grads)
+
+        return out.detach(), backward
+
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
         """The output, and the gradients of the input and of each parameter, holding one branch's
         activations.
         """
-        with torch.enable_grad():
-            x_BLD = x_BLD.detach().requires_grad_()
-            out = self(x_BLD, choices)
-            inputs = (x_BLD, *self.parameters())
-            grad_x, *grads = torch.autograd.grad(out, inputs, grad_out.to(out.dtype))
-        return out.detach(), grad_x, tuple(grads)
+        out, backward = self.replay(x_BLD, choices)
+        return out, *backward(grad_out)
 
 
 def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
@@ -138,8 +151,11 @@ class _ReversibleLayer(torch.autograd.Function):
             x2 = y2 - out
             dx1 = dy1 + grad
             del y2, out, grad
-            out, grad, attention_grads = attention.forward_and_gradients(x2, call.choices[0], dx1)
-        call.tape.depth, call.tape.streams = call.depth - 1, (y1 - out, x2)
+            out, backward = attention.replay(x2, call.choices[0])
+            x1 = y1 - out
+            del y1, out  # two streams less beside the attention's activations
+            grad, attention_grads = backward(dx1)
+        call.tape.depth, call.tape.streams = call.depth - 1, (x1, x2)
         return dx1, dy2 + grad, None, *attention_grads, *feed_forward_grads
 
 

@@ -19,7 +19,9 @@ SUITE = Suite(
     question="How does one attention call grow with the length, beside published Reformers?",
     varies="length",
     presets={
-        "quick": _cases(change(ATTENTION, time_budget_s=0.2), [512], [2048], [512, 2048]),
+        "quick": _cases(
+            change(ATTENTION, time_budget_s=0.2, processes=2), [512], [2048], [512, 2048]
+        ),
         "cpu": _cases(
             ATTENTION,
             common=[1024, 4096, 16384],

@@ -23,7 +23,7 @@ from reformer.config import (
 )
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 
 PRESETS = ("quick", "cpu", "paper")
 MEASURES = ("time", "memory", "quality")

@@ -86,17 +86,18 @@ def measure_memory(
     parameters: Iterable[nn.Parameter | Tensor],
     optimizer: torch.optim.Optimizer | None = None,
     inputs: Iterable[Tensor] = (),
+    warm_up: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
     """The `memory` part of a record (suites.records), all in bytes, of one call of `step` after a
-    warm-up call.
+    call of `warm_up`, by default `step` too.
 
-    `step` must leave the gradients allocated. inputs: other tensors that live through the step,
+    Both must leave the gradients allocated. inputs: other tensors that live through the step,
     such as the batch. peak_bytes = weights + gradients + optimizer state + rest, the interpreter
     and its libraries subtracted.
     """
     # watched too, so that what watching takes the first time (3 to 70 MiB) is there before
     with LivePeak():
-        step()
+        (warm_up or step)()
     parameters = list(parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
     state = optimizer_tensors(optimizer)

@@ -75,16 +75,16 @@ def as_part(first: Sample, samples: list[Sample], steady: bool, stopped_by: str)
 def warm_up(sample: Callable[[], Sample], deadline: float) -> tuple[list[Sample], bool]:
     """Sample in windows until one is like the window before; those two and True.
 
-    Given up at the deadline: the last whole window and False, so that even a budget of a few steps
-    leaves more than one sample.
+    Given up at the deadline: the samples of the last two windows, whole or not, and False, so that
+    no sample of a step that only few fit into the budget is lost.
     """
     before: list[Sample] = []
     while time.monotonic() < deadline:
-        window = []
+        window: list[Sample] = []
         for _ in range(WINDOW):
             window.append(sample())
             if time.monotonic() >= deadline:
-                return before, False
+                return before + window, False
         if before and alike([s["step"] for s in before], [s["step"] for s in window]):
             return before + window, True
         before = window
@@ -100,8 +100,8 @@ def alike(before: list[float], after: list[float]) -> bool:
 
 
 def repeat(sample: Callable[[], Sample], samples: list[Sample], deadline: float) -> str:
-    """Append samples until the interval of the median step is narrow or the deadline has passed;
-    says which.
+    """Append samples until the interval of the median step is narrow, or the deadline has passed or
+    MAX_SAMPLES are taken ("budget"); says which.
     """
     look_at = MIN_SAMPLES
     while True:

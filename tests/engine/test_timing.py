@@ -84,7 +84,17 @@ def test_what_never_gets_steady_is_measured_and_says_so() -> None:
     found = measure_time({"work": clock.work}, clock, 0.1)
     assert found["steady"] is False
     assert found["stopped_by"] == "budget"
-    assert len(found["samples_ms"]["step"]) >= 1
+    samples = found["samples_ms"]["step"]
+    assert len(samples) > 6
+    # of the 0.04 s of warm-up the last two windows, of what follows every call
+    expected = [2000.0 * 0.8**i for i in range(clock.n - len(samples), clock.n)]
+    assert samples == pytest.approx(expected, abs=2e-6)  # the clock ticks in ns
+
+
+def test_a_step_of_which_few_fit_into_the_budget_loses_no_sample() -> None:
+    calls = []
+    found = measure_time({"work": lambda: calls.append(time.sleep(0.05))}, CPU(), 0.3)
+    assert len(found["samples_ms"]["step"]) == len(calls) - 1 >= 4
 
 
 def test_noise_is_sampled_until_its_median_is_known() -> None:
