@@ -5,12 +5,17 @@ from attention_oracle import (
     CPU,
     assert_equal_to_reference,
     assert_float32_is_as_exact_as_the_reference,
+    assert_near,
+    of_kernel,
+    of_reference,
     random_buckets,
+    random_inputs,
 )
 from torch._dynamo.utils import counters
 
 from reformer import LSHConfig
 from reformer.kernels import blocked, compiling
+from suites.engine.memory import LivePeak
 
 pytestmark = [
     pytest.mark.slow,  # 10 s for each combination of shapes and switches, less once they are cached
@@ -33,6 +38,17 @@ def test_float32_error_is_at_most_twice_the_references():
     shape = (2, 2, 256, 16)
     buckets = random_buckets(5, config, shape[:3])
     assert_float32_is_as_exact_as_the_reference(config, "compiled", 5, shape, buckets)
+
+
+def test_its_memory_can_be_measured():
+    """The watcher of live tensors is a dispatch mode, under which PyTorch may refuse to compile."""
+    config = LSHConfig(n_rounds=2, bucket_size=8, chunk_length=16)
+    inputs = random_inputs(7, (2, 2, 96, 16))
+    buckets = random_buckets(7, config, (2, 2, 96))
+    with LivePeak() as watch:
+        found = of_kernel("compiled", config, buckets, inputs)
+    assert watch.peak_bytes >= sum(x.nbytes for x in found)
+    assert_near(found, of_reference(config, buckets, inputs))
 
 
 def test_one_compilation_each_way_serves_all_lengths(monkeypatch):

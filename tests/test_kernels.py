@@ -9,6 +9,7 @@ import pytest
 import torch
 from attention_oracle import (
     assert_near,
+    in_float64,
     kernels,
     of_kernel,
     of_reference,
@@ -55,6 +56,27 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_equals_reference_at_the_ends(kernel, end):
     check(ENDS[end][0], kernel, ENDS[end][1], seed=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kernel", ["plain", "blocked", "compiled", "flex"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 3e-2)], ids=str
+)
+def test_near_the_reference_on_cuda(kernel, end, dtype, tolerance):
+    """Relative error of the whole tensor against float64 on the CPU."""
+    config, shape = ENDS[end]
+    inputs = random_inputs(1, shape)
+    buckets = skewed_buckets(1, config, shape[:3])
+    given = [x.detach().to("cuda", dtype) for x in inputs]
+    given[0].requires_grad_(), given[1].requires_grad_()
+    expected = of_reference(config, buckets, in_float64([x.cpu() for x in given]))
+    found = of_kernel(kernel, config, buckets.cuda(), given)
+    for got, exact in zip(found, expected, strict=True):
+        assert got.isfinite().all()
+        assert (got.double().cpu() - exact).norm() <= tolerance * exact.norm()
 
 
 @st.composite

@@ -7,6 +7,7 @@ differentiable in qk and v and equal to reformer/reference.py. One that does not
 
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from reformer.config import refuse_unknown
@@ -24,8 +25,8 @@ KERNELS: dict[str, ModuleType] = {
 def pick(kernel: str, like: Tensor) -> str:
     """The name of the kernel that "auto" means for tensors such as `like`; other names are checked.
 
-    On the CPU "native" where it can be compiled, on CUDA "compiled" where Triton is, else
-    "blocked"; native.unavailable() and compiling.unavailable() say why.
+    On the CPU "native" where it can be built, on CUDA "compiled" where Triton is, else "blocked";
+    `fallback` says why.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
     if kernel != "auto":
@@ -33,9 +34,14 @@ def pick(kernel: str, like: Tensor) -> str:
         if require_usable:
             require_usable(like)
         return kernel
-    if like.device.type == "cpu":
-        return "blocked" if native.unavailable() else "native"
-    return "blocked" if compiling.unavailable(like.device) else "compiled"
+    if fallback(like.device):
+        return "blocked"
+    return "native" if like.device.type == "cpu" else "compiled"
+
+
+def fallback(device: torch.device) -> str:
+    """Why "auto" is "blocked" on this device; "" if something faster runs there."""
+    return native.unavailable() if device.type == "cpu" else compiling.unavailable(device)
 
 
 def choose(kernel: str, like: Tensor) -> ModuleType:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from reformer.config import LSHConfig
 from reformer.sorting import SortedRounds, look_back, met
@@ -83,6 +84,7 @@ class _Attend(torch.autograd.Function):
         return out_BHLW
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         with torch.autocast(grads[0].device.type, enabled=False):
             dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)
@@ -133,13 +135,16 @@ def _backward(
     dq_YW, dk_YW = (torch.zeros_like(q_YW, dtype=z_Y.dtype) for _ in range(2))
     dv_YW = dout_YW.to(z_Y.dtype) * alone.unsqueeze(-1)
     delta_Y = (dout_YW.to(z_Y.dtype) * out_YW).sum(dim=-1)
+    M = rounds.chunk_length
     for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
         run = step if is_full else backward_block
         products = q_YW[q_rows], k_YW[k_rows], v_YW[k_rows], dout_YW[q_rows]
         dq, dk, dv = run(*products, z_Y[q_rows], delta_Y[q_rows], mask)
         dq_YW[q_rows] += dq
-        dk_YW.index_add_(0, k_rows.flatten(), dk.flatten(0, 1))
-        dv_YW.index_add_(0, k_rows.flatten(), dv.flatten(0, 1))
+        # the chunks of one look-back share no row, so that no sum needs atomics
+        for some in (slice(i, i + M) for i in range(0, k_rows.shape[1], M)):
+            dk_YW[k_rows[:, some]] += dk[:, some]
+            dv_YW[k_rows[:, some]] += dv[:, some]
     unit_YW = q_YW.to(z_Y.dtype) / norms_Y1
     dk_YW -= unit_YW * (unit_YW * dk_YW).sum(dim=-1, keepdim=True)
     dq_YW += dk_YW * (config.logit_scale / norms_Y1)
