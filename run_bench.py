@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 USER_ERROR = 2
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells say it
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +67,12 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, metavar="N", help="default: 1 at quick, 3 otherwise")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--timeout", type=float, metavar="S", help="seconds a process may take")
-    add("--retry", default="", metavar="STATUS,...", help="try again: oom,timeout,crash,diverged")
+    add(
+        "--retry",
+        default="",
+        metavar="STATUS,...",
+        help="try again: oom,timeout,crash,diverged,skipped",
+    )
     add("--prune", action="store_true", help="skip longer lengths of what ran out of memory")
     add("--data", nargs="+", action="extend", default=[], metavar="NAME=PATH")
     add("--download", action="store_true", help="fetch missing public data")
@@ -80,8 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return commands.COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        print("run_bench.py: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
-        return 0
+        # whoever read the output has seen enough; a sweep that ends early is no success
+        return BROKEN_PIPE if options.command == "run" else 0
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         print(f"run_bench.py: {sentence}", file=sys.stderr)

@@ -54,6 +54,8 @@ MODEL_ONLY = (
     "optimizer",
 )
 TIME_ONLY = ("time_budget_s", "processes")
+# Settings that say how long or how often is measured, not what.
+HOW = ("measures", *TIME_ONLY, "evaluate_every", "evaluate_rounds")
 QUALITY_ONLY = (
     "train_steps",
     "first_length",
@@ -127,6 +129,10 @@ class Settings:
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
+        )
+        require(
+            self.subject == "model" or self.precision == "float32",
+            f"precision is {self.precision!r}; one attention call is measured in float32",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens")
@@ -230,7 +236,8 @@ class Case:
             model = f"{name}-{s.n_rounds}, bucket {s.bucket_size}, chunk {chunk}"
         size = f"length {s.length}" + (f" x {s.batch}" if s.batch > 1 else "")
         what = "attention alone" if s.subject == "attention" else f"{s.n_layers} layers"
-        return f"{model}, {size}, {what}"
+        half = "" if s.precision == "float32" else f", {s.precision}"
+        return f"{model}, {size}, {what}{half}"
 
 
 def make_case(settings: Settings) -> Case:

@@ -2,9 +2,10 @@
 No torch.
 """
 
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reformer.config import refuse_unknown
@@ -63,17 +64,17 @@ def run(options: Namespace) -> int:
         prune=options.prune,
         data=absolute(parse_data(options.data, tasks)),
     )
+    question = Question(
+        device=options.device, tasks=tasks, data=settings.data, download=options.download
+    )
     if options.dry_run:
-        return dry_run(folder, asked, settings, options)
+        return dry_run(folder, asked, settings, question)
     start_fork_server()
     with folder.locked():
         plan = folder.read_plan()
         if plan is not None:
             check_current(plan, suites)
-        question = Question(
-            device=options.device, tasks=tasks, data=settings.data, download=options.download
-        )
-        probe_machine(folder, asked, question)
+        probe_machine(folder.log_path("probe"), asked, question)
         if plan is None:
             plan = asked
         else:
@@ -104,17 +105,24 @@ def absolute(paths: dict[str, str]) -> dict[str, str]:
     return {name: str(Path(path).expanduser().resolve()) for name, path in paths.items()}
 
 
-def probe_machine(folder: RunFolder, plan: Plan, question: Question) -> None:
+def probe_machine(log: Path, plan: Plan, question: Question) -> None:
     """Fill in the plan's device, identity and speed. Raises ValueError where a device or data is
     missing.
     """
-    found = run_in_process(PROBE, question, log=folder.log_path("probe"), limit_memory=False)
+    found = run_in_process(PROBE, question, log=log, limit_memory=False)
     if found.failure:
         raise ValueError(f"cannot start measuring: {found.failure.reason}")
     if "refusal" in found.result:
         raise ValueError(found.result["refusal"])
     plan.device, plan.identity = found.result["device"], found.result["identity"]
     plan.gflops = found.result["gflops"]
+    print(f"LSH attention by kernel {kernel_text(found.result)} on {plan.device}")
+
+
+def kernel_text(probed: Mapping[str, str]) -> str:
+    """The kernel that "auto" picked, and why no faster one."""
+    reason = f" ({probed['fallback']})" if probed["fallback"] else ""
+    return f"{probed['kernel']!r}{reason}"
 
 
 def measure(sweep: Sweep) -> int:
@@ -125,6 +133,11 @@ def measure(sweep: Sweep) -> int:
     changed = {r["code"]["hash"] for r in sweep.records.values()} - {sweep.code["hash"]}
     if changed:
         print("note: the measured code has changed since this run began; records carry its hash")
+    if sweep.n_outdated:
+        print(
+            f"note: {sweep.n_outdated} measurements of unfinished cases are of other code and are "
+            "made again"
+        )
     try:
         with make_progress(sweep) as progress:
             sweep.run(progress)
@@ -139,23 +152,18 @@ def measure(sweep: Sweep) -> int:
     return code
 
 
-def dry_run(folder: RunFolder, asked: Plan, settings: Options, options: Namespace) -> int:
+def dry_run(folder: RunFolder, asked: Plan, settings: Options, question: Question) -> int:
     """Cases, what is already there, predicted time and memory; measures nothing but the machine's
-    speed.
+    speed, and refuses what `run` would refuse.
     """
     plan = folder.read_plan()
     if plan is not None:
         check_current(plan, find_suites())
-        asked.identity, asked.gflops, asked.device = plan.identity, plan.gflops, plan.device
-        extend(plan, asked)
-    else:
+    probe_machine(Path(os.devnull), asked, question)
+    if plan is None:
         plan = asked
-        log = Path("/dev/null")
-        question = Question(device=options.device)
-        found = run_in_process(PROBE, question, log=log, limit_memory=False)
-        if found.failure or "refusal" in found.result:
-            raise ValueError(found.failure.reason if found.failure else found.result["refusal"])
-        plan.device, plan.gflops = found.result["device"], found.result["gflops"]
+    else:
+        extend(plan, asked)
     sweep = Sweep(folder, plan, settings, set(asked.entries))
     left = sweep.open_jobs()
     estimates = Estimates(sweep)
@@ -184,7 +192,9 @@ def status(options: Namespace) -> int:
     sweep = Sweep(folder, plan, Options())
     left = sweep.open_jobs()
     n_cases = len({job.case for job in left})
+    n_jobs = sum(map(len, sweep.jobs.values()))
     print(f"run {plan.name} (preset {plan.preset}, {len(plan.entries)} cases): {summary(sweep)}")
+    print(f"done: {n_jobs - len(left)} of {n_jobs} processes")
     print_failures(sweep)
     words = in_words(Estimates(sweep).total(left))
     print(

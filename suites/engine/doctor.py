@@ -45,6 +45,9 @@ def machine_checks(log: Path) -> Iterator[Check]:
     for name, value in probe.result.get("identity", {}).items():
         print(f"        {name}: {value}")
     yield "device", refusal or probe.result["device"], refusal is None
+    if refusal is None:
+        kernel, why = probe.result["kernel"], probe.result["fallback"]
+        yield "kernel of LSH attention", f"{kernel!r}{f' ({why})' if why else ''}", not why
 
 
 def fitness() -> Iterator[Check]:

@@ -7,7 +7,7 @@ result is a line in jobs.jsonl; when all jobs of a case and seed are there, they
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from suites.base import METHOD_VERSION, Case, Settings
@@ -92,15 +92,21 @@ class Ledger:
         self.retry = set(retry)
         self.by_case: dict[str, dict[Key, Line]] = {}
         self.replaced: dict[Key, Line] = {}
+        self.tried_again: set[Key] = set()
         for line in lines:
             if line["status"] not in self.retry:
                 self.add(line)
 
     def add(self, line: Line) -> None:
-        """Take in a line; a disturbed timing that was measured again is kept apart."""
+        """Take in a line; a disturbed timing that was measured again is kept apart, or stays if the
+        second try failed.
+        """
         key = line["case"], line["kind"], line["index"], line["seed"]
         lines = self.by_case.setdefault(line["case"], {})
         if key in lines and is_disturbed(lines[key]):
+            self.tried_again.add(key)
+            if line["status"] != "ok":
+                return
             self.replaced[key] = lines[key]
         lines[key] = line
 
@@ -114,6 +120,10 @@ class Ledger:
             (ln for ln in self.by_case.get(case, {}).values() if ln["status"] != "ok"), None
         )
 
+    def has_status(self, case: str, status: str) -> bool:
+        """Did any job of a case end so?"""
+        return any(line["status"] == status for line in self.by_case.get(case, {}).values())
+
     def is_open(self, job: Job) -> bool:
         """Must this job still run? A disturbed timing runs once more.
 
@@ -126,7 +136,7 @@ class Ledger:
             if line["status"] != "ok" and line["kind"] == job.kind == "time":
                 return False
         own = self.line(job)
-        return own is None or (is_disturbed(own) and job.key not in self.replaced)
+        return own is None or (is_disturbed(own) and job.key not in self.tried_again)
 
 
 def is_disturbed(line: Line) -> bool:
@@ -134,8 +144,10 @@ def is_disturbed(line: Line) -> bool:
     return bool(line["part"] and line["part"].get("disturbed"))
 
 
-def job_line(job: Job, status: str, reason: str, wall_s: float) -> dict[str, Any]:
-    """What a line of jobs.jsonl says of any job, done or failed."""
+def job_line(
+    job: Job, status: str, reason: str, wall_s: float, code: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a line of jobs.jsonl says of any job that ends now, done or failed. code: what ran."""
     return {
         "case": job.case,
         "kind": job.kind,
@@ -143,8 +155,9 @@ def job_line(job: Job, status: str, reason: str, wall_s: float) -> dict[str, Any
         "seed": job.seed,
         "status": status,
         "reason": reason,
-        "started": now(),
+        "started": now(before_s=wall_s),
         "wall_s": round(wall_s, 3),
+        "code": code,
         "kernel": "",
         "part": None,
     }
@@ -192,9 +205,9 @@ def merge(case_id: str, case: Case, seed: int, jobs: Sequence[Job], ledger: Ledg
     }
 
 
-def now() -> str:
-    """ISO 8601 in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def now(before_s: float = 0.0) -> str:
+    """So many seconds ago in ISO 8601 and UTC, to the second."""
+    return (datetime.now(UTC) - timedelta(seconds=before_s)).isoformat(timespec="seconds")
 
 
 def describe(failed: Line) -> str:

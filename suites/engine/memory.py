@@ -23,8 +23,8 @@ class LivePeak(TorchDispatchMode):
     """Bytes of storage behind all tensors alive, and their peak, as seen after each PyTorch
     operation inside.
 
-    `existing`: tensors alive before, to be counted from the start. What a fused kernel allocates
-    and frees inside one operation is not seen.
+    `existing`: tensors alive before, to be counted from the start. What a fused kernel or compiled
+    code allocates and frees inside one operation is not seen.
     """
 
     def __init__(self, existing: Iterable[Tensor] = ()) -> None:
@@ -44,6 +44,11 @@ class LivePeak(TorchDispatchMode):
             if isinstance(result, Tensor):
                 self._count(result)
         return results
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Compiled code runs inside as it does outside; only its results are seen."""
+        return True
 
     def __exit__(self, *exception: Any) -> None:
         """Stop watching, also the tensors that live on."""

@@ -84,7 +84,7 @@ def check_current(plan: Plan, all_suites: dict[str, Suite]) -> None:
 
 def condition(where: Iterable[str]) -> Callable[[Case], bool]:
     """A test of cases for "key=value" conditions; values of one key are alternatives, keys must all
-    hold.
+    hold. A setting without effect on a case, such as the rounds of a dense one, has no value.
     """
     wanted: dict[str, list[str]] = {}
     for text in where:
@@ -95,8 +95,9 @@ def condition(where: Iterable[str]) -> Callable[[Case], bool]:
         wanted.setdefault(key, []).append(value)
 
     def keep(case: Case) -> bool:
+        measured = case.settings.measured()
         return all(
-            any(equals_text(getattr(case.settings, key), value) for value in values)
+            key in measured and any(equals_text(measured[key], value) for value in values)
             for key, values in wanted.items()
         )
 

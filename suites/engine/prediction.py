@@ -151,7 +151,7 @@ def logits_alive(s: Settings) -> float:
 
 
 def block_bytes(s: Settings) -> int:
-    """What the blocked kernel holds besides; the native one holds nothing that counts."""
+    """What the blocked kernel holds besides; what the native one holds is no tensor."""
     if s.attention != "lsh" or s.kernel not in ("blocked", "compiled"):
         return 0
     of_a_round = s.batch * s.n_heads * s.length * window(s)

@@ -162,7 +162,13 @@ class RunFolder:
             raise ValueError(
                 f"{self.plan_path} is damaged ({error}); use another --run name"
             ) from None
-        return plan_from_json(content)
+        try:
+            return plan_from_json(content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{self.plan_path} is not a plan of this suite ({type(error).__name__}: {error}); "
+                "use another --run name"
+            ) from None
 
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan in one step, so that a kill leaves the old one or the new one."""

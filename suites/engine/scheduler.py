@@ -9,9 +9,10 @@ at most the jobs in flight.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from suites.base import HOW, QUALITY_ONLY, SETTINGS, Settings
 from suites.engine.failures import Failure
 from suites.engine.jobs import Job, Ledger, in_order, job_line, jobs_of, merge
 from suites.engine.machine import available_cores, code_state
@@ -20,6 +21,13 @@ from suites.engine.runs import Plan, RunFolder
 from suites.records import Record
 
 RUN_JOB = "suites.engine.worker:run_job"
+# What a sweep over lengths may change with the length: how much of it is done at a time, and how it
+# is measured.
+TIED_TO_LENGTH = (
+    *("length", "batch", "ff_chunks", "loss_chunks", "axial_positions"),
+    *HOW,
+    *QUALITY_ONLY,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +70,25 @@ class Sweep:
             case_id: jobs_of(case_id, case, plan, options.data.get(case.settings.task))
             for case_id, case in self.cases.items()
         }
-        self.ledger = Ledger(folder.read_jobs(), options.retry)
+        self.code = code_state()
+        lines = folder.read_jobs()
+        ours = [line for line in lines if self.is_of_this_code(line)]
+        self.ledger = Ledger(ours, options.retry)
         self.records = {
             (record["case"], record["seed"]): record
             for record in folder.read_records()
             if record["status"] not in options.retry
         }
-        self.code = code_state()
+        recorded = {case_id for case_id, _ in self.records}
+        # a record has one code: what other code found of an unfinished case is measured again
+        self.n_outdated = sum(
+            line["case"] not in recorded and not self.is_of_this_code(line) for line in lines
+        )
         self.n_trainings = available_cores() if plan.device == "cpu" else 1
+
+    def is_of_this_code(self, line: Mapping[str, Any]) -> bool:
+        """Was the line of a job measured by the code that runs now?"""
+        return bool((line.get("code") or {}).get("hash") == self.code["hash"])
 
     def open_jobs(self) -> list[Job]:
         """What is left, in order: jobs without a line, of cases and seeds without a record."""
@@ -96,7 +115,7 @@ class Sweep:
                     continue
                 done = first_done(running)
                 job = running.pop(done)
-                self.keep(job, outcome_line(job, done.outcome()), watcher)
+                self.keep(job, outcome_line(job, done.outcome(), self.code), watcher)
                 if self.ledger.is_open(job):
                     queue = in_order([*queue, job])
         finally:
@@ -114,15 +133,16 @@ class Sweep:
         """Start a job in its process, or prune it."""
         reason = self.pruned(job) if self.options.prune else ""
         if reason:
-            self.keep(job, job_line(job, "skipped", reason, 0.0), watcher)
+            self.keep(job, job_line(job, "skipped", reason, 0.0, self.code), watcher)
             return
+        n_trainings = sum(other.kind == "quality" for other in self.open_jobs())
         process = Running(
             self.options.run_job,
             job,
             log=self.folder.log_path(job.case),
             timeout_s=self.options.timeout_s,
             limit_memory=self.plan.device == "cpu",
-            n_sharing=self.n_trainings if job.kind == "quality" else 1,
+            n_sharing=min(self.n_trainings, n_trainings) if job.kind == "quality" else 1,
         )
         running[process] = job
 
@@ -134,13 +154,10 @@ class Sweep:
         watcher.finished(job, line)
 
     def pruned(self, job: Job) -> str:
-        """Why not to try the job: its settings at a smaller length ran out of memory."""
+        """Why not to try the job: the same at a smaller length ran out of memory."""
         for case_id, case in self.cases.items():
-            failed = self.ledger.failure(case_id)
-            shorter = case.settings.length < job.settings.length
-            if failed and failed["status"] == "oom" and shorter:
-                if replace(case.settings, length=job.settings.length) == job.settings:
-                    return f"pruned: out of memory at length {case.settings.length} already"
+            if self.ledger.has_status(case_id, "oom") and is_shorter(case.settings, job.settings):
+                return f"pruned: out of memory at length {case.settings.length} already"
         return ""
 
     def write_due(self, case_id: str) -> None:
@@ -167,10 +184,21 @@ class Sweep:
         return {**record, "suites": suites, "identity": self.plan.identity, "code": self.code}
 
 
-def outcome_line(job: Job, outcome: Outcome) -> dict[str, Any]:
+def is_shorter(one: Settings, other: Settings) -> bool:
+    """Are these the same model at a smaller length, and at no more tokens?"""
+    if one.length >= other.length or one.batch * one.length > other.batch * other.length:
+        return False
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in SETTINGS
+        if name not in TIED_TO_LENGTH
+    )
+
+
+def outcome_line(job: Job, outcome: Outcome, code: Mapping[str, Any]) -> dict[str, Any]:
     """The line of a job that ran."""
     failure = outcome.failure or Failure("ok", "")
-    line = job_line(job, failure.status, failure.reason, outcome.wall_s)
+    line = job_line(job, failure.status, failure.reason, outcome.wall_s, code)
     if outcome.failure:
         return line
     return {**line, "part": outcome.result["part"], "kernel": outcome.result["kernel"]}

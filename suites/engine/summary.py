@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from suites.engine.jobs import describe
 from suites.engine.progress import misprediction
 from suites.engine.runs import ROOT
 from suites.engine.scheduler import Sweep
@@ -17,14 +18,22 @@ def summary(sweep: Sweep) -> str:
 
 
 def print_failures(sweep: Sweep) -> None:
-    """Every record that is not ok, with its reason and its log."""
-    for (case_id, seed), record in sweep.records.items():
-        if record["status"] != "ok" and case_id in sweep.cases:
+    """Every record that is not ok, with its reason and its log; and of cases that are not finished
+    every job that failed.
+    """
+    failed = [(case, seed, record) for (case, seed), record in sweep.records.items()]
+    failed += [
+        (line["case"], line["seed"], {**line, "reason": describe(line)})
+        for lines in sweep.ledger.by_case.values()
+        for line in lines.values()
+        if (line["case"], line["seed"]) not in sweep.records
+    ]
+    for case_id, seed, found in failed:
+        if found["status"] != "ok" and case_id in sweep.cases:
             log = sweep.folder.log_path(case_id)
             where = f" (log: {shorten(log)})" if log.exists() else ""
-            print(
-                f"  {record['status']}: {record['label']}, seed {seed}: {record['reason']}{where}"
-            )
+            label = sweep.cases[case_id].label
+            print(f"  {found['status']}: {label}, seed {seed}: {found['reason']}{where}")
 
 
 def print_mispredictions(sweep: Sweep) -> None:

@@ -32,12 +32,14 @@ def measure_time(
     device: Device,
     budget_s: float,
     prepare: Callable[[], object] = lambda: None,
+    compiles: bool = False,
 ) -> dict[str, Any]:
     """Time `parts`, run in order, each and together as "step", in ms on the device's clock.
 
     prepare: runs before each step, untimed. budget_s: for warm-up and samples together; at least
     one sample is taken whatever it costs, and after a first call of over LONG_S that is this call:
-    what only a first call does (compiling, allocating) is lost in so long a step. Returns
+    what only a first call does (allocating) is lost in so long a step. compiles: does the first
+    call compile? Then the budget starts after it. Returns
     {"first_ms", "samples_ms", "steady", "stopped_by"}, as in suites.records; the windows of the
     warm-up that were found steady count as samples.
     """
@@ -55,7 +57,9 @@ def measure_time(
     with garbage_frozen():
         deadline = time.monotonic() + budget_s
         first = sample()
-        if first["step"] > 1e3 * LONG_S and time.monotonic() >= deadline:
+        if compiles:
+            deadline = time.monotonic() + budget_s
+        elif first["step"] > 1e3 * LONG_S and time.monotonic() >= deadline:
             return as_part(first, [first], False, "budget")
         samples, steady = warm_up(sample, time.monotonic() + WARM_UP_SHARE * budget_s)
         stopped_by = repeat(sample, samples, deadline)

@@ -32,13 +32,15 @@ from suites.tasks import load_task
 AnyDevice = CPU | CUDA
 # From LONG tokens on the memory pass warms up on the first SHORT of them.
 LONG, SHORT = 2**18, 4096
+COMPILED_AT_FIRST_CALL = ("compiled", "flex")
 
 
 def probe(question: Question) -> dict[str, Any]:
     """What a sweep must know before it starts; a `refusal` instead where a device or data is
     missing.
 
-    {"device": "auto" resolved, "identity": of the machine, "gflops": its speed}.
+    {"device": "auto" resolved, "kernel": of LSH attention where none is named, "fallback": why it
+    is no faster one, "identity": of the machine, "gflops": its speed}.
     """
     try:
         device = prepare(question.device, machine.available_cores())
@@ -47,9 +49,11 @@ def probe(question: Question) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"refusal": str(error)}
     # the native kernel is compiled here, not within the first measurement
-    reformer.kernels.pick("auto", torch.empty(0, device=device.type))
+    fallback = reformer.kernels.fallback(torch.device(device.type))
     return {
         "device": device.type,
+        "kernel": reformer.kernels.pick("auto", torch.empty(0, device=device.type)),
+        "fallback": fallback,
         "identity": machine.identity(device),
         "gflops": machine.matmul_gflops(device),
     }
@@ -162,7 +166,8 @@ def measure_time_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     """One process of the record's `time` part, and how the machine felt meanwhile."""
     step = build_step(job, device, keep_gradients=False)
     load = machine.ForeignLoad()
-    measured = measure_time(step.parts, device, job.settings.time_budget_s, step.prepare)
+    compiles = step.kernel in COMPILED_AT_FIRST_CALL
+    measured = measure_time(step.parts, device, job.settings.time_budget_s, step.prepare, compiles)
     disturbed = load.disturbed()
     readings = {"foreign_cores": round(load.reading()[0], 3), **machine.readings(device)}
     disturbed |= readings.get("gpu_processes", 0) > 1

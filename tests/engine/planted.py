@@ -1,23 +1,28 @@
 """Jobs with planted ends, called in real processes; d_ff of the settings says which end."""
 
 import ctypes
+import gc
 import os
 import resource
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
 from suites.base import Settings
-from suites.engine import worker
+from suites.engine import ruler, worker
+from suites.engine.device import CPU
 from suites.engine.jobs import Job
+from suites.engine.timing import measure_time
 
 MIB = 2**20
 GROWTH_MIB = 256
 HEALTHY, RAISES, GROWS, HANGS, SEGFAULTS, KILLED, DIVERGES, DISTURBED = range(4, 36, 4)
-FAILS_LATE = 36
+FAILS_LATE, FAILS_AGAIN = 36, 40
+SPIN_MS = 1.0
 
 
 def settings_for(planted: int, **changes: Any) -> Settings:
@@ -41,9 +46,30 @@ def run_job(job: Job) -> dict[str, Any]:
         raise_error()
     part: dict[str, Any] = {"pid": os.getpid()}
     if job.kind == "time":
-        disturbed = job.settings.d_ff == DISTURBED
+        disturbed = job.settings.d_ff in (DISTURBED, FAILS_AGAIN)
+        if job.settings.d_ff == FAILS_AGAIN and is_second_try():
+            raise_error()
         part |= {"stopped_by": "interval", "disturbed": disturbed, "readings": {}}
     return {"part": part, "kernel": "planted"}
+
+
+def is_second_try() -> bool:
+    """Has this case's log a traceback or a word of ours already? Leaves a word."""
+    print("tried", flush=True)
+    return Path("/proc/self/fd/1").readlink().read_text().count("tried") % 2 == 0
+
+
+def time_spin(job: Job, ms: float = SPIN_MS) -> dict[str, Any]:
+    """A healthy timing of a spin, as cases are timed."""
+    gc.freeze()
+    spin = ruler.Spin(ms)
+    part = measure_time({"work": spin}, CPU(), job.settings.time_budget_s)
+    return {"part": {**part, "disturbed": False, "readings": {}}, "kernel": ""}
+
+
+def time_slower_spin(job: Job) -> dict[str, Any]:
+    """The same, a tenth longer."""
+    return time_spin(job, 1.1 * SPIN_MS)
 
 
 def take_a_while(job: Job) -> dict[str, Any]:

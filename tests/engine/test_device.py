@@ -5,8 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from suites.base import Settings
 from suites.engine.device import CUDA, open_device, sampled_peak
+from suites.engine.failures import failure_of_error
+from suites.engine.jobs import Job
 from suites.engine.machine import measured_gpu
+from suites.engine.process import run_in_process
+from suites.engine.scheduler import RUN_JOB
 
 MIB = 2**20
 
@@ -116,6 +121,31 @@ def test_readings_are_of_the_gpu_that_is_measured(monkeypatch, properties, expec
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
     assert measured_gpu(FakeNvml()) == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("attention", ["lsh", "sdpa"])
+def test_a_case_is_measured_on_cuda(tmp_path, attention):
+    """Every kind of job in a fresh process of the fork server, which must not have touched CUDA."""
+    settings = Settings(
+        attention=attention, d_model=64, d_ff=128, n_heads=2, train_steps=2, heldout_tokens=1024
+    )
+    for kind, part in (("time", "samples_ms"), ("memory", "reserved_bytes"), ("quality", "curve")):
+        job = Job(case="x", kind=kind, index=0, seed=0, settings=settings, device="cuda")
+        outcome = run_in_process(RUN_JOB, job, log=tmp_path / "log.txt", limit_memory=False)
+        assert outcome.failure is None
+        assert part in outcome.result["part"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_out_of_memory_on_cuda_is_told_as_such():
+    with pytest.raises(torch.OutOfMemoryError) as error:
+        torch.empty(2**44, dtype=torch.uint8, device="cuda")
+    status, reason = failure_of_error(error.value)
+    assert status == "oom"
+    assert "bytes asked for" in reason
 
 
 @pytest.mark.gpu

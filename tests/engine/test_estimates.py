@@ -24,7 +24,7 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
     assert Estimates(sweep).total(jobs) == pytest.approx(alone + side_by_side)
 
     done = next(job for job in jobs if job.kind == "time")
-    line = {**job_line(done, "ok", "", 3 * predicted[done.key]), "part": {"disturbed": False}}
+    line = {**job_line(done, "ok", "", 3 * predicted[done.key], {}), "part": {"disturbed": False}}
     sweep.ledger.add(line)
     estimates = Estimates(sweep)
     for job in jobs:

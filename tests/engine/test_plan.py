@@ -92,11 +92,13 @@ def test_a_case_of_two_suites_stands_once_and_names_both() -> None:
 def test_conditions_compare_values_and_not_their_spelling(
     one: Settings, other: Settings, name: str
 ) -> None:
-    value = getattr(other, name)
+    effective, elsewhere = other.measured(), one.measured()
+    value = effective.get(name)
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
     keep = condition([f"{name}={text}"])
-    assert keep(Case(settings=other))
-    assert keep(Case(settings=one)) == (getattr(one, name) == value)
+    assert keep(Case(settings=other)) == (name in effective)
+    if name in effective:
+        assert keep(Case(settings=one)) == (name in elsewhere and elsewhere[name] == value)
 
 
 def test_conditions_on_one_key_are_alternatives_and_keys_must_all_hold() -> None:
@@ -104,6 +106,13 @@ def test_conditions_on_one_key_are_alternatives_and_keys_must_all_hold() -> None
     keep = condition(["length=64", "length=256.0", "attention=sdpa"])
     kept = [(c.settings.length, c.settings.attention) for c in cases if keep(c)]
     assert kept == [(64, "sdpa"), (256, "sdpa")]
+
+
+def test_conditions_are_on_settings_in_force() -> None:
+    cases = [*grid(Settings(), n_rounds=[2, 4]), *grid(Settings(), attention=["sdpa"])]
+    assert [c.settings.attention for c in cases if condition(["n_rounds=4"])(c)] == ["lsh"]
+    kept = [case for case in cases if condition(["chunk_length=64"])(case)]
+    assert len(kept) == 2, "by default two buckets of 32"
 
 
 @pytest.mark.parametrize(

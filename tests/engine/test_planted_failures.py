@@ -70,6 +70,19 @@ def test_prune_skips_only_longer_lengths_of_the_same_settings(measure: Measure) 
     assert status[planted.HEALTHY, 128]["status"] == "ok"
 
 
+def test_prune_sees_what_a_sweep_ties_to_the_length(measure: Measure) -> None:
+    """Tokens constant: the batch is tied; more tokens at the shorter length say nothing."""
+    tied = [planted.settings_for(planted.GROWS, length=n, batch=256 // n) for n in (64, 128)]
+    folder, _ = measure(plan_of(tied), prune=True)
+    assert [r["status"] for r in folder.read_records()] == ["oom", "skipped"]
+
+
+def test_prune_does_not_see_more_tokens_at_a_shorter_length(measure: Measure) -> None:
+    more = [planted.settings_for(planted.GROWS, length=n, batch=b) for n, b in ((64, 8), (128, 1))]
+    folder, _ = measure(plan_of(more), prune=True)
+    assert [r["status"] for r in folder.read_records()] == ["oom", "oom"]
+
+
 def test_longer_lengths_are_tried_without_prune(measure: Measure) -> None:
     lengths = [planted.settings_for(planted.GROWS, length=n) for n in (64, 128)]
     folder, _ = measure(plan_of(lengths))
@@ -83,6 +96,18 @@ def test_a_disturbed_timing_runs_once_more_and_both_are_kept(measure: Measure) -
     assert len(time_part["processes"]) == len(time_part["replaced"]) == 2
     pids = [p["pid"] for p in time_part["processes"] + time_part["replaced"]]
     assert len(set(pids)) == 4
+
+
+def test_a_disturbed_timing_stays_if_its_second_try_fails(measure: Measure) -> None:
+    plan = plan_of([planted.settings_for(planted.FAILS_AGAIN, measures=("time",), processes=1)])
+    folder, jobs = measure(plan)
+    assert [line["status"] for line in folder.read_jobs()] == ["ok", "crash"]
+    (record,) = folder.read_records()
+    assert record["status"] == "ok"
+    assert record["time"]["processes"][0]["disturbed"] is True
+    assert "replaced" not in record["time"]
+    assert len(jobs) == 2
+    assert measure(plan)[1] == []
 
 
 def test_the_address_space_is_limited_to_what_is_free(tmp_path: Path) -> None:

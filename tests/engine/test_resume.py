@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from sweeps import Measure, Quiet, plan_of
 
 from suites.base import Case, Settings
+from suites.engine import scheduler
 from suites.engine.jobs import Ledger, job_line, jobs_of, merge
+from suites.engine.machine import ROOT, code_hash
 from suites.engine.runs import Entry, RunFolder, extend, plan_from_json
 from suites.engine.scheduler import Options, Sweep
 
@@ -137,6 +139,26 @@ def test_torn_lines_are_measured_again_and_nothing_else(measure: Measure) -> Non
     assert measure(plan)[1] == []
 
 
+def test_what_other_code_measured_of_an_unfinished_case_is_measured_again(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record has one code: nothing is merged into it that another code measured."""
+    plan = plan_of(HEALTHY)
+    folder, jobs = measure(plan)
+    of_code = {line["code"]["hash"] for line in folder.read_jobs()}
+    assert of_code == {r["code"]["hash"] for r in folder.read_records()} == {code_hash(ROOT)}
+    finished = folder.read_records()[0]
+    folder.records_path.write_text(json.dumps(finished) + "\n")
+    changed = {"commit": "", "dirty": True, "hash": "changed"}
+    monkeypatch.setattr(scheduler, "code_state", lambda: changed)
+    assert Sweep(folder, plan, Options()).n_outdated == 3
+    folder, jobs = measure(plan)
+    assert [job.case == finished["case"] for job in jobs] == [False] * 3
+    before, after = folder.read_records()
+    assert before == finished
+    assert after["code"] == changed
+
+
 def test_a_disk_that_fills_up_keeps_what_was_measured(measure: Measure) -> None:
     plan = plan_of(HEALTHY)
     folder, _ = measure(plan_of(HEALTHY[:1]))
@@ -235,7 +257,7 @@ def test_resuming_at_any_point_gives_the_record_of_the_whole(
         if whole.is_open(job):
             status = data.draw(STATUS)
             part = {"stopped_by": "budget"} if status == "ok" else None
-            lines.append({**job_line(job, status, "why", 1.0), "part": part})
+            lines.append({**job_line(job, status, "why", 1.0, {}), "part": part})
             whole.add(lines[-1])
     cut = data.draw(st.integers(0, len(lines)))
     resumed = Ledger(lines[:cut])

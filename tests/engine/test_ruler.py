@@ -7,14 +7,21 @@ from statistics import median
 
 import pytest
 import torch
+from planted import HEALTHY, settings_for
+from sweeps import Quiet, plan_of
 
+from report.compare import compare_runs
 from report.statistics import ratio_of_medians
+from suites.base import Settings
 from suites.engine import doctor, ruler
 from suites.engine.device import CPU, CUDA
 from suites.engine.doctor import MAX_START_S, start_checks
 from suites.engine.failures import Failure
 from suites.engine.memory import LivePeak
 from suites.engine.process import Outcome, run_in_process
+from suites.engine.runs import RunFolder
+from suites.engine.scheduler import Options, Sweep
+from suites.records import Record
 
 CHECKS = (
     "spin of 20 ms",
@@ -95,6 +102,33 @@ def nothing_to_collect() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.mark.slow
+def test_whole_runs_compare_as_planted(tmp_path: Path) -> None:
+    """20 cases in real processes, measured twice: at least 14 same, at most one faster or slower,
+    the rest ambiguous. A run that is planted 10 % slower is found, case by case.
+    """
+    cases = [
+        settings_for(HEALTHY, length=64 * (i + 1), measures=("time",), time_budget_s=0.05)
+        for i in range(20)
+    ]
+
+    def run(name: str, settings: list[Settings], job: str = "time_spin") -> list[Record]:
+        folder, plan = RunFolder(name, tmp_path), plan_of(settings)
+        with folder.locked():
+            Sweep(folder, plan, Options(run_job=f"planted:{job}")).run(Quiet())
+        return folder.read_records()
+
+    first, again = run("first", cases), run("again", cases)
+    found = compare_runs(first, again)
+    verdicts = list(found.table["verdict"])
+    assert verdicts.count("same") >= 14, verdicts
+    assert verdicts.count("faster") + verdicts.count("slower") <= 1, verdicts
+    slow = compare_runs(first, run("slow", cases[:8], "time_slower_spin"))
+    assert list(slow.table["verdict"]) == ["slower"] * 8
+    assert slow.table["time_ratio"].between(1.08, 1.12).all()
+    assert slow.exit_code == 1
 
 
 @pytest.mark.usefixtures("nothing_to_collect")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from suites.engine.jobs import Ledger
 from suites.engine.progress import outcome, warning
 from suites.engine.summary import print_failures, print_mispredictions, summary
 from suites.records import mispredicted
@@ -29,7 +30,10 @@ def sweep() -> SimpleNamespace:
     }
     records["c", 0] |= {"status": "oom", "reason": "out of memory"}
     folder = SimpleNamespace(log_path=lambda case: Path("/nowhere"))
-    return SimpleNamespace(records=records, cases={"a", "b", "c"}, folder=folder)
+    cases = {case: SimpleNamespace(label=f"case {case}") for case in "abce"}
+    line = {"case": "e", "kind": "time", "index": 0, "seed": 0, "reason": "died", "part": None}
+    ledger = Ledger([{**line, "status": "crash"}, {**line, "index": 1, "status": "ok"}])
+    return SimpleNamespace(records=records, cases=cases, folder=folder, ledger=ledger)
 
 
 def test_predictions_over_30_percent_off_are_told_when_a_run_ends(
@@ -43,7 +47,10 @@ def test_predictions_over_30_percent_off_are_told_when_a_run_ends(
 def test_failures_and_counts(sweep: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary(sweep) == "2 ok, 1 oom"
     print_failures(sweep)
-    assert capsys.readouterr().out == "  oom: case c, seed 0: out of memory\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "  oom: case c, seed 0: out of memory",
+        "  crash: case e, seed 0: died (while measuring time, seed 0)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,18 @@ def test_one_sample_beyond_the_budget_is_still_a_row() -> None:
     assert (found["steady"], found["stopped_by"]) == (False, "budget")
 
 
+def test_the_budget_starts_after_a_first_call_that_compiles() -> None:
+    calls = []
+
+    def work() -> None:
+        calls.append(time.sleep(0.2 if not calls else 0.002))
+
+    found = measure_time({"work": work}, CPU(), 0.1, compiles=True)
+    assert found["first_ms"]["step"] > 200
+    assert len(found["samples_ms"]["step"]) >= 10
+    assert max(found["samples_ms"]["step"]) < 200
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
