@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from reformer.config import refuse_unknown
-from report.cases import HOW, CaseResult, gather
+from report.cases import CaseResult, gather
 from report.findings import TYPICAL_DENSE, activations
 from report.series import case_name, distinguishing, name_of_case, phrase
 from report.statistics import Estimate, Ratio, paired_difference, ratio_of_medians
 from report.table import to_markdown
 from report.text import FAILED, bytes_text, interval_text, ms_text, percent_text, signed_text, times
-from suites.base import DENSE_ONLY, LSH_ONLY
+from suites.base import DENSE_ONLY, HOW, LSH_ONLY
 from suites.base import SETTINGS as NAMES
 from suites.records import Record
 

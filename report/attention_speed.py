@@ -6,16 +6,16 @@ from matplotlib.axes import Axes
 
 from report import paper
 from report.cases import CaseResult
-from report.drawing import draw_lines
+from report.drawing import draw_failures, draw_lines
 from report.findings import crossover_of, pairs, typical
 from report.series import View
 from report.statistics import Estimate, ratio_of_medians
 from report.style import (
-    COLD,
-    MARKERS,
+    GREY,
     WARM,
     add_legend,
     add_words,
+    looks,
     new_figure,
     save,
     tick_unit,
@@ -32,11 +32,32 @@ def draw_attention_speed(view: View, folder: Path) -> list[Path]:
     y_axis(ours, draw_lines(ours, view, forward_s), always_log=True)
     tick_unit(ours, "seconds per attention evaluation")
     ours.set_title("this run", fontsize=10)
-    draw_paper_figure_5(theirs)
+    draw_paper_figure_5(theirs, view)
+    draw_failures(ours, view, "time")
+    limits = [*ours.get_ylim(), *theirs.get_ylim()]
+    for axes in (ours, theirs):
+        axes.set_ylim(min(limits), max(limits))
     add_legend(figure, ours)
-    caption = f"{view.caption} Bars: 95 % intervals. {paper.NAME}, {paper.FIGURE_5_SOURCE}."
+    caption = (
+        f"{view.caption} {setting_text(view)} Bars: 95 % intervals. "
+        f"{paper.NAME}, {paper.FIGURE_5_SOURCE}, on hardware that it does not name."
+    )
     add_words(figure, speed_finding(view), caption)
     return save(figure, folder, f"{view.name}_paper")
+
+
+def setting_text(view: View) -> str:
+    """What one evaluation is: sizes that all cases share."""
+    settings = view.cases[0].settings
+    tokens, width = settings["batch"] * settings["length"], settings["d_model"]
+    heads, chunk = (
+        settings["n_heads"],
+        next(
+            (case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"), None
+        ),
+    )
+    chunks = f", chunks of {chunk}" if chunk else ""
+    return f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, float32."
 
 
 def forward_s(case: CaseResult) -> Estimate | None:
@@ -51,11 +72,18 @@ def forward_median(case: CaseResult) -> float | None:
     return time.value if time else None
 
 
-def draw_paper_figure_5(axes: Axes) -> None:
-    """The paper's curves, named at their ends."""
-    for i, (name, seconds) in enumerate(paper.FIGURE_5_SECONDS.items()):
-        colour = (WARM[0], *COLD)[i % 5]
-        axes.plot(paper.FIGURE_5_LENGTHS, seconds, color=colour, marker=MARKERS[i])
+def draw_paper_figure_5(axes: Axes, view: View) -> None:
+    """The paper's curves, named at their ends, looking like ours of the same name; its full
+    attention like our twin of it, or else like the first dense line.
+    """
+    ours = dict(zip((s.name for s in view.series), looks(view.series), strict=True))
+    dense = [
+        look for s, look in zip(view.series, looks(view.series), strict=True) if s.kind == "dense"
+    ]
+    ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else (WARM[0], "X"))
+    for name, seconds in paper.FIGURE_5_SECONDS.items():
+        colour, marker = ours.get(name, (GREY, "."))
+        axes.plot(paper.FIGURE_5_LENGTHS, seconds, color=colour, marker=marker)
         axes.annotate(
             name,
             (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),

@@ -18,14 +18,6 @@ from report.statistics import (
 from suites.records import FORMAT, Record, mispredicted, read_records
 
 PARTS = ("forward", "backward", "optimizer", "step")
-# Settings that say how long or how often is measured, not what.
-HOW = (
-    "measures",
-    "time_budget_s",
-    "processes",
-    "evaluate_every",
-    "evaluate_rounds",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +196,15 @@ def identity_mark(record: Record, differing: dict[str, list[str]]) -> str:
 
 
 def commit_of(record: Record) -> str:
-    """The commit that measured, short, "-dirty" where it was changed."""
+    """The commit that measured, short; where it was changed, with a hash of the code that ran."""
     code = record.get("code") or {}
     commit = str(code.get("commit") or "")[:9] or "no commit"
-    return commit + ("-dirty" if code.get("dirty") else "")
+    return commit + (f"-dirty ({code.get('hash')})" if code.get("dirty") else "")
+
+
+def code_of(record: Record) -> str:
+    """The commit and the hash of the measured code, which alone decides what was measured."""
+    return f"commit {commit_of(record)}, code {(record.get('code') or {}).get('hash')}"
 
 
 def in_suite(cases: Iterable[CaseResult], suite: str) -> list[CaseResult]:

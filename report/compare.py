@@ -6,21 +6,32 @@ from typing import Any
 
 import pandas as pd
 
-from report.cases import CaseResult, gather, identity_differences, samples_of
+from report.cases import CaseResult, code_of, gather, identity_differences, samples_of
 from report.findings import activations
-from report.statistics import Estimate, Noise, paired_difference, process_noise, ratio_of_medians
+from report.statistics import (
+    BAND,
+    MIN_SEEDS,
+    Estimate,
+    Noise,
+    paired_difference,
+    process_noise,
+    ratio_of_medians,
+)
 from report.table import to_markdown
 from report.text import percent_text, plural, signed_text, times
 from suites.records import Record
 
-NOTHING_SLOWER, SOMETHING_SLOWER = 0, 1
-WORDS = ["case", "verdict", "time", "visible from", "memory", "bits per dim"]
+NOTHING_WORSE, SOMETHING_WORSE = 0, 1
+# Share of the bits per dim below which a change is none: of many cases one in 40 looks worse by
+# chance.
+VISIBLE_BITS = 0.01
+WORDS = ["case", "verdict", "time", "visible from", "memory", "bits per dim", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
     """`table`: a row per common case, numbers; `for_people`: the same in words; `exit_code`: 1 if
-    something is slower.
+    something is slower, fails now, takes more memory or predicts worse.
     """
 
     table: pd.DataFrame
@@ -46,8 +57,9 @@ def compare_runs(
     """`after` against `before` for each common case: time with verdict, memory, bits per dim
     (paired over seeds). noise_by_case: the noise between processes where the records do not tell.
 
-    A case that was measured before and fails now counts as slower. Raises ValueError if no case is
-    in common, or, naming the difference, if the identities differ and not `mixed`.
+    Worse is what is slower, fails now though it did not, takes over 3 % more memory, or has over
+    1 % more bits per dim with an interval of at least 3 seeds above 0. Raises ValueError if no case
+    is in common, or, naming the difference, if the identities differ and not `mixed`.
     """
     differing = identity_differences([*before, *after])
     if differing and not mixed:
@@ -66,13 +78,25 @@ def compare_runs(
         )
     rows = [_run_row(old, new, known.get(old.id, pooled)) for old, new in common]
     table = pd.DataFrame([row for row, _ in rows])
-    bad = table["verdict"].isin(["slower", "fails now"]).any()
+    n_worse = int(table["worse"].ne("").sum())
     people = pd.DataFrame([words for _, words in rows], columns=WORDS)
     people = people.dropna(axis=1, how="all").fillna("")
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
-    code = SOMETHING_SLOWER if bad else NOTHING_SLOWER
-    return RunComparison(table, people, mark, code, unmatched(olds, news))
+    code = SOMETHING_WORSE if n_worse else NOTHING_WORSE
+    notes = (*provenance(before, after), *unmatched(olds, news))
+    return RunComparison(table, people, mark, code, notes)
+
+
+def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, ...]:
+    """A sentence on the code and the kernels of each side, where the records tell."""
+    told = []
+    for which, records in (("First", before), ("second", after)):
+        commits = dict.fromkeys(code_of(r) for r in records if r.get("code"))
+        kernels = dict.fromkeys(str(r["kernel"]) for r in records if r.get("kernel"))
+        if commits:
+            told.append(f"{which}: {', '.join(commits)}; kernels {', '.join(kernels)}")
+    return (f"{'. '.join(told)}.",) if told else ()
 
 
 def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
@@ -86,34 +110,40 @@ def _run_row(
     old: CaseResult, new: CaseResult, noise: Noise | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A case of both runs in numbers and in words."""
-    row: dict[str, Any] = {"case": old.id, "label": old.label}
+    row: dict[str, Any] = {"case": old.id, "label": old.label, "verdict": "not timed"}
     words: dict[str, Any] = {"case": old.label}
+    worse = []
     if old.processes() and new.processes():
         ratio = ratio_of_medians(new.processes(), old.processes(), noise)
         row |= {"verdict": ratio.verdict, **_numbers("time_ratio", ratio)}
         row["smallest_visible"] = ratio.smallest_visible
         words["time"] = percent_text(ratio)
         words["visible from"] = f"{100 * ratio.smallest_visible:.1f} %"
-    else:
-        row |= {"verdict": _untimed(old, new), "reason": new.failure[1]}
+        worse += ["time"] if ratio.verdict == "slower" else []
+    if old.failure[0] or new.failure[0]:
+        row |= {"verdict": _failing(old, new), "reason": new.failure[1]}
+        words["reason"] = ": ".join(new.failure)
+        worse += ["status"] if row["verdict"] == "fails now" else []
     words["verdict"] = row["verdict"]
     was, now = activations(old), activations(new)
     if was and now is not None:
         row["memory_ratio"] = now / was
         words["memory"] = f"{times(now / was)}x"
+        worse += ["memory"] if now / was > BAND else []
     if set(old.quality()) & set(new.quality()):
         change = paired_difference(new.quality(), old.quality())
         row |= _numbers("bits_change", change)
-        words["bits per dim"] = signed_text(change)
-    return row, words
+        words["bits per dim"] = f"{signed_text(change)}, {plural(change.n, 'seed')}"
+        level = sum(old.quality().values()) / len(old.quality())
+        clear = change.low > 0 and change.value > VISIBLE_BITS * level
+        worse += ["quality"] if change.n >= MIN_SEEDS and clear else []
+    return row | {"worse": " ".join(worse)}, words
 
 
-def _untimed(old: CaseResult, new: CaseResult) -> str:
-    if new.failure[0] and old.processes():
-        return "fails now"
-    if old.failure[0] and new.processes():
-        return "runs now"
-    return "fails in both" if old.failure[0] and new.failure[0] else "not timed"
+def _failing(old: CaseResult, new: CaseResult) -> str:
+    if old.failure[0] and new.failure[0]:
+        return "fails in both"
+    return "fails now" if new.failure[0] else "runs now"
 
 
 def _numbers(name: str, estimate: Estimate) -> dict[str, float]:

@@ -79,7 +79,7 @@ def draw_time(view: View, folder: Path) -> list[Path]:
     add_legend(figure, axes)
     n = max((len(case.processes()) for case in view.cases), default=0)
     note = (
-        f"Median over all samples of {plural(n, 'process')} per case; bars: 95 % intervals "
+        f"Mean of the medians of {plural(n, 'process')} per case; bars: 95 % intervals "
         "(hierarchical bootstrap, widened for the few processes as Student's t is)."
     )
     add_words(figure, finding(view, "time"), f"{view.caption} {note}")

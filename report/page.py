@@ -8,20 +8,19 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-from report.cases import CaseResult, gather, load_run, samples_of, suite_names
+from baselines.config import DIFFERENCES
+from report.cases import CaseResult, code_of, gather, load_run, samples_of, suite_names
 from report.evaluated import evaluated_cases, rounds_table
 from report.figures import draw_suite
 from report.findings import MEASURES, crossover_of, exponent_of, finding
 from report.page_template import PAGE
 from report.series import View, caption_of, view_of
-from report.statistics import outliers
+from report.statistics import MIN_SEEDS, outliers
 from report.table import suite_table, to_markdown, write_tables
 from report.text import bytes_text, off_text, plural
 from suites.records import Record
 
 FIGURES = "figures"
-# Fewer make no claim about quality (MEASURING.md, Quality).
-MIN_SEEDS = 3
 
 
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
@@ -141,6 +140,11 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
         found.append("Peak memory was sampled every millisecond: shorter spikes may be missing.")
     if any((record.get("code") or {}).get("dirty") for record in records):
         found.append("Measured with uncommitted changes: the commit does not tell the code.")
+    codes = dict.fromkeys(code_of(record) for record in records if record.get("code"))
+    if len({code.split()[-1] for code in codes}) > 1:
+        found.append(f"MIXED CODE: measured with {'; '.join(codes)}.")
+    peers = dict.fromkeys(str(case.settings.get("attention")) for case in cases)
+    found += [f"{peer}, {DIFFERENCES[peer]}." for peer in peers if peer in DIFFERENCES]
     if any(case.mark for case in cases):
         found.append(
             "MIXED: records of different machines, versions or methods stand side by side."

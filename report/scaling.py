@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isinf, isnan, nan, sqrt
+from math import inf, isnan, nan, sqrt
 
 import numpy as np
 from scipy import stats
@@ -36,15 +36,12 @@ class Crossover:
     def text(self) -> str:
         """For people, with the interval."""
         value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
-        if value == 0:
-            return f"below the measured range (under {self.shortest:,})"
-        if isinf(value):
-            return "beyond the measured range"
-        if isnan(low):
-            return f"{value:,.0f}"
-        least = f"{low:,.0f}" if low > 0 else f"under {self.shortest:,}"
-        most = f"over {self.longest:,}" if isinf(high) else f"{high:,.0f}"
-        return f"{value:,.0f} ({least} to {most})"
+        told = {0.0: f"under {self.shortest:,}", inf: f"over {self.longest:,}"}
+        where = {0.0: "below the measured range", inf: "beyond the measured range"}
+        if isnan(low) or low == value == high:
+            return f"{where[value]} ({told[value]})" if value in told else f"{value:,.0f}"
+        ends = " to ".join(told.get(end, f"{end:,.0f}") for end in (low, high))
+        return f"{where.get(value, f'{value:,.0f}')} ({ends})"
 
 
 def scaling_exponent(

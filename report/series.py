@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from report.cases import HOW, CaseResult, commit_of, in_suite
+from report.cases import CaseResult, commit_of, in_suite
 from report.text import plural
-from suites.base import LSH_ONLY, OURS_ONLY, SETTINGS, Suite
+from suites.base import HOW, LSH_ONLY, OURS_ONLY, SETTINGS, Suite
 
 PHRASES = {
     "bucket_size": "bucket {}",
@@ -178,6 +178,10 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     if any(trained):
         count += f"trained with {plural(max(trained), 'thread')}; "
     mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
+    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
+    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
+    if kernels:
+        count += f"LSH by kernel {', '.join(kernels)}; "
     return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
 
 

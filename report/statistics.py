@@ -2,10 +2,12 @@
 repeats exactly.
 
 Times come as one array of samples per process. A process's own level (memory layout, clocks) varies
-more than its samples do, so the process is the unit: the bootstrap draws processes first and
-samples inside them. With two or three processes a plain bootstrap covers far too rarely (60 to 80 %
-instead of 95 %); its width is therefore set to that of Student's t over the process medians, and
-the bootstrap gives the shape. All on logs: noise is relative.
+more than its samples do, so the process is the unit: the value is the geometric mean of the
+processes' medians (over all samples together the faster process, which has more of them, would
+count for more), and the bootstrap draws processes first and samples inside them. With two or three
+processes a plain bootstrap covers far too rarely (60 to 80 % instead of 95 %); its width is
+therefore set to that of Student's t over the process medians, and the bootstrap gives the shape.
+All on logs: noise is relative.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +23,8 @@ BAND = 1.03
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 N_DRAWS = 1000
+# Fewer seeds make no claim about quality (MEASURING.md, Quality).
+MIN_SEEDS = 3
 # Fewer cases than this say nothing about how noise varies between cases.
 MIN_CASES_FOR_NOISE = 6
 # However alike the cases look: a few dozen variances of one degree of freedom cannot show more.
@@ -82,13 +86,13 @@ class Noise:
 
 
 def median(processes: Processes, noise: Noise | None = None, seed: int = 0) -> Estimate:
-    """The median of all samples with its interval. noise: what other cases say of it
+    """The typical median of the processes with its interval. noise: what other cases say of it
     (`process_noise`).
 
     With one process and no `noise` the interval knows only the spread inside that process; one
     sample has none.
     """
-    value = pooled_median(processes)
+    value = middle(processes)
     deviations = bootstrap_deviations(processes, np.random.default_rng(seed))
     known = combined_noise([processes], noise)
     if known is None:
@@ -108,7 +112,7 @@ def ratio_of_medians(
 
     With one process each and no `noise` there is no interval, and the verdict is "ambiguous".
     """
-    value = pooled_median(a) / pooled_median(b)
+    value = middle(a) / middle(b)
     n = min(len(a), len(b))
     known = combined_noise([a, b], noise)
     if known is None:
@@ -164,9 +168,9 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Estimat
     return mean_over_seeds([a[seed] - b[seed] for seed in seeds])
 
 
-def pooled_median(processes: Processes) -> float:
-    """The median of all samples of all processes."""
-    return float(np.median(np.concatenate([np.asarray(p, float) for p in processes])))
+def middle(processes: Processes) -> float:
+    """The geometric mean of the medians of the processes."""
+    return exp(float(log_medians(processes).mean()))
 
 
 def outliers(samples: Sequence[float] | Array) -> list[int]:
@@ -193,8 +197,8 @@ def bootstrap_deviations(processes: Processes, rng: np.random.Generator) -> Arra
     logs = [np.log(np.sort(np.asarray(process, float))) for process in processes]
     sizes = np.array([len(samples) for samples in logs])
     drawn = rng.integers(len(logs), size=(N_DRAWS, len(logs)))
-    middle = (sizes[drawn] + 1) / 2
-    ranks = rng.beta(middle, middle)
+    half = (sizes[drawn] + 1) / 2
+    ranks = rng.beta(half, half)
     medians = np.empty(drawn.shape)
     for i, samples in enumerate(logs):
         here = drawn == i

@@ -21,7 +21,7 @@ from report.cases import (
     suite_names,
 )
 from report.series import name_of_case
-from report.statistics import outliers
+from report.statistics import middle, outliers
 from report.text import bytes_text, interval_text, ms_text, off_text
 from suites.base import SETTINGS, Settings
 from suites.records import Record, mispredicted
@@ -44,12 +44,12 @@ LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per case, seed and suite, failures too; times are medians over all samples of all
-    processes.
+    """One row per case, seed and suite, failures too; times are geometric means of the medians of
+    the processes.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
     names = [*FIRST, *(name for name in SETTINGS if name not in FIRST)]
-    names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "label"]
+    names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
     frame = pd.DataFrame(rows).reindex(columns=names)
     for name in WHOLE_NUMBERS:
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
@@ -74,6 +74,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         **{name: quality.get(name) for name in ("bits_per_dim", "accuracy")},
         **{name: identity.get(name) for name in ("device", "machine")},
         "commit": commit_of(record),
+        "code": (record.get("code") or {}).get("hash"),
         "stopped_by": time.get("stopped_by"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
         "steady": all(p.get("steady") for p in processes) if processes else None,
@@ -86,7 +87,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
     for part in PARTS:
         samples = samples_of(record, part)
         if samples:
-            row[f"{part}_ms"] = float(np.median(np.concatenate(samples)))
+            row[f"{part}_ms"] = middle(samples)
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)

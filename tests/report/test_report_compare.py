@@ -51,6 +51,49 @@ def test_a_case_that_fails_now_counts_as_slower(records, again):
     assert compare_runs(broken, records).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "change", "worse"),
+    [
+        ("crash", lambda r: {"quality": None}, "status"),
+        (
+            "ok",
+            lambda r: {"memory": {**r["memory"], "rest_bytes": 2 * r["memory"]["rest_bytes"]}},
+            "memory",
+        ),
+    ],
+)
+def test_what_got_worse_beside_the_time_is_told(records, status, change, worse):
+    case = next(r["case"] for r in records if r.get("time") and r.get("quality"))
+    changed = [
+        {**r, "status": status, "reason": "planted", **(change(r) if r.get("memory") else {})}
+        if r["case"] == case
+        else r
+        for r in records
+    ]
+    found = compare_runs(records, changed)
+    assert found.exit_code == 1
+    row = found.table.set_index("case").loc[case]
+    assert row["worse"] == worse
+    assert found.table["worse"].ne("").sum() == 1
+    if status != "ok":
+        assert row["verdict"] == "fails now"
+        assert "crash: planted" in found.markdown()
+
+
+def test_worse_bits_of_three_seeds_are_told(records):
+    case = next(r["case"] for r in records if r.get("quality"))
+    changed = [
+        {**r, "quality": {**r["quality"], "bits_per_dim": r["quality"]["bits_per_dim"] + 0.1}}
+        if r["case"] == case
+        else r
+        for r in records
+    ]
+    found = compare_runs(records, changed)
+    assert found.exit_code == 1
+    assert found.table.set_index("case").loc[case, "worse"] == "quality"
+    assert compare_runs(changed, records).exit_code == 0
+
+
 def test_bits_are_paired_over_seeds(records, again):
     table = compare_runs(records, again).table.dropna(subset=["bits_change"])
     width = (table["bits_change_high"] - table["bits_change_low"]).median()

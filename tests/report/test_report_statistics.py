@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from report.scaling import crossover, scaling_exponent
+from report.scaling import Crossover, crossover, scaling_exponent
 from report.statistics import (
     MAX_PRIOR_DF,
+    Estimate,
     Ratio,
     _inverse_trigamma,
     bootstrap_deviations,
@@ -146,7 +147,7 @@ def test_verdict_is_mirrored_when_the_ratio_is_turned_over(value, down, up):
 )
 def test_interval_holds_the_median_scales_and_repeats(processes, scale):
     one = median(processes)
-    assert one.value == pytest.approx(np.median(np.concatenate(processes)))
+    assert one.value == pytest.approx(stats.gmean([np.median(p) for p in processes]))
     assert one == median(processes) or not one.has_interval
     if one.has_interval:
         assert one.low <= one.value <= one.high
@@ -214,8 +215,23 @@ def test_crossover_agrees_with_a_walk_from_the_end(pairs):
 def test_crossover_in_words():
     lengths = [512, 1024]
     slow, quick = [[[2.0, 2.0]] * 2] * 2, [[[1.0, 1.0]] * 2] * 2
-    assert crossover(lengths, slow, quick).text() == "beyond the measured range"
+    assert crossover(lengths, slow, quick).text() == "beyond the measured range (over 1,024)"
     assert crossover(lengths, quick, slow).text() == "below the measured range (under 512)"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.0, 0.0, 700.0, "below the measured range (under 512 to 700)"),
+        (math.inf, 900.0, math.inf, "beyond the measured range (900 to over 1,024)"),
+        (800.0, 0.0, math.inf, "800 (under 512 to over 1,024)"),
+        (800.0, math.nan, math.nan, "800"),
+    ],
+)
+def test_an_interval_of_a_crossover_is_told_though_its_value_is_out_of_range(
+    value, low, high, said
+):
+    assert Crossover(Estimate(value, low, high), 512, 1024).text() == said
 
 
 @pytest.mark.parametrize("x", [0.01, 0.5, 1.0, 3.0, 50.0])
