@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("reformer", "baselines", "suites")
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
 CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
 # Foreign work that spoils a timing: a fifth of a core, and more than the 10 ms ticks of /proc/stat
 # can feign.
 FOREIGN_CORES = 0.2
@@ -78,6 +80,22 @@ def cpu_model() -> str:
 def memory_gib() -> int:
     """The machine's memory, rounded to GiB."""
     return round(psutil.virtual_memory().total / 2**30)
+
+
+def available_bytes() -> int:
+    """Memory that can still be taken: of the machine, or of the control group (a container, a
+    batch job) if that has less.
+    """
+    available = psutil.virtual_memory().available
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        used = int((CGROUP / "memory.current").read_text())
+        cached = re.search(r"^inactive_file (\d+)", (CGROUP / "memory.stat").read_text(), re.M)
+    except OSError:
+        return available
+    if limit == "max":
+        return available
+    return min(available, max(0, int(limit) - used + int(cached[1] if cached else 0)))
 
 
 class ForeignLoad:

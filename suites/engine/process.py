@@ -33,6 +33,7 @@ from suites.engine.failures import (
     failure_of_exit,
     oom_kill_count,
 )
+from suites.engine.machine import available_bytes
 
 WORKER = "suites.engine.worker"
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,7 +207,7 @@ def limit_address_space(share: float) -> None:
     no further.
     """
     process = psutil.Process()
-    room = int(share * max(0, psutil.virtual_memory().available - RESERVE_BYTES))
+    room = int(share * max(0, available_bytes() - RESERVE_BYTES))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = process.memory_info().vms + room
     if hard != resource.RLIM_INFINITY:

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import planted
+import psutil
 import pytest
 from sweeps import Measure, plan_of
 
+from suites.engine import machine
 from suites.engine.failures import failure_of_error, failure_of_exit
 from suites.engine.process import run_in_process
 
@@ -116,6 +118,23 @@ def test_the_address_space_is_limited_to_what_is_free(tmp_path: Path) -> None:
     assert found["used"] < found["limit"] < found["used"] + found["available"]
     free = run_in_process("planted:address_space", None, log=log, limit_memory=False).result
     assert free["limit"] == -1
+
+
+def test_a_container_may_have_less_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = psutil.virtual_memory().total
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    assert machine.available_bytes() > 0.1 * free, "no control group"
+    for name, text in (
+        ("memory.max", "1000\n"),
+        ("memory.current", "700\n"),
+        ("memory.stat", "anon 500\ninactive_file 200\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert machine.available_bytes() == 1000 - 700 + 200
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.available_bytes() > 0.1 * free
 
 
 def test_an_outside_sigkill_is_a_crash_unless_the_kernel_killed_for_memory(tmp_path: Path) -> None:
