@@ -272,9 +272,13 @@ def _per_unit(one: Level) -> tuple[str, str]:
         bits = signed_text(
             Estimate(change.value / n_units, change.low / n_units, change.high / n_units)
         )
-    here, there = one.case.time(), below.case.time()
-    if here and there:
-        time = f"{(here.value - there.value) / n_units:+,.3g} ms"
+    there = below.case.time()
+    if there and one.case.processes():
+        ratio = ratio_of_medians(one.case.processes(), below.case.processes(), one.case.noise)
+        value, *ends = (
+            f"{(r - 1) * there.value / n_units:+,.3g}" for r in (ratio.value, ratio.low, ratio.high)
+        )
+        time = f"{value} ({' to '.join(ends)}) ms" if ratio.has_interval else f"{value} ms"
     return bits, time
 
 

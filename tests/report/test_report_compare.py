@@ -1,5 +1,7 @@
 """Comparisons whose answer is known."""
 
+import re
+
 import pandas as pd
 import pytest
 from synthetic import make_records, true_rest_bytes, true_step_ms
@@ -137,6 +139,10 @@ def test_what_each_extra_round_buys_and_costs(records):
     people = found.for_people()
     assert people["n rounds"].iloc[0] == "1 (base)"
     assert "per extra round: bits" in people
+    extra = people["per extra round: time"].iloc[1]
+    found = [float(n) for n in re.findall(r"[+-][\d.]+", extra)]
+    true = true_step_ms(Settings(n_rounds=2)) - true_step_ms(base)
+    assert found[1] < true < found[2], extra
 
 
 def test_pairs_are_equal_in_all_else(records):
