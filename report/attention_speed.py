@@ -50,13 +50,9 @@ def setting_text(view: View) -> str:
     """What one evaluation is: sizes that all cases share."""
     settings = view.cases[0].settings
     tokens, width = settings["batch"] * settings["length"], settings["d_model"]
-    heads, chunk = (
-        settings["n_heads"],
-        next(
-            (case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"), None
-        ),
-    )
-    chunks = f", chunks of {chunk}" if chunk else ""
+    heads = settings["n_heads"]
+    ours = [case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"]
+    chunks = f", chunks of {ours[0]}" if ours else ""
     return f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, float32."
 
 
@@ -76,10 +72,9 @@ def draw_paper_figure_5(axes: Axes, view: View) -> None:
     """The paper's curves, named at their ends, looking like ours of the same name; its full
     attention like our twin of it, or else like the first dense line.
     """
-    ours = dict(zip((s.name for s in view.series), looks(view.series), strict=True))
-    dense = [
-        look for s, look in zip(view.series, looks(view.series), strict=True) if s.kind == "dense"
-    ]
+    lines = list(zip(view.series, looks(view.series), strict=True))
+    ours = {series.name: look for series, look in lines}
+    dense = [look for series, look in lines if series.kind == "dense"]
     ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else (WARM[0], "X"))
     for name, seconds in paper.FIGURE_5_SECONDS.items():
         colour, marker = ours.get(name, (GREY, "."))

@@ -140,9 +140,9 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
         found.append("Peak memory was sampled every millisecond: shorter spikes may be missing.")
     if any((record.get("code") or {}).get("dirty") for record in records):
         found.append("Measured with uncommitted changes: the commit does not tell the code.")
-    codes = dict.fromkeys(code_of(record) for record in records if record.get("code"))
-    if len({code.split()[-1] for code in codes}) > 1:
-        found.append(f"MIXED CODE: measured with {'; '.join(codes)}.")
+    coded = [record for record in records if record.get("code")]
+    if len({record["code"].get("hash") for record in coded}) > 1:
+        found.append(f"MIXED CODE: measured with {'; '.join(dict.fromkeys(map(code_of, coded)))}.")
     peers = dict.fromkeys(str(case.settings.get("attention")) for case in cases)
     found += [f"{peer}, {DIFFERENCES[peer]}." for peer in peers if peer in DIFFERENCES]
     if any(case.mark for case in cases):

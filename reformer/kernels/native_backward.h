@@ -212,7 +212,7 @@ template <class T> void backward_list(const Problem& p, const List<T>& list, int
           .attend(r, part * length, std::min<int64_t>(p.length, int64_t(part + 1) * length),
                   spills[part]);
     });
-    const int columns = Window<T>::padded(p.width), size = columns * Simd<T>::PANEL;
+    const int columns = padded<T>(p.width), size = columns * Simd<T>::PANEL;
     for (const auto& spill : spills)
       for (size_t i = 0; i < spill.panels.size(); ++i) {
         const T* gradients = spill.gradients.data() + 2 * i * size;

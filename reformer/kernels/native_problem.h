@@ -43,7 +43,8 @@ template <class T> struct List {
         has_records(records) {
     auto place = [&](const Rows& x) {
       if (!has_records) return given(x);
-      return Table<T>{std::exchange(records, records + row(p)), int64_t(n_values(p) / p.length)};
+      T* const column = std::exchange(records, records + padded<T>(p.width));
+      return Table<T>{column, int64_t(n_values(p) / p.length)};
     };
     q = place(p.q), v = place(p.v);
     if (is_backward(p))
@@ -61,7 +62,7 @@ template <class T> struct List {
   }
 
   static size_t n_values(const Problem& p) {
-    return p.length * row(p) * (is_backward(p) ? 5 : 3);
+    return p.length * padded<T>(p.width) * (is_backward(p) ? 5 : 3);
   }
 
   // Its rows in a tensor.
@@ -88,9 +89,6 @@ template <class T> struct List {
 
  private:
   static bool is_backward(const Problem& p) { return p.dout.data; }
-  static int64_t row(const Problem& p) {
-    return (p.width + Simd<T>::LANES - 1) / Simd<T>::LANES * Simd<T>::LANES;
-  }
 
   const Problem& p;
   const int64_t index;

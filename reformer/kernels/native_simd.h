@@ -44,6 +44,11 @@ template <class T> struct Simd {
 
 namespace {
 
+template <class T> int padded(int width) {  // to whole vectors
+  constexpr int LANES = Simd<T>::LANES;
+  return (width + LANES - 1) / LANES * LANES;
+}
+
 template <class T> typename Simd<T>::Vector load(const T* from) {
   return *reinterpret_cast<const typename Simd<T>::Anywhere*>(from);
 }

@@ -18,7 +18,7 @@ template <class T> struct Window {
 
   Window(const Problem& p, bool backward)
       : width(p.width),
-        columns(padded(p.width)),
+        columns(padded<T>(p.width)),
         others(p.correct_duplicates ? p.rounds - 1 : 0),
         slots(size() * sizeof(T) * (backward ? 5 : 2) * 32 > WINDOW_BYTES ? 16 : 32),
         rows(size()),
@@ -36,10 +36,6 @@ template <class T> struct Window {
   T* at(const Buffer<T>& buffer, int panel) const { return buffer.get() + slot(panel) * size(); }
   Int* places_of(int panel) const {
     return places.get() + size_t(slot(panel)) * (others + 2) * PANEL;
-  }
-
-  static int padded(int width) {
-    return (width + Simd<T>::LANES - 1) / Simd<T>::LANES * Simd<T>::LANES;
   }
 
   void pack(const Problem& p, const List<T>& list, const Runs& runs, int round, int panel) {

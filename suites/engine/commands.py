@@ -5,7 +5,7 @@ No torch.
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from reformer.config import refuse_unknown
@@ -116,13 +116,7 @@ def probe_machine(log: Path, plan: Plan, question: Question) -> None:
         raise ValueError(found.result["refusal"])
     plan.device, plan.identity = found.result["device"], found.result["identity"]
     plan.gflops = found.result["gflops"]
-    print(f"LSH attention by kernel {kernel_text(found.result)} on {plan.device}")
-
-
-def kernel_text(probed: Mapping[str, str]) -> str:
-    """The kernel that "auto" picked, and why no faster one."""
-    reason = f" ({probed['fallback']})" if probed["fallback"] else ""
-    return f"{probed['kernel']!r}{reason}"
+    print(f"LSH attention by kernel {found.result['kernel']} on {plan.device}")
 
 
 def measure(sweep: Sweep) -> int:

@@ -110,8 +110,9 @@ class Sweep:
                 if queue and self.fits(queue[0], running):
                     job = queue.pop(0)
                     if self.ledger.is_open(job):
-                        watcher.starting(job, self.open_jobs())
-                        self.start(job, running, watcher)
+                        left = self.open_jobs()
+                        watcher.starting(job, left)
+                        self.start(job, left, running, watcher)
                     continue
                 done = first_done(running)
                 job = running.pop(done)
@@ -129,13 +130,15 @@ class Sweep:
         trainings = all(other.kind == "quality" for other in (job, *running.values()))
         return trainings and len(running) < self.n_trainings
 
-    def start(self, job: Job, running: dict[Running, Job], watcher: Watcher) -> None:
-        """Start a job in its process, or prune it."""
+    def start(
+        self, job: Job, left: list[Job], running: dict[Running, Job], watcher: Watcher
+    ) -> None:
+        """Start a job in its process, or prune it. left: all open jobs, this one included."""
         reason = self.pruned(job) if self.options.prune else ""
         if reason:
             self.keep(job, job_line(job, "skipped", reason, 0.0, self.code), watcher)
             return
-        n_trainings = sum(other.kind == "quality" for other in self.open_jobs())
+        n_trainings = sum(other.kind == "quality" for other in left)
         process = Running(
             self.options.run_job,
             job,

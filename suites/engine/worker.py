@@ -39,8 +39,8 @@ def probe(question: Question) -> dict[str, Any]:
     """What a sweep must know before it starts; a `refusal` instead where a device or data is
     missing.
 
-    {"device": "auto" resolved, "kernel": of LSH attention where none is named, "fallback": why it
-    is no faster one, "identity": of the machine, "gflops": its speed}.
+    {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words with why it
+    is no faster one, "is_fallback", "identity": of the machine, "gflops": its speed}.
     """
     try:
         device = prepare(question.device, machine.available_cores())
@@ -49,11 +49,12 @@ def probe(question: Question) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"refusal": str(error)}
     # the native kernel is compiled here, not within the first measurement
+    kernel = reformer.kernels.pick("auto", torch.empty(0, device=device.type))
     fallback = reformer.kernels.fallback(torch.device(device.type))
     return {
         "device": device.type,
-        "kernel": reformer.kernels.pick("auto", torch.empty(0, device=device.type)),
-        "fallback": fallback,
+        "kernel": f"{kernel!r} ({fallback})" if fallback else repr(kernel),
+        "is_fallback": bool(fallback),
         "identity": machine.identity(device),
         "gflops": machine.matmul_gflops(device),
     }

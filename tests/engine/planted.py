@@ -54,7 +54,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def is_second_try() -> bool:
-    """Has this case's log a traceback or a word of ours already? Leaves a word."""
+    """Did this case's job start before? Its log tells, by the word that each start leaves there."""
     print("tried", flush=True)
     return Path("/proc/self/fd/1").readlink().read_text().count("tried") % 2 == 0
 
