@@ -18,21 +18,20 @@ namespace {
 
 constexpr size_t CACHE_BYTES = 8 << 20;  // a thread's share of the last level of cache
 
-// step(problem, list, threads) for every list: short lists in place, whole to each thread, what is
-// left over to all threads together; lists that are long enough to keep all threads busy to all of
-// them, in records, one after the other.
+// step(problem, list, threads) for every list: short lists whole to each thread, what is left over
+// to all threads together; lists that outgrow the cache and are long enough to keep all threads
+// busy to all of them, one after the other.
 template <class T, class F> int over_lists(const Problem& p, F&& step) {
   try {
     const int lists = p.batch * p.heads;
-    const size_t n_values = List<T>::n_values(p);
-    const bool are_long = n_values * sizeof(T) > CACHE_BYTES && p.length >= 4 * PART * p.threads;
+    const size_t bytes = p.length * p.width * sizeof(T);  // of a list in one tensor
+    for (void* made : {p.out.data, p.dq.data, p.dv.data})  // by native.py, dense
+      if (made) in_huge_pages(made, lists * bytes);
+    const bool outgrows = bytes * (p.is_backward() ? 5 : 3) > CACHE_BYTES;
+    const bool are_long = outgrows && p.length >= 4 * PART * p.threads;
     const int whole = are_long ? 0 : lists / p.threads * p.threads;
-    const Buffer<T> records(are_long ? n_values : 0, false);
-    auto one = [&](int i, int threads) {
-      step(p, List<T>(p, i, records.get(), threads), threads);
-    };
-    parallel(p.threads, whole, [&](int i, int) { one(i, 1); });
-    for (int i = whole; i < lists; ++i) one(i, p.threads);
+    parallel(p.threads, whole, [&](int i, int) { step(p, List<T>(p, i), 1); });
+    for (int i = whole; i < lists; ++i) step(p, List<T>(p, i), p.threads);
     return 0;
   } catch (...) {
     return 1;

@@ -32,10 +32,9 @@ void add_panel(const Problem& p, const List<T>& list, int round, int panel, int 
     for (const auto& table : {list.q, list.dq, list.dv}) prefetch(table[positions[j]], width);
   for (int j = 0; j < n; ++j, dkeys += columns, dvalues += columns) {
     const int position = positions[j];
-    const T *q = list.q[position], scale = list.key_scale[position];
+    const T *q = list.q[position], norm = inverse_norm(q, width), scale = T(p.scale) * norm;
     T *__restrict dq = list.dq[position], *__restrict dv = list.dv[position];
-    const T inverse_norm = scale / T(p.scale);
-    const T along = dot(q, dkeys, width) * inverse_norm * inverse_norm;
+    const T along = dot(q, dkeys, width) * norm * norm;
     for (int w = 0; w < width; ++w) dq[w] += scale * (dkeys[w] - along * q[w]);
     for (int w = 0; w < width; ++w) dv[w] += dvalues[w];
   }
@@ -49,14 +48,12 @@ template <class T> struct Spill {
 };
 
 template <class T> struct Backward : Block<T> {
-  const T* delta;
   Spill<T>* spill = nullptr;
   int first_place = 0, last_place = 0;
   Buffer<T> weights, dlogits, dout, dq;
 
-  Backward(const Problem& p, const List<T>& list, const Runs& runs, const T* delta)
+  Backward(const Problem& p, const List<T>& list, const Runs& runs)
       : Block<T>(p, list, runs, true),
-        delta(delta),
         weights(QUERIES * ld()),
         dlogits(QUERIES * ld()),
         dout(QUERIES * this->window.columns),
@@ -88,9 +85,10 @@ template <class T> struct Backward : Block<T> {
         std::fill_n(dlogits_row, (last - first) * PANEL, T(0));
         continue;
       }
+      this->fetch_coming();
       const int position = this->queries[i].position;
-      differentiate(this->queries[i], window, first, last, this->list.z[position], delta[position],
-                    p_row, dlogits_row);
+      differentiate(this->queries[i], window, first, last, this->list.z[position],
+                    this->list.delta[position], p_row, dlogits_row);
     }
     this->combine_keys(dlogits.get() + row * ld(), ld(), from * PANEL, keys, window.keys,
                        dq.get() + row * columns);
@@ -153,9 +151,33 @@ template <class T> struct Backward : Block<T> {
     window.held[slot] = panel;
   }
 
+  // Before the first round: delta = dout . out, and no gradients; a position that is alone passes
+  // dout to its own value.
+  void start_gradients() {
+    constexpr int AHEAD = 16;
+    const auto& list = this->list;
+    const int width = this->window.width;
+    for (int place = first_place; place < last_place; ++place) {
+      if (place + AHEAD < last_place) {
+        const int coming = list.order[place + AHEAD];
+        for (const auto& table : {list.out, list.dout, list.dq, list.dv})
+          prefetch(table[coming], width);
+      }
+      const int position = list.order[place];
+      const T* dout = list.dout[position];
+      list.delta[position] = dot(dout, list.out[position], width);
+      std::fill_n(list.dq[position], width, T(0));
+      if (list.z[position] == -std::numeric_limits<T>::infinity())
+        std::copy_n(dout, width, list.dv[position]);
+      else
+        std::fill_n(list.dv[position], width, T(0));
+    }
+  }
+
   void attend(int round, int from_place, int to_place, Spill<T>& spilt) {
     this->round = round;
     first_place = from_place, last_place = to_place, spill = &spilt;
+    if (round == 0) start_gradients();
     const int columns = this->window.columns;
     for (int place = first_place; place < last_place; place += QUERIES) {
       this->start(place);
@@ -180,26 +202,12 @@ template <class T> struct Backward : Block<T> {
   }
 };
 
-// The gradients before any round, and delta = dout . out; a position that is alone passes dout to
-// its own value.
-template <class T> void start_gradients(const Problem& p, const List<T>& list, T* delta) {
-  const auto out = list.given(p.out);
-  list.over_positions([&](int64_t i) {
-    delta[i] = dot(list.dout[i], out[i], p.width);
-    std::fill_n(list.dq[i], p.width, T(0));
-    if (list.z[i] == -std::numeric_limits<T>::infinity())
-      list.copy(list.dout, list.dv, i);
-    else
-      std::fill_n(list.dv[i], p.width, T(0));
-  });
-}
-
 // Parts do not depend on the number of threads, nor does the order of any sum.
-template <class T> void backward_list(const Problem& p, const List<T>& list, int threads) {
+template <class T> void backward_list(const Problem& p, List<T> list, int threads) {
   Runs runs(p);
   parallel(threads, p.rounds, [&](int r, int) { runs.fill(p, list.order, list.ends, r); });
-  std::vector<T> delta(p.length);
-  start_gradients(p, list, delta.data());
+  const Buffer<T> delta(p.length, false);
+  list.delta = delta.get();
   // Long windows make long parts, or most gradients would be another part's.
   const int64_t window = p.chunk_length * (p.chunks_before + 1);
   const int64_t blocks = (std::max<int64_t>(PART, 4 * window) + QUERIES - 1) / QUERIES;
@@ -208,7 +216,7 @@ template <class T> void backward_list(const Problem& p, const List<T>& list, int
   for (int r = 0; r < p.rounds; ++r) {
     std::vector<Spill<T>> spills(parts);
     parallel(threads, parts, [&](int part, int thread) {
-      workers.of(thread, p, list, runs, delta.data())
+      workers.of(thread, p, list, runs)
           .attend(r, part * length, std::min<int64_t>(p.length, int64_t(part + 1) * length),
                   spills[part]);
     });
@@ -219,8 +227,4 @@ template <class T> void backward_list(const Problem& p, const List<T>& list, int
         add_panel(p, list, r, spill.panels[i], columns, gradients, gradients + size);
       }
   }
-  list.over_positions([&](int64_t i) {
-    list.hand_over(list.dq, p.dq, i);
-    list.hand_over(list.dv, p.dv, i);
-  });
 }

@@ -79,9 +79,11 @@ template <class T> struct Forward : Block<T> {
                     logits.get() + (panel - first) * PANEL, ld());
     T highest[TILE], sums[TILE];
     const int rows = std::min(TILE, this->n - tile * TILE);
-    for (int i = 0; i < rows; ++i)
+    for (int i = 0; i < rows; ++i) {
+      this->fetch_coming();
       sums[i] = weigh(this->queries[tile * TILE + i], window, first, last,
                       logits.get() + i * ld(), &highest[i]);
+    }
     std::fill_n(found.get(), TILE * window.columns, T(0));
     this->combine_keys(logits.get(), ld(), first * PANEL, keys, window.values, found.get());
     for (int i = 0; i < rows; ++i)
@@ -109,7 +111,7 @@ template <class T> struct Forward : Block<T> {
   }
 };
 
-template <class T> void forward_list(const Problem& p, const List<T>& list, int threads) {
+template <class T> void forward_list(const Problem& p, List<T> list, int threads) {
   Runs runs(p);
   parallel(threads, p.rounds, [&](int r, int) { runs.fill(p, list.order, list.ends, r); });
   std::fill_n(list.z, p.length, -std::numeric_limits<T>::infinity());
@@ -120,8 +122,7 @@ template <class T> void forward_list(const Problem& p, const List<T>& list, int 
       workers.of(thread, p, list, runs)
           .attend(r, part * length, std::min<int64_t>(p.length, int64_t(part + 1) * length));
     });
-  list.over_positions([&](int64_t i) {
-    if (list.z[i] == -std::numeric_limits<T>::infinity()) list.copy(list.v, list.out, i);  // alone
-    list.hand_over(list.out, p.out, i);
-  });
+  for (int64_t i = 0; i < p.length; ++i)
+    if (list.z[i] == -std::numeric_limits<T>::infinity())  // alone
+      std::copy_n(list.v[i], p.width, list.out[i]);
 }

@@ -57,6 +57,19 @@ template <class T> void store(T* to, typename Simd<T>::Vector x) {
   *reinterpret_cast<typename Simd<T>::Anywhere*>(to) = x;
 }
 
+constexpr size_t HUGE_PAGE = 2 << 20;
+
+// A wish, not a need: memory that is read at random costs a walk through the page tables a row
+// where pages are small.
+inline void in_huge_pages(void* data, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  const auto up = [](uintptr_t at) { return (at + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE; };
+  const uintptr_t from = reinterpret_cast<uintptr_t>(data), first = up(from);
+  const uintptr_t last = (from + bytes) / HUGE_PAGE * HUGE_PAGE;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 template <class T> class Buffer {  // aligned to cache lines, a large one to huge pages
  public:
   explicit Buffer(size_t size, bool zeroed = true) {
@@ -65,15 +78,12 @@ template <class T> class Buffer {  // aligned to cache lines, a large one to hug
     const size_t bytes = (size * sizeof(T) + line - 1) / line * line;
     data_.reset(static_cast<T*>(std::aligned_alloc(line, bytes)));
     if (!data_) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-    if (line == HUGE_PAGE) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a wish, not a need
-#endif
+    in_huge_pages(data_.get(), bytes);
     if (zeroed) std::fill_n(data_.get(), size, T(0));
   }
   T* get() const { return data_.get(); }
 
  private:
-  static constexpr size_t HUGE_PAGE = 2 << 20;
   struct Free {
     void operator()(T* data) const { std::free(data); }
   };

@@ -40,13 +40,7 @@ template <class T> struct Window {
 
   void pack(const Problem& p, const List<T>& list, const Runs& runs, int round, int panel) {
     const int32_t* positions = list.order + round * p.length + int64_t(panel) * PANEL;
-    const int left = std::min<int64_t>(2 * PANEL, p.length - int64_t(panel) * PANEL);
-    const int n = std::min(PANEL, left);
-    for (int j = n; j < left; ++j) {  // the next panel's
-      prefetch(list.q[positions[j]], width);
-      prefetch(list.v[positions[j]], width);
-      __builtin_prefetch(runs.of(positions[j], 0));
-    }
+    const int n = std::min<int64_t>(PANEL, p.length - int64_t(panel) * PANEL);
     Int* known = places_of(panel);
     T* key_rows = keys.get() ? at(keys, panel) : rows.get();
     T* value_rows = values.get() ? at(values, panel) : rows.get();
@@ -57,7 +51,7 @@ template <class T> struct Window {
       known[PANEL + j] = j < n ? run[round * runs.fields] : -1;  // no run holds place -1
       for (int i = 0; i < others; ++i)
         known[(i + 2) * PANEL + j] = j < n ? run[(i + (i >= round)) * runs.fields] : -1;
-      const T scale = list.key_scale[position], *q = list.q[position];
+      const T *q = list.q[position], scale = T(p.scale) * inverse_norm(q, width);
       for (int w = 0; w < width; ++w) key_rows[j * columns + w] = scale * q[w];
     }
     transpose(key_rows, columns, at(keys_t, panel));
@@ -113,10 +107,12 @@ template <class T> struct Block {  // consecutive queries of one round
   const List<T>& list;
   const Runs& runs;
   int round = 0, n = 0;
+  const int32_t *coming = nullptr, *coming_end = nullptr;  // positions of the next block
   Window<T> window;
   Query<T> queries[QUERIES];
   Span spans[QUERIES / TILE];
   std::vector<int32_t> bounds;
+  std::vector<Table<T>> rows_fetched;
   Buffer<T> q;
 
   Block(const Problem& p, const List<T>& list, const Runs& runs, bool backward)
@@ -125,18 +121,16 @@ template <class T> struct Block {  // consecutive queries of one round
         runs(runs),
         window(p, backward),
         bounds(QUERIES * window.others * (runs.fields - 1)),
+        rows_fetched(backward ? std::vector<Table<T>>{list.q, list.v, list.dout, list.dq, list.dv}
+                              : std::vector<Table<T>>{list.q, list.v, list.out}),
         q(QUERIES * window.columns) {}
 
   // Packs the queries from place `first` on, zeros where there are none.
   void start(int first) {
     n = std::min<int64_t>(QUERIES, p.length - first);
     const int32_t* positions = list.order + round * p.length + first;
-    for (int i = n; i < std::min<int64_t>(2 * QUERIES, p.length - first); ++i) {  // the next block
-      prefetch(list.q[positions[i]], window.width);
-      __builtin_prefetch(runs.of(positions[i], 0));
-      for (const auto& table : {list.out, list.dout, list.dq})
-        if (table.data) prefetch(table[positions[i]], window.width);
-    }
+    coming = positions + n;
+    coming_end = positions + std::min<int64_t>(2 * QUERIES, p.length - first);
     for (int i = 0; i < n; ++i) {
       const int position = positions[i], step = runs.fields - 1;
       int32_t* kept = bounds.data() + i * window.others * step;
@@ -147,6 +141,17 @@ template <class T> struct Block {  // consecutive queries of one round
       pack(list.q, i, q.get());
     }
     std::fill(q.get() + n * window.columns, q.get() + QUERIES * window.columns, T(0));
+  }
+
+  // Fetches into the cache what one query of the next block needs. Called between the computations
+  // of this block: fetched all at once, rows would wait for each other.
+  void fetch_coming() {
+    if (coming == coming_end) return;
+    const int position = *coming++;
+    __builtin_prefetch(runs.of(position, 0));
+    __builtin_prefetch(list.z + position);
+    if (list.delta) __builtin_prefetch(list.delta + position);
+    for (const auto& table : rows_fetched) prefetch(table[position], window.width);
   }
 
   void pack(const Table<T>& table, int i, T* to) const {
