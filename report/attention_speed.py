@@ -29,10 +29,11 @@ def draw_attention_speed(view: View, folder: Path) -> list[Path]:
     """Seconds per attention evaluation by length, tokens constant, beside the paper's curves."""
     figure, (ours, theirs) = new_figure(2)
     x_axis(ours, view)
-    y_axis(ours, draw_lines(ours, view, forward_s), always_log=True)
-    tick_unit(ours, "seconds per attention evaluation")
+    seconds = [*draw_lines(ours, view, forward_s), *draw_paper_figure_5(theirs, view)]
+    for axes, unit in ((ours, "seconds per attention evaluation"), (theirs, "")):
+        y_axis(axes, seconds, always_log=True)
+        tick_unit(axes, unit)
     ours.set_title("this run", fontsize=10)
-    draw_paper_figure_5(theirs, view)
     draw_failures(ours, view, "time")
     limits = [*ours.get_ylim(), *theirs.get_ylim()]
     for axes in (ours, theirs):
@@ -68,9 +69,9 @@ def forward_median(case: CaseResult) -> float | None:
     return time.value if time else None
 
 
-def draw_paper_figure_5(axes: Axes, view: View) -> None:
+def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
     """The paper's curves, named at their ends, looking like ours of the same name; its full
-    attention like our twin of it, or else like the first dense line.
+    attention like our twin of it, or else like the first dense line. Returns all its seconds.
     """
     lines = list(zip(view.series, looks(view.series), strict=True))
     ours = {series.name: look for series, look in lines}
@@ -82,21 +83,19 @@ def draw_paper_figure_5(axes: Axes, view: View) -> None:
         axes.annotate(
             name,
             (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),
-            xytext=(5, 0),
+            xytext=(0, 5),
             textcoords="offset points",
             fontsize=8.5,
-            va="center",
+            ha="right",
             color=colour,
-            annotation_clip=False,
         )
     axes.set_xscale("log", base=2)
     axes.set_xticks(
         paper.FIGURE_5_LENGTHS, [length_text(x) for x in paper.FIGURE_5_LENGTHS], fontsize=9
     )
-    y_axis(axes, [s for values in paper.FIGURE_5_SECONDS.values() for s in values], always_log=True)
-    tick_unit(axes, "")
     axes.set_xlabel("sequence length (tokens)")
     axes.set_title(paper.NAME, fontsize=10)
+    return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]
 
 
 def speed_finding(view: View) -> str:

@@ -111,6 +111,25 @@ def test_the_crossovers_are_those_of_the_report():
         assert crossovers[f"LSH-{rounds}"] == "below the measured range (under 1,024)"
 
 
+def test_the_crossovers_against_the_papers_full_attention_are_those_of_the_report():
+    rows = [row.split(" | ") for row in (ATTENTION / "table.md").read_text().splitlines()]
+    header = next(row for row in rows if "faster than dense memory-efficient from" in row)
+    found = {row[0].strip("| "): row[3] for row in rows if len(row) == len(header)}
+    text = " ".join(README.split())
+    assert f"from {found['reformer-pytorch-4']} tokens on (reformer-pytorch)," in text
+    assert f"{found['transformers-4']} (transformers) and" in text
+    assert f"and {found['reformer-pytorch-exact-4']} (reformer-pytorch, exact)" in text
+
+
+def test_the_processes_differ_as_said():
+    spreads = []
+    for record in read_records(ATTENTION / "records.jsonl"):
+        if record["settings"]["length"] in (65536, 262144):
+            medians = [median(p["samples_ms"]["step"]) for p in record["time"]["processes"]]
+            spreads.append(max(medians) / min(medians) - 1)
+    assert f"differ by up to {100 * max(spreads):.0f} % at these lengths" in README
+
+
 def test_the_numbers_of_training_steps_are_those_of_the_records():
     found, longest = {}, None
     for record in read_records(ROOT / "results/reference/cpu-million/records.jsonl"):
