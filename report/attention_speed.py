@@ -35,9 +35,7 @@ def draw_attention_speed(view: View, folder: Path) -> list[Path]:
         tick_unit(axes, unit)
     ours.set_title("this run", fontsize=10)
     draw_failures(ours, view, "time")
-    limits = [*ours.get_ylim(), *theirs.get_ylim()]
-    for axes in (ours, theirs):
-        axes.set_ylim(min(limits), max(limits))
+    theirs.set_ylim(ours.get_ylim())  # failures may have raised it
     add_legend(figure, ours)
     caption = (
         f"{view.caption} {setting_text(view)} Bars: 95 % intervals. "

@@ -21,9 +21,12 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 ATTENTION = ROOT / "results/reference/cpu-attention"
 
 
+def medians_ms(record):
+    return [median(p["samples_ms"]["step"]) for p in record["time"]["processes"]]
+
+
 def step_s(record):
-    medians = [median(p["samples_ms"]["step"]) for p in record["time"]["processes"]]
-    return geometric_mean(medians) / 1e3
+    return geometric_mean(medians_ms(record)) / 1e3
 
 
 def commands():
@@ -125,7 +128,7 @@ def test_the_processes_differ_as_said():
     spreads = []
     for record in read_records(ATTENTION / "records.jsonl"):
         if record["settings"]["length"] in (65536, 262144):
-            medians = [median(p["samples_ms"]["step"]) for p in record["time"]["processes"]]
+            medians = medians_ms(record)
             spreads.append(max(medians) / min(medians) - 1)
     assert f"differ by up to {100 * max(spreads):.0f} % at these lengths" in README
 
