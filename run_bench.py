@@ -5,7 +5,7 @@ Only the standard library is imported here: every measuring process imports this
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -79,13 +79,20 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="cases, what is there, predicted time and memory")
 
 
+def command_of(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function behind a command; only what it needs is imported."""
+    if name in ("report", "compare"):
+        from report.commands import COMMANDS
+    else:
+        from suites.engine.commands import COMMANDS
+    return COMMANDS[name]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. What a person can mend is one sentence and exit code 2."""
     options = make_parser().parse_args(arguments)
-    from suites.engine import commands
-
     try:
-        return commands.COMMANDS[options.command](options)
+        return command_of(options.command)(options)
     except KeyboardInterrupt:
         print("run_bench.py: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -5,7 +5,8 @@ names. No torch.
 import importlib.util
 from dataclasses import dataclass
 
-from reformer.config import ModelConfig, refuse_unknown, require
+from reformer.checks import refuse_unknown, require
+from reformer.config import ModelConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
 

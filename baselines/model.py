@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from baselines.attention import ATTEND
 from baselines.config import DenseConfig
+from reformer.language_model import LanguageModel
 from reformer.reversible import Branch, Choices, dropout
-from reformer.skeleton import LanguageModel
 
 
 class Dense(LanguageModel):

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from baselines.config import PEERS
-from reformer.config import LSHConfig, ReformerConfig, refuse_unknown, require, require_divides
+from reformer.checks import refuse_unknown, require, require_divides
+from reformer.config import LSHConfig, ReformerConfig
 
 
 class PeerAttention(Protocol):

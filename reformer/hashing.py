@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from reformer.config import FACTORIZE_FROM, bucket_factors, require
+from reformer.checks import require
+from reformer.config import FACTORIZE_FROM, bucket_factors
 
 # Rows rotated at a time: 4096 rows of 100 floats stay in the second-level cache.
 ROWS = 4096

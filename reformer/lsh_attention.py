@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from reformer import kernels
-from reformer.config import LSHConfig, require
+from reformer.checks import require
+from reformer.config import LSHConfig
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.sorting import SortedRounds, sort_buckets, sort_rounds
 

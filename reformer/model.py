@@ -9,9 +9,9 @@ from torch.nn.functional import normalize, pad
 from reformer import kernels
 from reformer.config import LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
+from reformer.language_model import LanguageModel
 from reformer.lsh_attention import attend_rounds, hash_and_sort
 from reformer.reversible import Branch, Choices, dropout
-from reformer.skeleton import LanguageModel
 
 
 class Reformer(LanguageModel):

@@ -5,15 +5,15 @@ of the page.
 from collections.abc import Callable
 from math import isinf
 
-from report.cases import CaseResult
-from report.scaling import Crossover, crossover, scaling_exponent
-from report.series import Series, View
-from report.statistics import (
+from report.reading.cases import CaseResult
+from report.reading.series import Series, View
+from report.statistics.intervals import (
     BAND,
     Estimate,
     paired_difference,
     ratio_of_medians,
 )
+from report.statistics.scaling import Crossover, crossover, scaling_exponent
 from report.text import FAILED, bytes_text, factor_text, length_text, plural, signed_text, times
 
 Measured = Callable[[CaseResult], float | None]

@@ -1,8 +1,9 @@
 """One attention call on one sequence, ever longer, beside the published Reformers."""
 
 from baselines.config import PEERS
-from suites.base import Case, Settings, Suite, change, grid
+from suites.base import Case, Suite, grid
 from suites.presets import ATTENTION
+from suites.settings import Settings, change
 
 
 def _cases(base: Settings, common: list[int], longer: list[int], dense: list[int]) -> list[Case]:

@@ -4,8 +4,9 @@ The paper's full attention is "memory_efficient". Beyond 32,768 tokens: suite at
 """
 
 from baselines.config import PEERS
-from suites.base import Case, Settings, Suite, change, grid
+from suites.base import Case, Suite, grid
 from suites.presets import ATTENTION
+from suites.settings import Settings, change
 
 ROUNDS = [1, 2, 4, 8]
 DENSE = ["sdpa", "memory_efficient", "naive"]

@@ -1,7 +1,8 @@
 """What does each extra hash round buy and cost?"""
 
-from suites.base import Case, Settings, Suite, change, grid
+from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, dense
+from suites.settings import Settings, change
 
 
 def _cases(base: Settings, n_rounds: list[int]) -> list[Case]:

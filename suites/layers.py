@@ -1,7 +1,8 @@
 """Is memory flat in depth, and what does depth buy?"""
 
-from suites.base import Case, Settings, Suite, grid
+from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, dense
+from suites.settings import Settings
 
 
 def _cases(base: Settings, n_layers: list[int]) -> list[Case]:

@@ -1,8 +1,9 @@
 """The authors' promise: a million tokens in one training step on one machine."""
 
 from baselines.config import PEERS
-from suites.base import Case, Settings, Suite, change, grid
+from suites.base import Case, Suite, grid
 from suites.presets import dense
+from suites.settings import Settings, change
 
 MODEL = Settings(
     measures=("time", "memory"),

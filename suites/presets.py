@@ -6,7 +6,7 @@ say: 1,024 tokens, 2 layers, trained past the count models. `paper` has the pape
 windows of 64K) and needs GPUs.
 """
 
-from suites.base import Settings, change
+from suites.settings import Settings, change
 
 QUICK = Settings(
     length=512,

@@ -1,7 +1,8 @@
 """From which sequence length on does the Reformer win?"""
 
-from suites.base import Case, Settings, Suite, grid
+from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, costs_only, dense
+from suites.settings import Settings
 
 
 def _cases(base: Settings, trained: list[int], longer: list[int]) -> list[Case]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reformer import lsh_attention
-from reformer.kernels import compiling, native
+from reformer.kernels import native, torch_compile
 from reformer.reference import reference_attention
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ def kernels(*names):
 
 def kernel(name, *more):
     """One such parameter, with the values of those that come after it."""
-    reason = {"native": native.unavailable, "compiled": lambda: compiling.unavailable(CPU)}
+    reason = {"native": native.unavailable, "compiled": lambda: torch_compile.unavailable(CPU)}
     why = reason[name]() if name in reason else ""
     marks = [pytest.mark.skipif(bool(why), reason=f"{name}: {why}")]
     if name == "compiled":

@@ -14,12 +14,12 @@ from attention_oracle import (
 from torch._dynamo.utils import counters
 
 from reformer import LSHConfig
-from reformer.kernels import blocked, compiling
-from suites.engine.memory import LivePeak
+from reformer.kernels import blocked, torch_compile
+from suites.engine.measure.memory import LivePeak
 
 pytestmark = [
     pytest.mark.slow,  # 10 s for each combination of shapes and switches, less once they are cached
-    pytest.mark.skipif(bool(compiling.unavailable(CPU)), reason=compiling.unavailable(CPU)),
+    pytest.mark.skipif(bool(torch_compile.unavailable(CPU)), reason=torch_compile.unavailable(CPU)),
 ]
 
 

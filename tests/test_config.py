@@ -8,7 +8,7 @@ import torch
 
 from baselines import Dense, DenseConfig
 from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
-from reformer.config import refuse_unknown
+from reformer.checks import refuse_unknown
 
 LENGTH = 64
 

@@ -10,12 +10,12 @@ from attention_oracle import CPU, assert_equal_to_reference, random_buckets, ran
 from torch.nn.functional import pad
 
 from reformer import LSHConfig
-from reformer.kernels import compiling, flex
+from reformer.kernels import flex, torch_compile
 from reformer.sorting import sort_rounds
 
 FLEX = flex.flex
 needs_compiler = pytest.mark.skipif(
-    bool(compiling.unavailable(CPU)), reason=compiling.unavailable(CPU)
+    bool(torch_compile.unavailable(CPU)), reason=torch_compile.unavailable(CPU)
 )
 
 
@@ -105,6 +105,6 @@ def test_generated_code_that_visits_the_listed_blocks_only_equals_eager(switches
         # on the CPU alone a list must be as long as there are blocks
         this.blocks.kv_indices = pad(this.blocks.kv_indices, (0, missing))
         with torch.no_grad():
-            run = compiling.compiled(FLEX.flex_attention)
+            run = torch_compile.compiled(FLEX.flex_attention)
             found = run(q, k, v, this.change_logit, this.blocks, scale=1.0)
         torch.testing.assert_close(found, flex._attend_round(this, q, k, v)[0])

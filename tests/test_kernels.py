@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reformer import LSHConfig, lsh_attention
-from reformer.kernels import KERNELS, compiling, flex, native, pick
+from reformer.kernels import KERNELS, flex, native, pick, torch_compile
 
 QUICK = kernels("plain", "blocked", "native")
 CUDA = SimpleNamespace(device=torch.device("cuda"))
@@ -154,7 +154,7 @@ def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old one")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (6, 1))
     assert pick("auto", CUDA) == "blocked"
-    assert "an old one is older" in compiling.unavailable(CUDA.device)
+    assert "an old one is older" in torch_compile.unavailable(CUDA.device)
     without("triton")
     assert pick("auto", CUDA) == "blocked"
 

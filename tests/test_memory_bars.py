@@ -11,7 +11,7 @@ from baselines import Dense, DenseConfig
 from reformer import Reformer, ReformerConfig
 from reformer.feed_forward import FeedForward
 from reformer.reversible import Choices
-from suites.engine.memory import LivePeak
+from suites.engine.measure.memory import LivePeak
 
 LENGTH = 1024
 SIZES = {"d_model": 256, "d_ff": 1024, "n_heads": 4}

@@ -22,12 +22,13 @@ from attention_oracle import random_inputs as draw
 
 from reformer import LSHConfig, lsh_attention
 from reformer.hashing import draw_rotations, rotate_to_buckets
-from reformer.kernels import native, native_build, pick
+from reformer.kernels import native, pick
+from reformer.kernels.native import build
 from reformer.lsh_attention import attend_rounds
 from reformer.reference import reference_attention
 from reformer.sorting import sort_rounds
 
-LIBRARY = "" if native.unavailable() else native_build.load()._name
+LIBRARY = "" if native.unavailable() else build.load()._name
 pytestmark = pytest.mark.skipif(bool(native.unavailable()), reason=native.unavailable())
 
 
@@ -190,7 +191,7 @@ def fresh(monkeypatch, tmp_path):
     """Nothing compiled yet, in an empty cache; afterwards this process is as it was."""
 
     def forget():
-        native_build.load.cache_clear()
+        build.load.cache_clear()
         native.unavailable.cache_clear()
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -238,8 +239,8 @@ with open(sys.argv[sys.argv.index("-o") + 1], "wb") as out:
 """
     )
     compiler.chmod(0o755)
-    path = Path(native_build.__file__)
-    script = f"import sys; sys.path.insert(0, {str(path.parent)!r}); import native_build as b; "
+    path = Path(build.__file__)
+    script = f"import sys; sys.path.insert(0, {str(path.parent)!r}); import build as b; "
     script += "print(b.load().forward_float is not None)"
     environment = {
         "CXX": str(compiler),

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import run_bench
-from suites.engine.planning import find_suites
-from suites.records import read_records
+from suites.engine.store.records import read_records
+from suites.engine.sweep.planning import find_suites
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -54,7 +54,7 @@ ARROWS = [
         ["torch", "numpy", "psutil", "rich", "pynvml", *OURS[:-1], *(f"{name}.*" for name in OURS)],
     ),
     ("suites/*", ["suites.base", "suites.presets", *CONFIGS]),
-    ("report/*", [*SCIENCE, "report.*", "suites.base", "suites.records", *CONFIGS]),
+    ("report/*", [*SCIENCE, "report.*", "suites.base", "suites.engine.store.records", *CONFIGS]),
 ]
 
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
@@ -133,8 +133,8 @@ def test_arrows_point_as_in_the_table(path):
         ("reformer/model.py", "baselines.config"),
         ("baselines/model.py", "reformer.lsh_attention"),
         ("report/table.py", "torch.nn"),
-        ("report/table.py", "suites.engine.memory"),
-        ("suites/layers.py", "suites.engine.build"),
+        ("report/table.py", "suites.engine.measure.memory"),
+        ("suites/layers.py", "suites.engine.measure.build"),
         ("suites/tasks/text.py", "suites.base"),
         ("run_bench.py", "reformer.config"),
     ],

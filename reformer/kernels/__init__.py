@@ -10,8 +10,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from reformer.config import refuse_unknown
-from reformer.kernels import blocked, compiled, compiling, flex, native, plain
+from reformer.checks import refuse_unknown
+from reformer.kernels import blocked, compiled, flex, native, plain, torch_compile
 
 KERNELS: dict[str, ModuleType] = {
     "plain": plain,
@@ -41,7 +41,7 @@ def pick(kernel: str, like: Tensor) -> str:
 
 def fallback(device: torch.device) -> str:
     """Why "auto" is "blocked" on this device; "" if something faster runs there."""
-    return native.unavailable() if device.type == "cpu" else compiling.unavailable(device)
+    return native.unavailable() if device.type == "cpu" else torch_compile.unavailable(device)
 
 
 def choose(kernel: str, like: Tensor) -> ModuleType:

@@ -8,13 +8,13 @@ block; the rest of a round, a smaller block, runs as in blocked.py.
 from torch import Tensor
 
 from reformer.config import LSHConfig
-from reformer.kernels import blocked, compiling
+from reformer.kernels import blocked, torch_compile
 from reformer.sorting import SortedRounds
 
 
 def require_usable(like: Tensor) -> None:
     """Raise ValueError unless torch.compile works where `like` is."""
-    compiling.require_compiler("compiled", like)
+    torch_compile.require_compiler("compiled", like)
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
@@ -25,5 +25,5 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     require_usable(qk)
     steps = (blocked.forward_block, blocked.backward_block)
     return blocked.attend_with(
-        blocked.Steps(*map(compiling.compiled, steps)), qk, v, rounds, config
+        blocked.Steps(*map(torch_compile.compiled, steps)), qk, v, rounds, config
     )

@@ -24,9 +24,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import flex_attention as flex
 
-from reformer.config import LSHConfig, require
+from reformer.checks import require
+from reformer.config import LSHConfig
 from reformer.kernels.blocked import MIN_NORM, statistics
-from reformer.kernels.compiling import compiled, require_compiler
+from reformer.kernels.torch_compile import compiled, require_compiler
 from reformer.sorting import SortedRounds, met
 
 # Queries and keys in a block of the mask: a multiple of every tile that FlexAttention's kernels use

@@ -8,26 +8,26 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from reformer.config import refuse_unknown
+from reformer.checks import refuse_unknown
 from suites.base import PRESETS
-from suites.engine.estimates import Estimates, in_words
 from suites.engine.failures import RETRYABLE
-from suites.engine.jobs import Question
-from suites.engine.planning import (
+from suites.engine.job import Question
+from suites.engine.store.runs import RUNS, Plan, RunFolder, extend, find_run
+from suites.engine.sweep.estimates import Estimates, in_words
+from suites.engine.sweep.executors.local import run_in_process, start_fork_server
+from suites.engine.sweep.planning import (
     DEFAULT_TIMEOUT_S,
     check_current,
     find_suites,
     make_plan,
     parse_data,
 )
-from suites.engine.prediction import predict_memory
-from suites.engine.process import run_in_process, start_fork_server
-from suites.engine.progress import make_progress
-from suites.engine.runs import RUNS, Plan, RunFolder, extend, find_run
-from suites.engine.scheduler import Options, Sweep
-from suites.engine.summary import print_failures, print_mispredictions, shorten, summary
+from suites.engine.sweep.prediction import predict_memory
+from suites.engine.sweep.progress import make_progress
+from suites.engine.sweep.scheduler import Options, Sweep
+from suites.engine.sweep.summary import print_failures, print_mispredictions, summary
 
-PROBE = "suites.engine.worker:probe"
+PROBE = "suites.engine.measure.worker:probe"
 INTERRUPTED = 130
 
 
@@ -199,60 +199,9 @@ def status(options: Namespace) -> int:
     return 0
 
 
-def report(options: Namespace) -> int:
-    """Write tables, figures and index.html of each run named, or of the last."""
-    from report.page import write_report
-
-    for name in options.names or [None]:
-        folder = find_run(name)
-        written = write_report(folder.path, mixed=options.mixed)
-        print(
-            f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}"
-        )
-    return 0
-
-
-def compare(options: Namespace) -> int:
-    """Two runs or two files of pytest-benchmark; or with --by the levels of a setting in a run."""
-    names = options.names
-    if options.by is not None:
-        if len(names) > 1:
-            raise ValueError(f"compare --by takes one run, {len(names)} were named")
-        return compare_levels(find_run(names[0] if names else None), options)
-    if len(names) != 2:
-        raise ValueError(
-            f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
-        )
-    from report.benchmark_json import compare_benchmarks, is_benchmark_json
-    from report.compare import compare_runs
-
-    n_files = sum(map(is_benchmark_json, names))
-    if n_files == 1:
-        raise ValueError("compare takes two runs or two .json files, not one of each")
-    if n_files:
-        found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
-    else:
-        before, after = (find_run(name).read_records() for name in names)
-        found = compare_runs(before, after, mixed=options.mixed)
-    print(found.markdown())
-    return found.exit_code
-
-
-def compare_levels(folder: RunFolder, options: Namespace) -> int:
-    """Print the ablation of a setting and write it beside the run's report."""
-    from report.ablation import compare_by
-    from report.cost_figure import write_ablation
-
-    found = compare_by(folder.read_records(), options.by, mixed=options.mixed)
-    print(found.markdown())
-    for path in write_ablation(found, folder.path):
-        print(shorten(path))
-    return 0
-
-
 def doctor(options: Namespace) -> int:
     """The machine, its fitness, the ruler."""
-    from suites.engine.doctor import examine
+    from suites.engine.sweep.doctor import examine
 
     return examine()
 
@@ -261,7 +210,5 @@ COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "list": list_suites,
     "run": run,
     "status": status,
-    "report": report,
-    "compare": compare,
     "doctor": doctor,
 }

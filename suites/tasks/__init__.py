@@ -1,6 +1,6 @@
 """Tasks by name: batches of real text, or of the paper's synthetic task."""
 
-from reformer.config import refuse_unknown, require
+from reformer.checks import refuse_unknown, require
 from suites.tasks.base import IGNORED, Batches, Task
 from suites.tasks.duplication import DuplicationTask
 from suites.tasks.enwik8 import load_enwik8

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reformer.config import require
+from reformer.checks import require
 from suites.tasks.base import IGNORED, Batches
 
 N_SYMBOLS = 127  # w is made of 1 ... 127

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reformer.config import require
+from reformer.checks import require
 from suites.tasks.files import cache_folder, sha256, write_atomically
 from suites.tasks.text import TextTask
 

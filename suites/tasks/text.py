@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reformer.config import require
+from reformer.checks import require
 from suites.tasks.base import Batches
 from suites.tasks.count_model import count_model_bits
 

@@ -8,10 +8,10 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parents[1]))
     import run_bench
-    import suites.engine.planning
+    import suites.engine.sweep.planning
 
     sys.path.insert(0, str(HERE))
     import tiny_suites
 
-    suites.engine.planning.suites = tiny_suites
+    suites.engine.sweep.planning.suites = tiny_suites
     sys.exit(run_bench.main())

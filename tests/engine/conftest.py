@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from sweeps import Measure, Quiet
 
-from suites.engine.runs import Plan, RunFolder
-from suites.engine.scheduler import Options, Sweep
+from suites.engine.store.runs import Plan, RunFolder
+from suites.engine.sweep.scheduler import Options, Sweep
 
 
 @pytest.fixture

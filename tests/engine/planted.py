@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import torch
 
-from suites.base import Settings
-from suites.engine import ruler, worker
-from suites.engine.device import CPU
-from suites.engine.jobs import Job
-from suites.engine.timing import measure_time
+from suites.engine.job import Job
+from suites.engine.measure import ruler, worker
+from suites.engine.measure.device import CPU
+from suites.engine.measure.timing import measure_time
+from suites.settings import Settings
 
 MIB = 2**20
 GROWTH_MIB = 256

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from suites.base import Settings, make_case
-from suites.engine.jobs import Job
-from suites.engine.runs import Entry, Plan, RunFolder
+from suites.base import make_case
+from suites.engine.job import Job
+from suites.engine.store.runs import Entry, Plan, RunFolder
+from suites.settings import Settings
 
 IDENTITY = {"machine": "test", "threads": 1}
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from suites.base import Settings
-from suites.engine.device import CUDA, open_device, sampled_peak
 from suites.engine.failures import failure_of_error
-from suites.engine.jobs import Job
-from suites.engine.machine import measured_gpu
-from suites.engine.process import run_in_process
-from suites.engine.scheduler import RUN_JOB
+from suites.engine.job import Job
+from suites.engine.measure.device import CUDA, open_device, sampled_peak
+from suites.engine.measure.machine import measured_gpu
+from suites.engine.sweep.executors.local import run_in_process
+from suites.engine.sweep.scheduler import RUN_JOB
+from suites.settings import Settings
 
 MIB = 2**20
 

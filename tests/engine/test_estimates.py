@@ -3,12 +3,12 @@
 import pytest
 from sweeps import IDENTITY, plan_of
 
-from suites.base import Settings
-from suites.engine.estimates import Estimates, in_words
-from suites.engine.jobs import job_line
-from suites.engine.prediction import predict_job_s, predict_step_s
-from suites.engine.runs import RunFolder
-from suites.engine.scheduler import Options, Sweep
+from suites.engine.store.runs import RunFolder
+from suites.engine.sweep.estimates import Estimates, in_words
+from suites.engine.sweep.ledger import job_line
+from suites.engine.sweep.prediction import predict_job_s, predict_step_s
+from suites.engine.sweep.scheduler import Options, Sweep
+from suites.settings import Settings
 
 
 def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None:

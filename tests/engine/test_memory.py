@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 
 from baselines import attention
 from reformer.kernels import blocked
-from suites.base import Settings, unique
-from suites.engine import device, ruler, worker
-from suites.engine.device import CPU, Peak, sampled_peak
-from suites.engine.jobs import Job
-from suites.engine.memory import LivePeak, measure_memory, storage_bytes
-from suites.engine.planning import find_suites
-from suites.engine.prediction import BLOCK_LOGITS, SLICE, predict_memory, vocabulary_of, weights_of
+from suites.base import unique
+from suites.engine.job import Job
+from suites.engine.measure import device, ruler, worker
+from suites.engine.measure.device import CPU, Peak, sampled_peak
+from suites.engine.measure.memory import LivePeak, measure_memory, storage_bytes
+from suites.engine.sweep.planning import find_suites
+from suites.engine.sweep.prediction import (
+    BLOCK_LOGITS,
+    SLICE,
+    predict_memory,
+    vocabulary_of,
+    weights_of,
+)
+from suites.settings import Settings
 from suites.tasks import load_task
 
 FLOAT = 4

@@ -11,16 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sweeps import plan_of
 
-from suites.base import LSH_ONLY, QUALITY_ONLY, TIME_ONLY, Case, Settings, Suite, grid
-from suites.engine.planning import (
+from suites.base import Case, Suite, grid
+from suites.engine.store.records import append_record, read_records
+from suites.engine.store.runs import RunFolder, plan_from_json
+from suites.engine.sweep.planning import (
     check_current,
     condition,
     find_suites,
     make_plan,
     parse_data,
 )
-from suites.engine.runs import RunFolder, plan_from_json
-from suites.records import append_record, read_records
+from suites.settings import LSH_ONLY, QUALITY_ONLY, TIME_ONLY, Settings
 
 VALUES: dict[str, Any] = {
     "length": st.sampled_from([64, 128, 4096]),

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from sweeps import Measure, plan_of
 
-from suites.engine import machine
+from suites.engine import host
 from suites.engine.failures import failure_of_error, failure_of_exit
-from suites.engine.process import run_in_process
+from suites.engine.sweep.executors.local import run_in_process
 
 FAILING = {
     planted.RAISES: ("crash", "RuntimeError: planted failure"),
@@ -124,17 +124,17 @@ def test_a_container_may_have_less_than_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = psutil.virtual_memory().total
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    assert machine.available_bytes() > 0.1 * free, "no control group"
+    monkeypatch.setattr(host, "CGROUP", tmp_path)
+    assert host.available_bytes() > 0.1 * free, "no control group"
     for name, text in (
         ("memory.max", "1000\n"),
         ("memory.current", "700\n"),
         ("memory.stat", "anon 500\ninactive_file 200\n"),
     ):
         (tmp_path / name).write_text(text)
-    assert machine.available_bytes() == 1000 - 700 + 200
+    assert host.available_bytes() == 1000 - 700 + 200
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine.available_bytes() > 0.1 * free
+    assert host.available_bytes() > 0.1 * free
 
 
 def test_an_outside_sigkill_is_a_crash_unless_the_kernel_killed_for_memory(tmp_path: Path) -> None:
@@ -167,7 +167,8 @@ def test_exceptions_are_told_apart(error: Exception, status: str, reason: str) -
 def test_a_process_starts_within_the_limit(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     seconds = [
-        run_in_process("suites.engine.process:nothing", None, log=log).wall_s for _ in range(6)
+        run_in_process("suites.engine.sweep.executors.local:nothing", None, log=log).wall_s
+        for _ in range(6)
     ]
     # the first may start the fork server; a busy machine is excused for all but the best
     assert min(seconds[1:]) < 0.3

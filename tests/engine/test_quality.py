@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from suites.base import Settings
-from suites.engine.training import train_and_evaluate
+from suites.engine.measure.training import train_and_evaluate
+from suites.settings import Settings
 
 SETTINGS = Settings(
     length=64,

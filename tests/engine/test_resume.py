@@ -20,12 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sweeps import Measure, Quiet, plan_of
 
-from suites.base import Case, Settings
-from suites.engine import scheduler
-from suites.engine.jobs import Ledger, job_line, jobs_of, merge
-from suites.engine.machine import ROOT, code_hash
-from suites.engine.runs import Entry, RunFolder, extend, plan_from_json
-from suites.engine.scheduler import Options, Sweep
+from suites.base import Case
+from suites.engine.code import ROOT, code_hash
+from suites.engine.store.runs import Entry, RunFolder, extend, plan_from_json
+from suites.engine.sweep import scheduler
+from suites.engine.sweep.ledger import Ledger, job_line, jobs_of, merge
+from suites.engine.sweep.scheduler import Options, Sweep
+from suites.settings import Settings
 
 BENCH = Path(__file__).resolve().parent / "bench.py"
 HEALTHY = [planted.settings_for(planted.HEALTHY, length=n) for n in (64, 128)]

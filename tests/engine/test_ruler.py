@@ -10,18 +10,19 @@ import torch
 from planted import HEALTHY, settings_for
 from sweeps import Quiet, plan_of
 
-from report.compare import compare_runs
-from report.statistics import ratio_of_medians
-from suites.base import Settings
-from suites.engine import doctor, ruler
-from suites.engine.device import CPU, CUDA
-from suites.engine.doctor import MAX_START_S, start_checks
+from report.compare.runs import compare_runs
+from report.statistics.intervals import ratio_of_medians
 from suites.engine.failures import Failure
-from suites.engine.memory import LivePeak
-from suites.engine.process import Outcome, run_in_process
-from suites.engine.runs import RunFolder
-from suites.engine.scheduler import Options, Sweep
-from suites.records import Record
+from suites.engine.measure import ruler
+from suites.engine.measure.device import CPU, CUDA
+from suites.engine.measure.memory import LivePeak
+from suites.engine.store.records import Record
+from suites.engine.store.runs import RunFolder
+from suites.engine.sweep import doctor
+from suites.engine.sweep.doctor import MAX_START_S, start_checks
+from suites.engine.sweep.executors.local import Outcome, run_in_process
+from suites.engine.sweep.scheduler import Options, Sweep
+from suites.settings import Settings
 
 CHECKS = (
     "spin of 20 ms",
@@ -47,7 +48,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     log = tmp_path_factory.mktemp("ruler") / "log.txt"
     found: Found = {}
     for _ in range(CHANCES):
-        outcome = run_in_process("suites.engine.ruler:check_ruler", None, log=log, timeout_s=60)
+        outcome = run_in_process(
+            "suites.engine.measure.ruler:check_ruler", None, log=log, timeout_s=60
+        )
         assert outcome.failure is None, outcome.failure
         for what, text, passed in outcome.result["checks"]:
             found.setdefault(what, []).append((text, passed))

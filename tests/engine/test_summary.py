@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from suites.engine.jobs import Ledger
-from suites.engine.progress import outcome, warning
-from suites.engine.summary import print_failures, print_mispredictions, summary
-from suites.records import mispredicted
+from suites.engine.store.records import mispredicted
+from suites.engine.sweep.ledger import Ledger
+from suites.engine.sweep.progress import outcome, warning
+from suites.engine.sweep.summary import print_failures, print_mispredictions, summary
 
 MIB = 2**20
 

@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from suites.engine import ruler
-from suites.engine.device import CPU
-from suites.engine.timing import alike, interval_rank, is_narrow, measure_time, median_interval
+from suites.engine.measure import ruler
+from suites.engine.measure.device import CPU
+from suites.engine.measure.timing import (
+    alike,
+    interval_rank,
+    is_narrow,
+    measure_time,
+    median_interval,
+)
 
 
 @given(st.integers(1, 3000))

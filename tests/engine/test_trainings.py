@@ -7,10 +7,11 @@ import planted
 import pytest
 from sweeps import Measure, plan_of
 
-from suites.base import Settings
-from suites.engine import scheduler, worker
-from suites.engine.jobs import Job
-from suites.engine.process import Running, run_in_process
+from suites.engine.job import Job
+from suites.engine.measure import worker
+from suites.engine.sweep import scheduler
+from suites.engine.sweep.executors.local import Running, run_in_process
+from suites.settings import Settings
 
 SPAN_S = 0.6
 
@@ -93,6 +94,6 @@ def test_processes_side_by_side_share_the_memory(tmp_path: Path) -> None:
 def test_a_training_on_the_cpu_has_one_thread(
     kind: str, device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.machine, "available_cores", lambda: 6)
+    monkeypatch.setattr(worker, "available_cores", lambda: 6)
     job = Job(case="x", kind=kind, index=0, seed=0, settings=Settings(), device=device)
     assert worker.n_threads(job) == threads

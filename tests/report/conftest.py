@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from synthetic import make_records, write_lines
 
-from report.page import write_report
-from suites.records import Record
+from report.page.page import write_report
+from suites.engine.store.records import Record
 
 
 @pytest.fixture(scope="session")

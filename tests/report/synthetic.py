@@ -1,6 +1,4 @@
-"""Records in the format of suites.records whose truth is known: what was measured is drawn from
-stated formulas.
-"""
+"""Records whose truth is known: what was measured is drawn from stated formulas."""
 
 import json
 from dataclasses import replace
@@ -9,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from suites.base import METHOD_VERSION, Case, Settings, grid, unique
-from suites.records import FORMAT, Record
+from suites.base import Case, grid, unique
+from suites.engine.store.records import FORMAT, Record
+from suites.settings import METHOD_VERSION, Settings
 
 MIB = 2**20
 IDENTITY = {

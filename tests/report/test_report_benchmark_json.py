@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import run_bench
-from report.benchmark_json import compare_benchmarks
+from report.compare.benchmark_json import compare_benchmarks
 
 N_BENCHMARKS = 8
 BENCHMARKS = f"""

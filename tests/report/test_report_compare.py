@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from synthetic import make_records, true_rest_bytes, true_step_ms
 
-from report.ablation import compare_by
-from report.compare import compare_runs
-from report.cost_figure import write_ablation
-from suites.base import Settings
+from report.compare.ablation import compare_by
+from report.compare.runs import compare_runs
+from report.figures.cost import write_ablation
+from suites.settings import Settings
 
 
 @pytest.fixture(scope="module")

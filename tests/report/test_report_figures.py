@@ -11,13 +11,13 @@ import pytest
 from synthetic import make_records, suites, true_bits, write_lines
 
 from report import paper
-from report.cases import gather
-from report.evaluated import rounds_table
-from report.figures import draw_suite
+from report.figures.evaluated_with import rounds_table
+from report.figures.suite import draw_suite
 from report.findings import crossover_of, finding, typical
-from report.page import caveats, scaling_table, timing_caveats, write_report
-from report.scaling import crossover
-from report.series import view_of
+from report.page.page import caveats, scaling_table, timing_caveats, write_report
+from report.reading.cases import gather
+from report.reading.series import view_of
+from report.statistics.scaling import crossover
 
 SWEEPS = ("sequence_length", "hash_rounds", "bucket_size", "layers")
 

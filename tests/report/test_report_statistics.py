@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from report.scaling import Crossover, crossover, scaling_exponent
-from report.statistics import (
+from report.statistics.intervals import (
     MAX_PRIOR_DF,
     Estimate,
     Ratio,
@@ -22,6 +21,7 @@ from report.statistics import (
     process_noise,
     ratio_of_medians,
 )
+from report.statistics.scaling import Crossover, crossover, scaling_exponent
 
 TRUE = 100.0
 RNG = np.random.default_rng

@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import gmean
 from synthetic import make_records, write_lines
 
-from report.cases import gather, load_run, suite_names
-from report.series import view_of
-from report.statistics import Estimate
-from report.table import FIRST, suite_table, to_frame, to_latex, to_markdown
+from report.reading.cases import gather, load_run, suite_names
+from report.reading.series import view_of
+from report.statistics.intervals import Estimate
+from report.tables.cases_table import FIRST, suite_table, to_frame, to_latex, to_markdown
 from report.text import bytes_text, ms_text
 
 
@@ -155,7 +155,8 @@ def test_all_suites_in_order(records):
 
 def test_report_needs_no_torch():
     code = (
-        "import report.page, report.cost_figure, report.compare, sys; print('torch' in sys.modules)"
+        "import report.page.page, report.figures.cost, report.compare.runs, sys; "
+        "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

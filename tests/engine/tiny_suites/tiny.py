@@ -1,6 +1,7 @@
 """A real suite of tiny cases, for the tests of the engine."""
 
-from suites.base import Settings, Suite, change, grid, one_at_a_time
+from suites.base import Suite, grid, one_at_a_time
+from suites.settings import Settings, change
 
 BASE = Settings(
     length=128,

@@ -1,0 +1,209 @@
+"""The CPU kernel in C++: LSH attention, its backward, the hash and the sort (paper, section 2).
+
+The mathematics is that of blocked.py; attention.cpp says what is faster about it. Compiled at first
+use where there is a compiler; `unavailable()` says why not where there is none. Results do not
+depend on the number of threads, which is torch's.
+
+Shapes: B batch, H heads, L length, W head width, R rounds, N buckets.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from reformer.checks import require
+from reformer.config import LSHConfig
+from reformer.kernels.native import build
+from reformer.sorting import SortedRounds
+
+_POINTERS = ("z", "order", "ends")
+_SIZES = (
+    *("batch", "heads", "length", "width", "rounds", "buckets", "chunk_length", "chunks_before"),
+    *("valid_length", "causal", "within_bucket", "correct_duplicates", "threads"),
+)
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("batch", "head", "row")),
+    )
+
+
+class _Problem(ctypes.Structure):
+    _fields_ = (
+        *((name, _Rows) for name in ("q", "v", "out", "dout", "dq", "dv")),
+        *((name, ctypes.c_void_p) for name in _POINTERS),
+        *((name, ctypes.c_int64) for name in _SIZES),
+        ("scale", ctypes.c_double),
+    )
+
+
+class _Hash(ctypes.Structure):
+    _fields_ = (
+        ("vectors", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("stride_b", "stride_h", "stride_l")),
+        *((name, ctypes.c_void_p) for name in ("rotations", "halves", "buckets")),
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                *("batch", "heads", "length", "width"),
+                *("rounds", "factors", "columns", "threads"),
+            )
+        ),
+    )
+
+
+@lru_cache(maxsize=1)
+def unavailable() -> str:
+    """Why there is no native kernel on this machine; "" if there is. The first call compiles."""
+    try:
+        build.load()
+    except build.Unavailable as error:
+        return str(error)
+    return ""
+
+
+def require_usable(*tensors: Tensor) -> None:
+    """Raise ValueError unless the kernel can be compiled and the tensors are on the CPU."""
+    require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')
+    devices = {x.device.type for x in tensors}
+    require(devices == {"cpu"}, f'kernel "native" runs on the CPU, not on {devices}; use "blocked"')
+
+
+def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+    """Attention over sorted rounds, (batch, heads, length, width), on the CPU.
+
+    float32 and float64 as they are, lower precision in float32 inside. Raises ValueError on other
+    devices, where the kernel cannot be compiled, and where `rounds` are not those of qk.
+    """
+    require_usable(qk, v, rounds.order_BHRL)
+    expected = (*qk.shape[:2], config.n_rounds, qk.shape[2])
+    found = tuple(rounds.order_BHRL.shape)
+    require(
+        found == expected and v.shape == qk.shape,
+        f"order {found}, qk {tuple(qk.shape)}, v {tuple(v.shape)}; order must be {expected}",
+    )
+    return _Attend.apply(qk, v, rounds, config)
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+        dtype = _dtype(qk, v)
+        q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
+        out_BHLW = torch.empty_like(v_BHLW)
+        z_BHL = torch.empty(v.shape[:-1], dtype=dtype)
+        _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
+        ctx.save_for_backward(qk, v, out_BHLW, z_BHL)
+        ctx.rounds, ctx.config = rounds, config
+        return out_BHLW.to(v.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        qk, v, out_BHLW, z_BHL = ctx.saved_tensors
+        tensors = {
+            name: _in_rows(x, z_BHL.dtype) for name, x in (("q", qk), ("v", v), ("dout", grads[0]))
+        }
+        dq_BHLW, dv_BHLW = torch.empty_like(tensors["q"]), torch.empty_like(tensors["v"])
+        tensors |= {"out": out_BHLW, "dq": dq_BHLW, "dv": dv_BHLW}
+        _call("backward", ctx.rounds, ctx.config, z_BHL, **tensors)
+        return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype), None, None
+
+
+def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
+    """The twin of reformer.hashing.rotate_to_buckets, (B, H, R, L) int32.
+
+    Buckets differ from its only where two projections agree to rounding.
+    """
+    dtype = _dtype(vectors_BHLW)
+    vectors_BHLW = _in_rows(vectors_BHLW.detach(), dtype)
+    B, H, L, W = vectors_BHLW.shape
+    buckets_BHRL = torch.zeros(B, H, n_rounds, L, dtype=torch.int32)
+    if not rotations:
+        return buckets_BHRL
+    matrix_XW = torch.cat(list(rotations), dim=-1).flatten(1).t().to(dtype).contiguous()
+    halves = torch.tensor([rotation.shape[-1] for rotation in rotations], dtype=torch.int32)
+    hash_ = _Hash(
+        vectors_BHLW.data_ptr(),
+        *vectors_BHLW.stride()[:3],
+        *(x.data_ptr() for x in (matrix_XW, halves, buckets_BHRL)),
+        *(B, H, L, W, n_rounds, len(halves), len(matrix_XW), torch.get_num_threads()),
+    )
+    _check(_function("hash", dtype)(ctypes.byref(hash_)))
+    return buckets_BHRL
+
+
+def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
+    """Order by (bucket, position), and where every bucket ends in it, both int32.
+
+    The twin of the sort in reformer.sorting.sort_rounds: positions from `valid_length` on come
+    last, in a bucket of their own, number n_buckets. Raises ValueError on a bucket outside
+    [0, n_buckets).
+    """
+    buckets_BHRL = buckets_BHRL.int().contiguous()
+    *lists, length = buckets_BHRL.shape
+    n_ends = n_buckets + (valid_length < length)
+    order_BHRL = torch.empty_like(buckets_BHRL)
+    ends_BHRN = torch.empty(*lists, n_ends, dtype=torch.int32)
+    sizes = (buckets_BHRL.numel() // length, length, n_ends, valid_length)
+    code = build.load().sort_lists(
+        ctypes.c_void_p(buckets_BHRL.data_ptr()),
+        *(ctypes.c_int64(size) for size in sizes),
+        *(ctypes.c_void_p(x.data_ptr()) for x in (order_BHRL, ends_BHRN)),
+        ctypes.c_int64(torch.get_num_threads()),
+    )
+    require(code != 2, f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
+    _check(code)
+    return order_BHRL, ends_BHRN
+
+
+def _dtype(*tensors: Tensor) -> torch.dtype:
+    is_double = any(x.dtype == torch.float64 for x in tensors)
+    return torch.float64 if is_double else torch.float32
+
+
+def _in_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Any strides but the last: a model's (B, L, H, W) is not copied."""
+    x = x.to(dtype)
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _call(
+    name: str, rounds: SortedRounds, config: LSHConfig, z_BHL: Tensor, **tensors: Tensor
+) -> None:
+    B, H, L, W = tensors["q"].shape
+    order_BHRL, ends_BHRN = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
+    problem = _Problem(
+        z=z_BHL.data_ptr(),
+        order=order_BHRL.data_ptr(),
+        ends=ends_BHRN.data_ptr(),
+        **dict(zip(("batch", "heads", "length", "width"), (B, H, L, W), strict=True)),
+        rounds=config.n_rounds,
+        buckets=ends_BHRN.shape[-1],
+        chunk_length=rounds.chunk_length,
+        chunks_before=rounds.chunks_before,
+        valid_length=rounds.valid_length,
+        causal=config.causal,
+        within_bucket=rounds.within_bucket,
+        correct_duplicates=config.correct_duplicates,
+        threads=torch.get_num_threads(),
+        scale=config.logit_scale,
+        **{name: _Rows(x.data_ptr(), *x.stride()[:3]) for name, x in tensors.items()},
+    )
+    _check(_function(name, z_BHL.dtype)(ctypes.byref(problem)))
+
+
+def _function(name: str, dtype: torch.dtype) -> Any:
+    return getattr(build.load(), f"{name}_{'double' if dtype == torch.float64 else 'float'}")
+
+
+def _check(code: int) -> None:
+    if code != 0:
+        raise MemoryError("the native kernel ran out of memory")

@@ -1,0 +1,99 @@
+"""The language model around any attention: embedding, positions, layers, output. The Reformer and
+its dense twin differ in nothing but the branch they put in here.
+
+Shapes: B batch, L length, D model width, V vocabulary.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from reformer.checks import require
+from reformer.config import ModelConfig
+from reformer.feed_forward import FeedForward
+from reformer.loss import chunked_cross_entropy
+from reformer.positions import Positions
+from reformer.reversible import Branch, Choices, Layer, run_reversible
+
+EMBEDDING_STD = 1.0
+
+
+class LanguageModel(nn.Module):
+    """tokens (batch, length) int64 to logits (batch, length, vocabulary).
+
+    Any length up to the config's.
+    All randomness comes from `config.seed`: weights, hashes and dropout. In training each call
+    draws new hashes and masks; in evaluation every call draws the same ones.
+    """
+
+    def __init__(self, config: ModelConfig, make_attention: Callable[[], Branch]) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary, config.d_model)
+        self.positions = Positions(config, scale=EMBEDDING_STD)
+        self.layers = nn.ModuleList(
+            Layer(make_attention(), FeedForward(config)) for _ in range(config.n_layers)
+        )
+        self.head = nn.Sequential(
+            nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)
+        )
+        initialise(self, config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (batch, length, vocabulary). Raises ValueError if the sequence is too long."""
+        return self.head(self.hidden(tokens))
+
+    def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
+        """Mean cross-entropy in nats over the targets that are not -100; logits never whole in
+        memory.
+
+        first_position: the position of the first token, for training on short windows.
+        """
+        return chunked_cross_entropy(
+            self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
+        )
+
+    def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
+        """What the output layer sees: (batch, length, d_model)."""
+        length, longest = tokens.shape[-1], self.config.length - first_position
+        require(
+            1 <= length <= longest,
+            f"the sequence has {length} tokens; this model takes 1 to {longest}",
+        )
+        x = self.embedding(tokens) + self.positions(length, first_position)
+        layers, choices = cast(list[Layer], list(self.layers)), self.draw_choices()
+        if not self.config.reversible:
+            for layer, choice in zip(layers, choices, strict=True):
+                x = layer.residual(x, choice)
+            return x
+        y1, y2 = run_reversible(layers, x, x, choices)
+        return (y1 + y2) / 2
+
+    def draw_choices(self) -> list[tuple[Choices, Choices]]:
+        """A seed for each branch of each layer, new in training, always the same in evaluation."""
+        generator = self.generator
+        if not self.training:
+            generator = torch.Generator().manual_seed(self.config.seed)
+        seeds = torch.randint(2**62, (len(self.layers), 2), generator=generator).tolist()
+        return [(Choices(a), Choices(b)) for a, b in seeds]
+
+
+def initialise(model: nn.Module, config: ModelConfig) -> None:
+    """Normal weights of variance 1 / fan-in, branch outputs divided by sqrt(2 n_layers), so that
+    the residual streams keep their size at any depth (Radford et al., 2019, section 2.3)."""
+    generator = torch.Generator().manual_seed(config.seed)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            std = module.in_features**-0.5
+            if name.endswith(("narrow", "merge")):
+                std /= (2 * config.n_layers) ** 0.5
+            if name.startswith("head"):
+                std = 0.02
+            nn.init.normal_(module.weight, std=std, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=EMBEDDING_STD, generator=generator)

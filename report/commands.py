@@ -1,0 +1,61 @@
+"""What the commands report and compare of run_bench.py do; each takes the parsed options.
+
+Each returns an exit code. No torch.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from report.compare.ablation import compare_by
+from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
+from report.compare.runs import compare_runs
+from report.figures.cost import write_ablation
+from report.page.page import write_report
+from suites.engine.store.runs import RunFolder, find_run, shorten
+
+
+def report(options: Namespace) -> int:
+    """Write tables, figures and index.html of each run named, or of the last."""
+    for name in options.names or [None]:
+        folder = find_run(name)
+        written = write_report(folder.path, mixed=options.mixed)
+        print(
+            f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}"
+        )
+    return 0
+
+
+def compare(options: Namespace) -> int:
+    """Two runs or two files of pytest-benchmark; or with --by the levels of a setting in a run."""
+    names = options.names
+    if options.by is not None:
+        if len(names) > 1:
+            raise ValueError(f"compare --by takes one run, {len(names)} were named")
+        return compare_levels(find_run(names[0] if names else None), options)
+    if len(names) != 2:
+        raise ValueError(
+            f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
+        )
+    n_files = sum(map(is_benchmark_json, names))
+    if n_files == 1:
+        raise ValueError("compare takes two runs or two .json files, not one of each")
+    if n_files:
+        found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
+    else:
+        before, after = (find_run(name).read_records() for name in names)
+        found = compare_runs(before, after, mixed=options.mixed)
+    print(found.markdown())
+    return found.exit_code
+
+
+def compare_levels(folder: RunFolder, options: Namespace) -> int:
+    """Print the ablation of a setting and write it beside the run's report."""
+    found = compare_by(folder.read_records(), options.by, mixed=options.mixed)
+    print(found.markdown())
+    for path in write_ablation(found, folder.path):
+        print(shorten(path))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {"report": report, "compare": compare}

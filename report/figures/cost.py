@@ -1,0 +1,149 @@
+"""Quality against cost: what each level buys (bits per dim) and costs (time, memory)."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from report.compare.ablation import Ablation, Level
+from report.figures.style import (
+    COLD,
+    GREY,
+    MARKERS,
+    SETTINGS,
+    WARM,
+    add_legend,
+    add_words,
+    new_figure,
+    save,
+)
+from report.reading.series import caption_of
+from report.statistics.intervals import Estimate
+from report.text import FAILED
+
+# More groups than this stand only in the table.
+MAX_GROUPS = 4
+Cost = Callable[[Level], Estimate | None]
+
+
+def write_ablation(found: Ablation, folder: Path) -> list[Path]:
+    """Write compare_by_FACTOR.md, .csv and, with quality, .png and .svg; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"compare_by_{found.factor}"
+    paths = [folder / f"{name}.md", folder / f"{name}.csv"]
+    paths[0].write_text(found.markdown())
+    found.table().to_csv(paths[1], index=False)
+    if any(level.bits_change is not None for level in found.levels):
+        with matplotlib.rc_context(SETTINGS):
+            paths += draw_cost(found, folder, name)
+    return paths
+
+
+def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
+    """Change in bits per dim over time and over memory, a path per group through the levels; dense
+    as single marks.
+    """
+    figure, (by_time, by_memory) = new_figure(2, height=5.2)
+    bases = {one.group: one for one in found.levels if one.case is one.base}
+    base = bases[found.levels[0].group].name
+    # another base has another origin
+    groups = [group for group, one in bases.items() if one.name == base][:MAX_GROUPS]
+    for axes, cost in ((by_time, time_cost), (by_memory, memory_cost)):
+        for i, group in enumerate(groups):
+            levels = [one for one in found.levels if one.group == group]
+            draw_path(axes, levels, cost, COLD[i], group or found.factor.replace("_", " "), i == 0)
+        dense = [other for other in found.others if other.group == groups[0]]
+        for i, other in enumerate(dense):
+            draw_point(axes, other, cost, WARM[i % len(WARM)], MARKERS[1 + i % 7])
+        for line in (axes.axhline, axes.axvline):
+            line(0 if line == axes.axhline else 1, color=GREY, linewidth=1, linestyle=":")
+        axes.margins(0.18, 0.14)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+    by_time.set_ylabel(f"bits per dim less that of {base} (lower is better)")
+    by_time.set_xlabel(f"time of a training step / that of {base}")
+    by_memory.set_xlabel(f"activations / those of {base}")
+    add_legend(figure, by_time)
+    left_out = " More groups stand in the table." if len(bases) > len(groups) else ""
+    note = (
+        "Each mark is a level: further left is cheaper, lower is better. Bars: 95 % intervals, "
+        "vertical over seeds paired with the base's, horizontal over processes; "
+        f"memory is measured once.{left_out}{failures(found)}"
+    )
+    caption = f"{caption_of([level.case for level in found.levels])} {note}"
+    add_words(figure, found.finding(), caption)
+    return save(figure, folder, name)
+
+
+def time_cost(level: Level) -> Estimate | None:
+    """Time of a step over that of the base; the base itself is 1 without an interval."""
+    return Estimate(1.0) if level.case is level.base and level.case.time() else level.time_ratio
+
+
+def memory_cost(level: Level) -> Estimate | None:
+    """Activations over those of the base."""
+    ratio = level.memory_ratio
+    return None if ratio is None else Estimate(ratio)
+
+
+def draw_path(
+    axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
+) -> None:
+    """The levels of a group, joined in their order; named where `named`."""
+    points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.bits_change)]
+    if not points:
+        return
+    axes.errorbar(
+        [c.value for c, _, _ in points],
+        [b.value for _, b, _ in points],
+        xerr=bars([c for c, _, _ in points]),
+        yerr=bars([b for _, b, _ in points]),
+        color=colour,
+        marker="o",
+        markersize=7,
+        capsize=3,
+        linewidth=1.8,
+        label=label,
+    )
+    for cost_of, bits, one in points if named else ():
+        axes.annotate(
+            one.name,
+            (cost_of.value, bits.value),
+            xytext=(8, 6),
+            textcoords="offset points",
+            fontsize=9,
+            color=colour,
+        )
+
+
+def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -> None:
+    """A dense case, against the same base."""
+    at, bits = cost(other), other.bits_change
+    if at and bits:
+        axes.errorbar(
+            [at.value],
+            [bits.value],
+            xerr=bars([at]),
+            yerr=bars([bits]),
+            color=colour,
+            marker=marker,
+            markersize=9,
+            capsize=3,
+            linestyle="",
+            label=other.name,
+        )
+
+
+def bars(found: Sequence[Estimate]) -> list[list[float]]:
+    """Lengths of error bars down and up; 0 without an interval."""
+    down = [max(0.0, e.value - e.low) if e.has_interval else 0.0 for e in found]
+    return [down, [max(0.0, e.high - e.value) if e.has_interval else 0.0 for e in found]]
+
+
+def failures(found: Ablation) -> str:
+    """The levels that failed, in words."""
+    lost = [
+        f"{one.name} {FAILED[one.case.failure[0]]}" for one in found.levels if one.case.failure[0]
+    ]
+    return f" Not drawn: {', '.join(lost)}." if lost else ""

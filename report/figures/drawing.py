@@ -1,0 +1,167 @@
+"""What all figures draw alike: lines with intervals, levels, seeds, failures."""
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+
+from report.figures.style import looks
+from report.findings import MEASURES
+from report.reading.cases import CaseResult
+from report.reading.series import Series, View
+from report.statistics.intervals import Estimate
+from report.text import FAILED, length_text
+
+Value = Callable[[CaseResult], Estimate | None]
+
+
+def draw_lines(
+    axes: Axes, view: View, value: Value, style: str = "-", named: bool = True, spread: bool = False
+) -> list[float]:
+    """Draw each line with its intervals; levels as horizontal lines. Returns the values drawn, to
+    set the axis by.
+
+    spread: shift lines a little sideways, so that bars do not cover each other.
+    """
+    seen: list[float] = []
+    for i, (series, (colour, marker)) in enumerate(
+        zip(view.series, looks(view.series), strict=True)
+    ):
+        found = [(x, e) for x, case in series.points if (e := value(case)) is not None]
+        name = series.name if named else None
+        seen += [y for _, e in found for y in (e.value, e.low, e.high) if y == y]
+        if not series.on_axis:
+            draw_levels(axes, [e for _, e in found], colour, style, name)
+            continue
+        xs = [shifted(x, i, view) if spread else x for x, _ in found]
+        bars = [[max(0.0, e.value - e.low) if e.has_interval else 0.0 for _, e in found]]
+        bars.append([max(0.0, e.high - e.value) if e.has_interval else 0.0 for _, e in found])
+        if found:
+            axes.errorbar(
+                xs,
+                [e.value for _, e in found],
+                yerr=bars,
+                color=colour,
+                linestyle=style,
+                marker=marker,
+                markersize=6 if named else 4,
+                capsize=3,
+                linewidth=1.8,
+                label=name,
+            )
+    return seen
+
+
+def draw_levels(
+    axes: Axes, found: Sequence[Estimate], colour: str, style: str, name: str | None
+) -> None:
+    """Horizontal lines for cases to which the x axis does not apply, their intervals as bands."""
+    for estimate in found:
+        axes.axhline(estimate.value, color=colour, linestyle=style, linewidth=1.8, label=name)
+        if estimate.has_interval:
+            axes.axhspan(estimate.low, estimate.high, color=colour, alpha=0.15, linewidth=0)
+
+
+def shifted(x: float, i: float, view: View) -> float:
+    """x moved sideways by a fiftieth of the axis at most, its own way for each line."""
+    count = max(len(view.series), 2)
+    share = 0.04 * ((i + 0.5) / count - 0.5)
+    span = view.x_values[-1] / view.x_values[0] if view.x_values[0] > 0 else 1.0
+    if view.log_x and span > 1:
+        return float(x * span**share)
+    return x + share * (view.x_values[-1] - view.x_values[0])
+
+
+def draw_seeds(axes: Axes, view: View) -> list[float]:
+    """Each seed's bits per dim as a small dot."""
+    seen = []
+    for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
+        for x, case in series.points:
+            values = list(case.quality().values())
+            seen += values
+            if series.on_axis and len(values) > 1:
+                at = [shifted(x, i + 0.35, view)] * len(values)
+                axes.plot(at, values, ".", color=colour, markersize=4, alpha=0.7)
+    return seen
+
+
+def draw_failures(axes: Axes, view: View, measure: str) -> None:
+    """A row at the top per line with failures: a cross where each happened, and what the first one
+    was.
+    """
+    rows = [
+        (s, look, failed)
+        for s, look in zip(view.series, looks(view.series), strict=True)
+        if (failed := failed_points(s, measure))
+    ]
+    if not rows:
+        return
+    make_room(axes, 0.06 * len(rows) + 0.02)
+    for i, (series, (colour, _), failed) in enumerate(rows):
+        height = 0.97 - 0.06 * i
+        x = failed[0][0]
+        is_wide = axes.bbox.width > 0.5 * axes.figure.bbox.width
+        label = failure_text(failed, series.on_axis and is_wide)
+        label = f"{series.name}: {label}" if is_wide or not series.on_axis else label
+        if not series.on_axis:
+            axes.text(
+                0.98,
+                height,
+                label,
+                color=colour,
+                fontsize=8.5,
+                ha="right",
+                va="center",
+                transform=axes.transAxes,
+            )
+            continue
+        transform = axes.get_xaxis_transform()
+        axes.plot(
+            [x for x, _ in failed],
+            [height] * len(failed),
+            "X",
+            color=colour,
+            markersize=8,
+            transform=transform,
+            clip_on=False,
+        )
+        in_right_half = axes.transData.transform((x, 0))[0] > axes.bbox.x0 + 0.5 * axes.bbox.width
+        last = failed[-1][0] if not in_right_half else x
+        axes.annotate(
+            label,
+            (last, height),
+            xycoords=transform,
+            xytext=(-8 if in_right_half else 8, 0),
+            textcoords="offset points",
+            ha="right" if in_right_half else "left",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+        )
+
+
+def failure_text(failed: Sequence[tuple[float, str]], with_x: bool) -> str:
+    """What happened, and from where on: "crashed at 4K, out of memory at 8K"."""
+    first: dict[str, float] = {}
+    for x, what in failed:
+        first.setdefault(what, x)
+    return ", ".join(f"{what} at {length_text(x)}" if with_x else what for what, x in first.items())
+
+
+def make_room(axes: Axes, share: float) -> None:
+    """Raise the top of the y axis so that `share` of the height is free above the data."""
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log":
+        axes.set_ylim(low, high * (high / low) ** (share / (1 - share)))
+    else:
+        axes.set_ylim(low, high + (high - low) * share / (1 - share))
+
+
+def failed_points(series: Series, measure: str) -> list[tuple[float, str]]:
+    """(x, what happened) of the cases that were to measure this and could not, ascending in x."""
+    found = []
+    for x, case in series.points:
+        status, _ = case.failure
+        wanted = measure in (case.settings.get("measures") or (measure,))
+        if status and wanted and MEASURES[measure](case) is None:
+            found.append((x, FAILED.get(status, status)))
+    return found

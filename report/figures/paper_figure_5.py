@@ -1,0 +1,113 @@
+"""Attention alone over the length, tokens constant, beside the paper's Figure 5 (right)."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from report import paper
+from report.figures.drawing import draw_failures, draw_lines
+from report.figures.style import (
+    GREY,
+    WARM,
+    add_legend,
+    add_words,
+    looks,
+    new_figure,
+    save,
+    tick_unit,
+    x_axis,
+    y_axis,
+)
+from report.findings import crossover_of, pairs, typical
+from report.reading.cases import CaseResult
+from report.reading.series import View
+from report.statistics.intervals import Estimate, ratio_of_medians
+from report.text import factor_text, length_text
+
+
+def draw_attention_speed(view: View, folder: Path) -> list[Path]:
+    """Seconds per attention evaluation by length, tokens constant, beside the paper's curves."""
+    figure, (ours, theirs) = new_figure(2)
+    x_axis(ours, view)
+    seconds = [*draw_lines(ours, view, forward_s), *draw_paper_figure_5(theirs, view)]
+    for axes, unit in ((ours, "seconds per attention evaluation"), (theirs, "")):
+        y_axis(axes, seconds, always_log=True)
+        tick_unit(axes, unit)
+    ours.set_title("this run", fontsize=10)
+    draw_failures(ours, view, "time")
+    theirs.set_ylim(ours.get_ylim())  # failures may have raised it
+    add_legend(figure, ours)
+    caption = (
+        f"{view.caption} {setting_text(view)} Bars: 95 % intervals. "
+        f"{paper.NAME}, {paper.FIGURE_5_SOURCE}, on hardware that it does not name."
+    )
+    add_words(figure, speed_finding(view), caption)
+    return save(figure, folder, f"{view.name}_paper")
+
+
+def setting_text(view: View) -> str:
+    """What one evaluation is: sizes that all cases share."""
+    settings = view.cases[0].settings
+    tokens, width = settings["batch"] * settings["length"], settings["d_model"]
+    heads = settings["n_heads"]
+    ours = [case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"]
+    chunks = f", chunks of {ours[0]}" if ours else ""
+    return f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, float32."
+
+
+def forward_s(case: CaseResult) -> Estimate | None:
+    """Seconds of the forward pass."""
+    time = case.time("forward")
+    return time and Estimate(time.value / 1e3, time.low / 1e3, time.high / 1e3, time.n)
+
+
+def forward_median(case: CaseResult) -> float | None:
+    """Median of the forward pass in seconds."""
+    time = forward_s(case)
+    return time.value if time else None
+
+
+def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
+    """The paper's curves, named at their ends, looking like ours of the same name; its full
+    attention like our twin of it, or else like the first dense line. Returns all its seconds.
+    """
+    lines = list(zip(view.series, looks(view.series), strict=True))
+    ours = {series.name: look for series, look in lines}
+    dense = [look for series, look in lines if series.kind == "dense"]
+    ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else (WARM[0], "X"))
+    for name, seconds in paper.FIGURE_5_SECONDS.items():
+        colour, marker = ours.get(name, (GREY, "."))
+        axes.plot(paper.FIGURE_5_LENGTHS, seconds, color=colour, marker=marker)
+        axes.annotate(
+            name,
+            (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),
+            xytext=(0, 5),
+            textcoords="offset points",
+            fontsize=8.5,
+            ha="right",
+            color=colour,
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(
+        paper.FIGURE_5_LENGTHS, [length_text(x) for x in paper.FIGURE_5_LENGTHS], fontsize=9
+    )
+    axes.set_xlabel("sequence length (tokens)")
+    axes.set_title(paper.NAME, fontsize=10)
+    return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]
+
+
+def speed_finding(view: View) -> str:
+    """Forward time of the typical Reformer over that of the typical dense attention, at the longest
+    common length.
+    """
+    ours = typical([s for s in view.series if s.kind == "reformer"], forward_median)
+    dense = typical([s for s in view.series if s.kind == "dense"], forward_median)
+    common = pairs(ours, dense, forward_median) if ours and dense else []
+    if not ours or not dense or not common:
+        return "Attention alone, tokens constant"
+    x, a, b = common[-1]
+    ratio = ratio_of_medians(a.processes("forward"), b.processes("forward"), a.noise)
+    found = crossover_of(ours, dense, "forward")
+    where = f"; crossover {found.text()}" if found else ""
+    taken = f"takes {factor_text(ratio)} the time of {dense.name}"
+    return f"At {x:,.0f} tokens an evaluation of {ours.name} {taken}{where}"

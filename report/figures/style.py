@@ -1,0 +1,159 @@
+"""How figures look: colours that the colour-blind tell apart, sizes legible at README width,
+captions, files.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from report.reading.series import AXES, Series, View
+from report.text import length_text
+
+# Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention.
+WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
+COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
+EARTH = ("#8A8A00", "#7F7F7F", "#B07AA1")
+GREY = "#666666"
+# By kind of model: colours, and the ramp where they do not suffice.
+PALETTES: dict[str, tuple[Sequence[str], str]] = {
+    "reformer": (COLD, "viridis"),
+    "peer": (EARTH, "copper"),
+    "dense": (WARM, "autumn"),
+}
+MARKERS = "osD^vP*X"
+DPI = 110
+TITLE_WIDTH = 84  # characters of the title that fit in a line
+WIDTH = 9.0  # inches
+# A range over this factor is drawn on a log axis.
+LOG_FROM = 6.0
+
+SETTINGS: dict[Any, Any] = {
+    "font.size": 10.5,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "svg.fonttype": "none",
+    # the same figure gives the same file
+    "svg.hashsalt": "reformer-bench",
+}
+
+Look = tuple[str, str]
+
+
+def looks(series: Sequence[Series]) -> list[Look]:
+    """Colour and marker per line; more than four of a kind run from dark to light."""
+    found, counts = [], dict.fromkeys(PALETTES, 0)
+    for i, line in enumerate(series):
+        alike = [s for s in series if s.kind == line.kind]
+        colours, ramp_name = PALETTES[line.kind]
+        if len(alike) > len(colours):
+            ramp = matplotlib.colormaps[ramp_name]
+            steps = [0.85 * j / (len(alike) - 1) for j in range(len(alike))]
+            colours = [matplotlib.colors.to_hex(ramp(step)) for step in steps]
+        found.append((colours[counts[line.kind]], MARKERS[i % len(MARKERS)]))
+        counts[line.kind] += 1
+    return found
+
+
+def new_figure(
+    n_panels: int = 1, legend: bool = True, height: float = 4.8
+) -> tuple[Figure, list[Axes]]:
+    """A figure of README width with room for a title, a caption and, on the right, a legend."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
+    right = 0.73 if legend else 0.97
+    bottom = 1.1 / height
+    axes = figure.subplots(1, n_panels, squeeze=False)[0]
+    figure.subplots_adjust(left=0.1, right=right, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
+    return figure, list(axes)
+
+
+def add_words(figure: Figure, title: str, caption: str) -> None:
+    """The title, which states the finding, at the top, the caption at the bottom."""
+    size = 12 if len(title) < 2 * TITLE_WIDTH else 10.5
+    wrapped = textwrap.fill(title, round(TITLE_WIDTH * 12 / size))
+    figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
+    wrapped = textwrap.fill(caption, 140)
+    figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """The legend right of the panels, wrapped to fit: models first, what is grey and explains after
+    them.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_grey(entry[0]))
+    handles, labels = [h for h, _ in entries], [textwrap.fill(label, 26) for _, label in entries]
+    if handles:
+        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.74, 0.86))
+
+
+def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> None:
+    """The suite's setting, with ticks where it was measured: everywhere, or at `values`."""
+    values = view.x_values if values is None else values
+    axes.set_xlabel(AXES.get(view.varies, view.varies.replace("_", " ")))
+    if not values:
+        axes.set_xticks([])
+        return
+    if view.log_x and values[0] > 0:
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(values[0] / 2**0.4, values[-1] * 2**0.4)
+    else:
+        margin = 0.06 * (values[-1] - values[0]) or 1
+        axes.set_xlim(values[0] - margin, values[-1] + margin)
+    every = -(-len(values) // 8)
+    ticks = values[::-1][::every][::-1]
+    axes.set_xticks(ticks, [length_text(x) if view.varies == "length" else f"{x:g}" for x in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def y_axis(axes: Axes, values: Sequence[float], base: int = 10, always_log: bool = False) -> None:
+    """A log axis for a wide range, else one from zero, with a tenth of room at either end."""
+    if not values:
+        return
+    low, high = min(values), max(values)
+    if low > 0 and (always_log or high / low > LOG_FROM):
+        axes.set_yscale("log", base=base)
+        axes.set_ylim(low / 1.25, high * 1.25)
+        wide = high / low > (100 if base == 10 else 64)
+        subs = (1.0,) if base == 2 or high / low > 1000 else (1.0, 3.0) if wide else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(base=base, subs=subs, numticks=9))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(0, high * 1.15)
+
+
+def tick_unit(axes: Axes, unit: str) -> None:
+    """Ticks without exponents: 0.5, 20, 1,000."""
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda y, _: f"{y:,.4g}" if y < 1e4 else f"{y:,.0f}")
+    )
+    axes.set_ylabel(unit)
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write NAME.png and NAME.svg; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(paths[0])
+        figure.savefig(paths[1], metadata={"Date": None})
+    return paths
+
+
+def _is_grey(handle: Artist) -> bool:
+    return isinstance(handle, Line2D) and handle.get_color() == GREY

@@ -1,0 +1,221 @@
+"""The cases of a suite as lines of a figure: one per model variant, points along the suite's
+setting.
+"""
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from report.reading.cases import CaseResult, commit_of, in_suite
+from report.text import plural
+from suites.base import Suite
+from suites.settings import HOW, LSH_ONLY, OURS_ONLY, SETTINGS
+
+PHRASES = {
+    "bucket_size": "bucket {}",
+    "chunk_length": "chunk {}",
+    "chunks_before": "look-back {}",
+    "length": "length {}",
+    "batch": "batch {}",
+    "n_layers": "{} layers",
+    "d_model": "width {}",
+    "ff_chunks": "{} ff chunks",
+    "precision": "{}",
+    "task": "{}",
+    "kernel": "kernel {}",
+    "optimizer": "{}",
+}
+KINDS = ("reformer", "peer", "dense")
+# Off and on; what is usual goes without saying.
+SWITCHES = {
+    "shared_qk": ("", "shared QK"),
+    "within_bucket": ("across buckets", ""),
+    "correct_duplicates": ("duplicates kept", ""),
+}
+AXES = {
+    "length": "sequence length (tokens)",
+    "n_rounds": "hash rounds",
+    "bucket_size": "bucket size (mean positions per bucket)",
+    "chunk_length": "chunk length m (positions)",
+    "n_layers": "layers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line: cases of one model variant by x; with `on_axis` False a level, as x does not apply to
+    it.
+    """
+
+    name: str
+    kind: str  # CaseResult.kind
+    on_axis: bool
+    points: tuple[tuple[float, CaseResult], ...]  # ascending in x; nan for a level
+
+    @property
+    def cases(self) -> list[CaseResult]:
+        """The cases without their x."""
+        return [case for _, case in self.points]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A suite as it is drawn."""
+
+    name: str
+    question: str
+    varies: str
+    log_x: bool
+    series: tuple[Series, ...]
+    caption: str
+
+    @property
+    def cases(self) -> list[CaseResult]:
+        """All cases of all lines."""
+        return [case for series in self.series for case in series.cases]
+
+    @property
+    def x_values(self) -> list[float]:
+        """The measured values on the x axis, ascending."""
+        return sorted({x for s in self.series if s.on_axis for x, _ in s.points})
+
+
+def view_of(name: str, cases: Iterable[CaseResult]) -> View:
+    """The lines of the suite `name`. The axis is the suite's own; for a suite no longer in the
+    code, the widest.
+    """
+    members = in_suite(cases, name)
+    suite = _suite(name)
+    varies = suite.varies if suite else _widest_setting(members)
+    return View(
+        name=name,
+        question=suite.question if suite else "",
+        varies=varies,
+        log_x=suite.log_x if suite else True,
+        series=tuple(lines(members, varies)),
+        caption=caption_of(members),
+    )
+
+
+def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
+    """The cases grouped into lines along the setting `varies`: by kind, ours first, then by their
+    settings.
+    """
+    found = []
+    for kind in KINDS:
+        alike = [case for case in cases if case.kind == kind]
+        on_axis = kind == "reformer" or varies not in (OURS_ONLY if kind == "peer" else LSH_ONLY)
+        keys = distinguishing(alike, varies if on_axis else "")
+        groups: dict[str, list[CaseResult]] = {}
+        for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
+            groups.setdefault(case_name(case, keys, varies), []).append(case)
+        for name, members in groups.items():
+            points = [(_x(case, varies) if on_axis else float("nan"), case) for case in members]
+            points.sort(key=lambda point: point[0])
+            found.append(Series(name, kind, on_axis, tuple(points)))
+    return found
+
+
+def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
+    """The settings that tell these cases apart, beside `varies` and what is tied to it (batch =
+    tokens / length).
+    """
+    keys = []
+    for key in SETTINGS:
+        values: dict[object, set[object]] = {}
+        for case in cases:
+            if key in case.settings:
+                at = case.settings.get(varies) if varies else None
+                values.setdefault(at, set()).add(case.settings[key])
+        several = len(set().union(*values.values())) > 1 if values else False
+        tied = bool(varies) and all(len(found) == 1 for found in values.values())
+        if key not in HOW and key != varies and several and not tied:
+            keys.append(key)
+    return keys
+
+
+def case_name(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
+    """A short name: the kind of attention, then the settings `keys`."""
+    attention = str(case.settings.get("attention")).replace("_", "-")
+    base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
+    if case.kind != "dense" and varies != "n_rounds":
+        base += f"-{case.settings.get('n_rounds')}"
+    rest = [phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in NAMED]
+    return ", ".join(part for part in (base, *rest, case.mark) if part)
+
+
+NAMED = ("attention", "n_rounds")
+
+
+def name_of_case(case: CaseResult, among: Sequence[CaseResult]) -> str:
+    """A short name that tells the case from the others of its kind; length and layers have their
+    own columns.
+    """
+    kind = [other for other in among if other.kind == case.kind]
+    keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
+    return case_name(case, keys)
+
+
+def phrase(key: str, value: object) -> str:
+    """A setting and its value in words."""
+    if isinstance(value, bool):
+        word = key.replace("_", " ")
+        return SWITCHES.get(key, (f"not {word}", word))[value]
+    if key == "subject":
+        return "attention alone" if value == "attention" else "training"
+    if key == "n_rounds":
+        return plural(int(str(value)), "round")
+    return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
+
+
+def caption_of(cases: Sequence[CaseResult]) -> str:
+    """Machine, seeds and commit."""
+    records = [record for case in cases for record in case.records]
+    seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
+    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
+    commits = dict.fromkeys(commit_of(record) for record in records)
+    count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
+    trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
+    if any(trained):
+        count += f"trained with {plural(max(trained), 'thread')}; "
+    mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
+    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
+    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
+    if kernels:
+        count += f"LSH by kernel {', '.join(kernels)}; "
+    return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
+
+
+def _machine(identity: dict[str, object]) -> str:
+    parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
+    threads = identity.get("threads")
+    parts.append(plural(int(str(threads)), "thread") if threads else "")
+    parts.append(f"torch {identity['torch']}" if identity.get("torch") else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _suite(name: str) -> Suite | None:
+    try:
+        found = getattr(importlib.import_module(f"suites.{name}"), "SUITE", None)
+    except ModuleNotFoundError:
+        return None
+    return found if isinstance(found, Suite) else None
+
+
+def _widest_setting(cases: Sequence[CaseResult]) -> str:
+    def width(name: str) -> int:
+        values = {case.settings.get(name) for case in cases} - {None}
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        return len(values) if numbers else 0
+
+    return max((name for name in SETTINGS if name not in HOW), key=width)
+
+
+def _x(case: CaseResult, varies: str) -> float:
+    value = case.settings.get(varies)
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _sortable(value: object) -> tuple[bool, float, str]:
+    number = float(value) if isinstance(value, int | float) else 0.0
+    return value is None, number, str(value)

@@ -1,0 +1,132 @@
+"""How time and memory grow with length, and from which length on one method is faster
+(MEASURING.md, Statistics).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, isnan, nan, sqrt
+
+import numpy as np
+from scipy import stats
+
+from report.statistics.intervals import (
+    N_DRAWS,
+    TAILS,
+    Array,
+    Estimate,
+    Noise,
+    Processes,
+    bootstrap_deviations,
+    combined_noise,
+    log_medians,
+    student_t,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """The length from which on one method is faster. 0 is "already at the shortest", inf "beyond
+    the measured range".
+    """
+
+    estimate: Estimate
+    shortest: int
+    longest: int
+
+    def text(self) -> str:
+        """For people, with the interval."""
+        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        told = {0.0: f"under {self.shortest:,}", inf: f"over {self.longest:,}"}
+        where = {0.0: "below the measured range", inf: "beyond the measured range"}
+        if isnan(low) or low == value == high:
+            return f"{where[value]} ({told[value]})" if value in told else f"{value:,.0f}"
+        ends = " to ".join(told.get(end, f"{end:,.0f}") for end in (low, high))
+        return f"{where.get(value, f'{value:,.0f}')} ({ends})"
+
+
+def scaling_exponent(
+    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None, seed: int = 0
+) -> Estimate:
+    """p in value ~ length^p by regression on logs, `groups[i]` measured at `lengths[i]`; nan below
+    two lengths.
+
+    The interval is bootstrapped from the noise of the measurements; where each was made once
+    (memory), it comes from the residuals of the line.
+    """
+    if len(lengths) < 2:
+        return Estimate(nan, n=len(lengths))
+    x = np.log(np.asarray(lengths, float))
+    y = np.array([log_medians(group).mean() for group in groups])
+    if combined_noise(groups, noise) is None:
+        line = stats.linregress(x, y)
+        half = student_t(len(x) - 2) * float(line.stderr) if len(x) > 2 else nan
+        slope = float(line.slope)
+        return Estimate(slope, slope - half, slope + half, len(x))
+    weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+    slopes = _log_draws(groups, noise, seed) @ weights
+    low, high = np.quantile(slopes, TAILS)
+    return Estimate(float(y @ weights), float(low), float(high), len(x))
+
+
+def crossover(
+    lengths: Sequence[int],
+    a: Sequence[Processes],
+    b: Sequence[Processes],
+    noise: Noise | None = None,
+    seed: int = 0,
+) -> Crossover:
+    """The length from which on a is below b for all longer measured lengths, on log-log lines
+    between these.
+
+    a[i], b[i]: samples at lengths[i], ascending. Without noise (each measured once) there is no
+    interval.
+    """
+    n = len(lengths)
+    drawn = _log_draws([*a, *b], noise, seed)
+    known = combined_noise([*a, *b], noise) is not None
+    middle = np.array([log_medians(p).mean() for p in [*a, *b]])[None]
+    value = float(_last_crossing(lengths, middle[:, :n] - middle[:, n:])[0])
+    low = high = nan
+    if known:
+        crossings = _last_crossing(lengths, drawn[:, :n] - drawn[:, n:])
+        # no averaging of neighbours: some are infinite
+        low, high = np.quantile(crossings, TAILS, method="inverted_cdf")
+    return Crossover(Estimate(value, float(low), float(high), n), lengths[0], lengths[-1])
+
+
+def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
+    """Per row of differences of logs, the length of the last fall below 0: 0 if always below, inf
+    if not at the end.
+    """
+    x = np.log(np.asarray(lengths, float))
+    above = difference >= 0
+    last = difference.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
+    inner = np.minimum(last, max(len(x) - 2, 0))
+    following = np.minimum(inner + 1, len(x) - 1)
+    rows = np.arange(len(difference))
+    start, end = difference[rows, inner], difference[rows, following]
+    fall = np.where(start == end, 1.0, start - end)
+    share = np.clip(start / fall, 0, 1)
+    crossing = np.exp(x[inner] + share * (x[following] - x[inner]))
+    crossing = np.where(last == len(x) - 1, inf, crossing)
+    return np.where(above.any(axis=1), crossing, 0.0)
+
+
+def _log_draws(groups: Sequence[Processes], noise: Noise | None, seed: int) -> Array:
+    """Draws of the log median of each group, (N_DRAWS, groups), as wide as the pooled noise of all
+    groups says.
+    """
+    rng = np.random.default_rng(seed)
+    known = combined_noise(groups, noise)
+    columns = []
+    for group in groups:
+        deviations = bootstrap_deviations(group, rng)
+        spread = deviations.std()
+        if known is None:
+            wanted = 0.0
+        else:
+            wanted = sqrt(known.variance / len(group)) * student_t(known.df) / student_t(inf)
+        if spread == 0:
+            deviations, spread = rng.standard_normal(N_DRAWS), 1.0
+        columns.append(log_medians(group).mean() + deviations * wanted / spread)
+    return np.stack(columns, axis=1)

@@ -1,0 +1,182 @@
+"""Records to tables: one row per case, seed and suite for programs, compact tables per suite for
+people.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from report.reading.cases import (
+    PARTS,
+    CaseResult,
+    commit_of,
+    in_suite,
+    kind_of,
+    resolved,
+    samples_of,
+    suite_names,
+)
+from report.reading.series import name_of_case
+from report.statistics.intervals import middle, outliers
+from report.text import bytes_text, interval_text, ms_text, off_text
+from suites.engine.store.records import Record, mispredicted
+from suites.settings import SETTINGS, Settings
+
+FIRST = (
+    "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
+    "chunk_length reversible ff_chunks seed status reason forward_ms backward_ms optimizer_ms "
+    "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
+    "predicted_bytes bits_per_dim accuracy device commit"
+).split()
+# How the time was found, and what else is known of the memory.
+TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady disturbed".split()
+MEMORY_BESIDE = (
+    "baseline_bytes weights_bytes gradients_bytes optimizer_bytes reserved_bytes memory_method"
+).split()
+MEMORY = [name for name in (*FIRST, *MEMORY_BESIDE) if name.endswith("_bytes")]
+WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)]
+WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
+LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per case, seed and suite, failures too; times are geometric means of the medians of
+    the processes.
+    """
+    rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
+    names = [*FIRST, *(name for name in SETTINGS if name not in FIRST)]
+    names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
+    frame = pd.DataFrame(rows).reindex(columns=names)
+    for name in WHOLE_NUMBERS:
+        frame[name] = pd.to_numeric(frame[name]).astype("Int64")
+    return frame
+
+
+def _row(record: Record, suite: str) -> dict[str, Any]:
+    settings = resolved(record.get("settings") or {})
+    time, identity = record.get("time") or {}, record.get("identity") or {}
+    memory, quality = record.get("memory") or {}, record.get("quality") or {}
+    processes = time.get("processes") or []
+    row: dict[str, Any] = {
+        **{k: _plain(v) for k, v in settings.items()},
+        "suite": suite,
+        "case": record["case"],
+        "label": record.get("label"),
+        "model": kind_of(settings),
+        # the setting names what was asked for, the record what ran
+        "kernel": record.get("kernel") or None,
+        **{name: record.get(name) for name in ("seed", "status", "reason")},
+        **{name: memory.get(name) for name in MEMORY},
+        **{name: quality.get(name) for name in ("bits_per_dim", "accuracy")},
+        **{name: identity.get(name) for name in ("device", "machine")},
+        "commit": commit_of(record),
+        "code": (record.get("code") or {}).get("hash"),
+        "stopped_by": time.get("stopped_by"),
+        "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
+        "steady": all(p.get("steady") for p in processes) if processes else None,
+        "memory_method": memory.get("method"),
+        "mispredicted_by": mispredicted(memory),
+    }
+    firsts = [p["first_ms"]["step"] for p in processes if "step" in p.get("first_ms", {})]
+    if firsts:
+        row["first_step_ms"] = float(np.median(firsts))
+    for part in PARTS:
+        samples = samples_of(record, part)
+        if samples:
+            row[f"{part}_ms"] = middle(samples)
+            # of the step, the last part
+            row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
+            row["n_outliers"] = sum(len(outliers(one)) for one in samples)
+    if row.get("step_ms"):
+        tokens = settings.get("batch", 1) * settings["length"]
+        row["tokens_per_second"] = tokens / row["step_ms"] * 1000
+    return row
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
+    """One suite for people: a row per case, +- being half the 95 % interval; failures with their
+    reason as rows.
+    """
+    rows = []
+    for case in sorted(cases, key=_order):
+        status, reason = case.failure
+        bits = case.bits()
+        row = {
+            "model": name_of_case(case, cases),
+            **{name: case.settings.get(name) for name in ("length", "n_layers")},
+            **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
+            "peak memory": bytes_text(case.memory("peak_bytes")),
+            "of it activations": bytes_text(case.memory("rest_bytes")),
+            "live tensors": bytes_text(case.memory("live_peak_bytes")),
+            "predicted": _predicted(case),
+            "bits per dim": interval_text(bits, 3),
+            "seeds": str(bits.n) if bits else "",
+            "failure": f"{status}: {reason}" if status else "",
+        }
+        rows.append(row)
+    table = pd.DataFrame(rows).rename(columns={"n_layers": "layers"})
+    table = table.replace("", None).dropna(axis=1, how="all")
+    constant = [c for c in ("length", "layers") if c in table and table[c].nunique() == 1]
+    return table.drop(columns=constant if len(table) > 1 else []).astype(object).fillna("")
+
+
+def _predicted(case: CaseResult) -> str:
+    text, off = bytes_text(case.memory("predicted_bytes")), case.mispredicted
+    return text if off is None else f"{text} ({off_text(off)})"
+
+
+def _order(case: CaseResult) -> tuple[str, int, int, int]:
+    s = case.settings
+    return s["attention"], s.get("n_rounds") or 0, s["length"], s.get("n_layers") or 0
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown; a bar inside a cell is escaped."""
+    rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.to_numpy())]
+    rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def to_latex(table: pd.DataFrame, caption: str) -> str:
+    """A table as LaTeX (booktabs), text escaped, +- as a sign."""
+    rows = [[_latex(str(cell)) for cell in row] for row in table.to_numpy()]
+    head = [_latex(str(name)) for name in table.columns]
+    body = "\n".join(" & ".join(row) + r" \\" for row in rows)
+    return (
+        "\\begin{table}\n\\centering\n\\caption{" + _latex(caption) + "}\n"
+        "\\begin{tabular}{l" + "r" * (len(head) - 1) + "}\n\\toprule\n"
+        f"{' & '.join(head)} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def _latex(text: str) -> str:
+    text = text.replace("\\", "/").replace("~", " ").replace("^", " ")
+    for plain, escaped in LATEX_SPECIAL.items():
+        # the sign is put in last: its own dollars stay
+        text = text.replace(plain, escaped)
+    return text
+
+
+def write_tables(
+    records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
+) -> list[Path]:
+    """Write table.csv, table.md and table.tex into `folder`; their paths."""
+    to_frame(records).to_csv(folder / "table.csv", index=False)
+    markdown, latex = [f"# {title}\n"], []
+    for suite in suite_names(cases):
+        table = suite_table(in_suite(cases, suite))
+        markdown.append(f"## {suite}\n\n{to_markdown(table)}")
+        latex.append(to_latex(table, suite))
+    (folder / "table.md").write_text("\n".join(markdown))
+    (folder / "table.tex").write_text("\n".join(latex))
+    return [folder / f"table.{kind}" for kind in ("csv", "md", "tex")]

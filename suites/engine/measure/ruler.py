@@ -1,0 +1,165 @@
+"""The self-test of the ruler: work of known cost, measured with the very code that measures cases.
+Runs in a process of its own, like a case. `doctor` prints what it finds, the tests require it.
+"""
+
+import gc
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from suites.engine.measure.device import CPU, CUDA, Device, map_large_blocks
+from suites.engine.measure.memory import measure_memory
+from suites.engine.measure.timing import measure_time
+
+MIB = 2**20
+SPIN_MS = 20.0
+ALLOCATION_MIB = 64
+SPIKE_MS, SPIKE_MIB = 5.0, 61
+TOLERANCE = 0.02
+PLANTED = 1.05
+# Medians of identical work may differ by this: the band in which the report says "same".
+SAME = 0.03
+
+
+def check_ruler(_: object = None) -> dict[str, Any]:
+    """{"checks": [[what, what was found, passed], ...]}."""
+    torch.set_num_threads(1)
+    map_large_blocks()
+    # or each measurement spends 0.2 s on collecting garbage among all that is imported
+    gc.freeze()
+    checks = [check_spin(), *check_allocation(), *check_spike(), check_slow_down(), check_pair()]
+    if torch.cuda.is_available():
+        checks += [check_events(), *check_allocation(CUDA())]
+    return {"checks": [list(check) for check in checks]}
+
+
+class Spin:
+    """Busy work of a known duration, which it keeps by its own clock: being interrupted is part of
+    its truth.
+    """
+
+    def __init__(self, ms: float) -> None:
+        self.ms = ms
+        self.truth_ms: list[float] = []
+
+    def __call__(self) -> None:
+        """Spin."""
+        start = now = time.perf_counter()
+        while (now - start) * 1e3 < self.ms:
+            now = time.perf_counter()
+        self.truth_ms.append((now - start) * 1e3)
+
+
+def time_of(
+    work: Callable[[], object], budget_s: float = 0.6, device: Device | None = None
+) -> list[float]:
+    """Milliseconds per call, as cases are timed."""
+    return list(measure_time({"work": work}, device or CPU(), budget_s)["samples_ms"]["step"])
+
+
+def check_spin() -> tuple[str, str, bool]:
+    """Time: a spin of 20 ms."""
+    spin = Spin(SPIN_MS)
+    samples = time_of(spin)
+    # the samples are the last calls: the first call and unsteady windows come before
+    found, truth = median(samples), median(spin.truth_ms[-len(samples) :])
+    text = f"{found:.2f} ms measured, {truth:.2f} ms by its own clock"
+    return f"spin of {SPIN_MS:g} ms", text, within(found, truth)
+
+
+def check_events() -> tuple[str, str, bool]:
+    """Time on CUDA: products by its events, against this process's clock when all has been done."""
+    device = CUDA()
+    a = torch.randn(4096, 4096, device=device.type) / 64
+
+    def multiply() -> None:
+        torch.linalg.multi_dot([a] * 16)
+
+    samples = time_of(multiply, device=device)
+    clock = []
+    for _ in samples:
+        start = time.perf_counter()
+        multiply()
+        device.synchronise()
+        clock.append((time.perf_counter() - start) * 1e3)
+    found, truth = median(samples), median(clock)
+    text = f"{found:.2f} ms by events, {truth:.2f} ms by the clock"
+    return "matrix products on cuda", text, within(found, truth)
+
+
+def check_allocation(device: Device | None = None) -> list[tuple[str, str, bool]]:
+    """Memory: a tensor of 64 MiB, by both measures."""
+    device, truth = device or CPU(), ALLOCATION_MIB * MIB
+    name = f"allocation of {ALLOCATION_MIB} MiB" + (" on cuda" if device.type == "cuda" else "")
+    return both_measures(name, lambda: tensor_of(truth, device.type), truth, device)
+
+
+def check_spike() -> list[tuple[str, str, bool]]:
+    """Memory: 61 MiB that live for 5 ms in the midst of a longer step."""
+    truth = SPIKE_MIB * MIB
+
+    def spike() -> None:
+        time.sleep(0.02)
+        tensor = tensor_of(truth)
+        Spin(SPIKE_MS)()
+        del tensor
+        time.sleep(0.02)
+
+    return both_measures(f"spike of {SPIKE_MIB} MiB for {SPIKE_MS:g} ms", spike, truth)
+
+
+def both_measures(
+    name: str, step: Callable[[], object], truth: int, device: Device | None = None
+) -> list[tuple[str, str, bool]]:
+    """The peak of `step` by the process and by live tensors, against the truth in bytes."""
+    found = measure_memory(step, device or CPU(), [])
+    measures = {found["method"]: found["rest_bytes"], "live tensors": found["live_rest_bytes"]}
+    return [
+        (f"{name}, {measure}", f"{n_bytes / MIB:.2f} MiB measured", within(n_bytes, truth))
+        for measure, n_bytes in measures.items()
+    ]
+
+
+def check_slow_down() -> tuple[str, str, bool]:
+    """Time: one of two spins is 5 % longer."""
+    ratio = ratio_of(Spin(4.0), Spin(4.0 * PLANTED))
+    what = f"planted slow-down of {100 * (PLANTED - 1):.0f} %"
+    return what, f"ratio {ratio:.3f} measured", within(ratio, PLANTED)
+
+
+def check_pair() -> tuple[str, str, bool]:
+    """Time: the same real work twice, under two names."""
+    a = torch.randn(192, 192, generator=torch.Generator().manual_seed(0)) / 192**0.5
+
+    def multiply() -> Tensor:
+        return torch.linalg.multi_dot([a] * 16)
+
+    ratio = ratio_of(multiply, multiply)
+    return "identical pair", f"ratio {ratio:.3f} measured", abs(ratio - 1) <= SAME
+
+
+def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 5) -> float:
+    """The time of `second` in units of `first`, interleaved in random order, as cases are over
+    processes.
+    """
+    samples: dict[int, list[float]] = {0: [], 1: []}
+    order = random.Random(0)
+    for _ in range(rounds):
+        for which in order.sample([0, 1], 2):
+            samples[which] += time_of((first, second)[which], budget_s=0.15)
+    return median(samples[1]) / median(samples[0])
+
+
+def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:
+    """A tensor of that size, every page touched."""
+    return torch.ones(n_bytes, dtype=torch.uint8, device=device)
+
+
+def within(found: float, truth: float) -> bool:
+    """Is it within the tolerance?"""
+    return abs(found / truth - 1) <= TOLERANCE

@@ -1,0 +1,167 @@
+"""Time the parts of one step: first call apart, warm up until steady, repeat until the median is
+known or the budget is spent. Every raw sample is kept (MEASURING.md, Time).
+"""
+
+import functools
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from suites.engine.measure.device import Device
+
+# The 95 % interval of the median must reach no further than this share from the median.
+PRECISION = 0.02
+WINDOW = 3
+# Two windows are alike when their medians differ by less than this; twice the precision asked of
+# the result.
+STEADY = 0.04
+WARM_UP_SHARE = 0.4
+MIN_SAMPLES = 10
+LONG_S = 60.0
+MAX_SAMPLES = 2000
+
+Sample = dict[str, float]
+
+
+def measure_time(
+    parts: Mapping[str, Callable[[], object]],
+    device: Device,
+    budget_s: float,
+    prepare: Callable[[], object] = lambda: None,
+    compiles: bool = False,
+) -> dict[str, Any]:
+    """Time `parts`, run in order, each and together as "step", in ms on the device's clock.
+
+    prepare: runs before each step, untimed. budget_s: for warm-up and samples together; at least
+    one sample is taken whatever it costs, and after a first call of over LONG_S that is this call:
+    what only a first call does (allocating) is lost in so long a step. compiles: does the first
+    call compile? Then the budget starts after it. Returns
+    {"first_ms", "samples_ms", "steady", "stopped_by"}, as in store/records.py; the windows of the
+    warm-up that were found steady count as samples.
+    """
+
+    def sample() -> Sample:
+        prepare()
+        device.synchronise()
+        marks = [device.mark()]
+        for run in parts.values():
+            run()
+            marks.append(device.mark())
+        elapsed = dict(zip(parts, device.elapsed_ms(marks), strict=True))
+        return {**elapsed, "step": sum(elapsed.values())}
+
+    with garbage_frozen():
+        deadline = time.monotonic() + budget_s
+        first = sample()
+        if compiles:
+            deadline = time.monotonic() + budget_s
+        elif first["step"] > 1e3 * LONG_S and time.monotonic() >= deadline:
+            return as_part(first, [first], False, "budget")
+        samples, steady = warm_up(sample, time.monotonic() + WARM_UP_SHARE * budget_s)
+        stopped_by = repeat(sample, samples, deadline)
+    return as_part(first, samples, steady, stopped_by)
+
+
+def as_part(first: Sample, samples: list[Sample], steady: bool, stopped_by: str) -> dict[str, Any]:
+    """One process of the record's `time` part, without what the worker adds."""
+    return {
+        "first_ms": first,
+        "samples_ms": {part: [s[part] for s in samples] for part in first},
+        "steady": steady,
+        "stopped_by": stopped_by,
+    }
+
+
+def warm_up(sample: Callable[[], Sample], deadline: float) -> tuple[list[Sample], bool]:
+    """Sample in windows until one is like the window before; those two and True.
+
+    Given up at the deadline: the samples of the last two windows, whole or not, and False, so that
+    no sample of a step that only few fit into the budget is lost.
+    """
+    before: list[Sample] = []
+    while time.monotonic() < deadline:
+        window: list[Sample] = []
+        for _ in range(WINDOW):
+            window.append(sample())
+            if time.monotonic() >= deadline:
+                return before + window, False
+        if before and alike([s["step"] for s in before], [s["step"] for s in window]):
+            return before + window, True
+        before = window
+    return before, False
+
+
+def alike(before: list[float], after: list[float]) -> bool:
+    """Are two windows from one steady state: medians close, or each inside the other's range?"""
+    a, b = median(before), median(after)
+    if abs(a - b) <= STEADY * b:
+        return True
+    return min(after) <= a <= max(after) and min(before) <= b <= max(before)
+
+
+def repeat(sample: Callable[[], Sample], samples: list[Sample], deadline: float) -> str:
+    """Append samples until the interval of the median step is narrow, or the deadline has passed or
+    MAX_SAMPLES are taken ("budget"); says which.
+    """
+    look_at = MIN_SAMPLES
+    while True:
+        if len(samples) >= look_at:
+            if is_narrow([s["step"] for s in samples]):
+                return "interval"
+            # looking costs a sort: look again after a tenth more
+            look_at = len(samples) + len(samples) // 10 + 1
+        if samples and (time.monotonic() >= deadline or len(samples) >= MAX_SAMPLES):
+            return "budget"
+        samples.append(sample())
+
+
+def is_narrow(samples: list[float]) -> bool:
+    """Does the 95 % interval of the median stay within PRECISION of it?"""
+    low, high = median_interval(samples)
+    middle = median(samples)
+    return max(high - middle, middle - low) <= PRECISION * middle
+
+
+def median_interval(samples: list[float]) -> tuple[float, float]:
+    """An interval that covers the median with at least 95 %, whatever the distribution: order
+    statistics.
+
+    Fewer than 6 samples cannot say: then it is infinite.
+    """
+    k = interval_rank(len(samples))
+    if k == 0:
+        return -math.inf, math.inf
+    ordered = sorted(samples)
+    return ordered[k - 1], ordered[-k]
+
+
+@functools.cache
+def interval_rank(n: int) -> int:
+    """The largest k such that the k-th smallest and k-th largest of n enclose the median with 95 %;
+    0 if none.
+
+    The number of samples below the median is binomial(n, 1/2).
+    """
+    tail, k = 0.0, 0
+    while True:
+        tail += math.exp(
+            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+        )
+        if 2 * tail > 0.05 or k >= n // 2:
+            return k
+        k += 1
+
+
+@contextmanager
+def garbage_frozen() -> Iterator[None]:
+    """No garbage collection inside: a collection in one sample of many is noise of the harness."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,172 @@
+"""Train a model from its settings and evaluate it on held-out data, in bits per dim.
+
+The schedule is the same for every model: linear warm-up, then linear decay to zero; optionally the
+first part of the steps on short windows at random positions, which teaches what is local at a
+fraction of the time.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from baselines.peers import PeerModel
+from reformer import LSHConfig, Reformer
+from reformer.language_model import LanguageModel
+from reformer.loss import IGNORED
+from suites.engine.failures import Diverged
+from suites.engine.measure.build import build_model, build_optimizer
+from suites.settings import Settings
+from suites.tasks import Task, load_task
+
+MAX_GRADIENT_NORM = 1.0
+# Steps whose training losses make one point of the training curve.
+TRAIN_CURVE_POINTS = 100
+
+Batch = tuple[Tensor, Tensor]
+
+
+def train_and_evaluate(
+    settings: Settings, seed: int, device: torch.device | str, data_path: str | None = None
+) -> dict[str, Any]:
+    """The `quality` part of a record. Raises Diverged if a loss is not finite."""
+    task = load_task(settings.task, data_path)
+    model = build_model(settings, task.vocabulary, seed, device)
+    train_losses: list[float] = []
+    curve: list[tuple[int, float]] = []
+    for step in train(model, task, settings, seed, train_losses):
+        if settings.evaluate_every and step % settings.evaluate_every == 0:
+            curve.append((step, evaluate(model, task, settings)["bits_per_dim"]))
+    final = evaluate(model, task, settings)
+    if not curve or curve[-1][0] != settings.train_steps:
+        curve.append((settings.train_steps, final["bits_per_dim"]))
+    return {
+        **final,
+        "curve": curve,
+        "train_curve": thin_out(train_losses),
+        "evaluated_with": {
+            "full" if n_rounds == 0 else str(n_rounds): evaluate(
+                with_rounds(model, n_rounds), task, settings
+            )
+            for n_rounds in settings.evaluate_rounds
+            if isinstance(model, Reformer)
+        },
+        "train_tokens": settings.first_steps * settings.first_batch * settings.first_length
+        + (settings.train_steps - settings.first_steps) * settings.batch * settings.length,
+        "data": {
+            **task.describe(),
+            "reference": task.heldout_reference(whole_windows(settings)),
+        },
+    }
+
+
+def train(
+    model: LanguageModel, task: Task, settings: Settings, seed: int, losses: list[float]
+) -> Iterator[int]:
+    """Train in place, yielding the number of steps done after each; appends each step's loss in
+    nats.
+    """
+    optimizer = build_optimizer(settings, model)
+    model.train()
+    places = torch.Generator().manual_seed(seed)
+    for step, (tokens, targets) in enumerate(schedule_batches(task, settings, seed)):
+        last = settings.length - tokens.shape[-1]
+        first_position = int(torch.randint(last + 1, (), generator=places))
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)
+        loss = step_loss(model, (tokens, targets), settings, first_position=first_position)
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise Diverged(f"the training loss was {losses[-1]} at step {step + 1}")
+        loss.backward()
+        clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        yield step + 1
+
+
+def step_loss(
+    model: LanguageModel | PeerModel, batch: Sequence[Tensor], settings: Settings, **where: int
+) -> Tensor:
+    """The loss of one batch in nats, in the settings' precision, on the model's device.
+
+    where: `first_position`, which models of ours take (LanguageModel.loss).
+    """
+    device = next(model.parameters()).device
+    tokens, targets = (tensor.to(device) for tensor in batch)
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        return model.loss(tokens, targets, **where)
+
+
+def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batch]:
+    """The batches of all training steps: short windows first if the settings say so."""
+    short = task.train_batches(settings.first_length, settings.first_batch, seed)
+    yield from itertools.islice(short, settings.first_steps)
+    whole = task.train_batches(settings.length, settings.batch, seed)
+    yield from itertools.islice(whole, settings.train_steps - settings.first_steps)
+
+
+def learning_rate_factor(step: int, settings: Settings) -> float:
+    """Linear warm-up to 1, then linear decay to 0 after the last step."""
+    warm_up = (step + 1) / max(1, settings.warmup_steps)
+    decay = (settings.train_steps - step) / max(1, settings.train_steps - settings.warmup_steps)
+    return min(1.0, warm_up, decay)
+
+
+@torch.no_grad()
+def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, float]:
+    """Bits per dim and next-symbol accuracy over the held-out tokens; leaves the model in training
+    mode.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    nats, n_correct, n_counted = 0.0, 0, 0
+    for tokens, targets in task.heldout_batches(
+        settings.length, settings.batch, whole_windows(settings)
+    ):
+        tokens, targets = tokens.to(device), targets.to(device).flatten()
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            logits = model(tokens).float().flatten(0, 1)
+        nats += float(cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"))
+        n_correct += int((logits.argmax(dim=-1) == targets).sum())
+        n_counted += int((targets != IGNORED).sum())
+    model.train()
+    if not math.isfinite(nats):
+        raise Diverged(f"the held-out loss was {nats}")
+    return {
+        "bits_per_dim": nats / n_counted / math.log(2),
+        "accuracy": n_correct / n_counted,
+        "heldout_tokens": n_counted,
+    }
+
+
+def whole_windows(settings: Settings) -> int:
+    """The held-out tokens, as whole windows, at least one."""
+    return max(settings.heldout_tokens // settings.length, 1) * settings.length
+
+
+def with_rounds(model: Reformer, n_rounds: int) -> Reformer:
+    """The same weights with another number of hash rounds; 0 is full attention (paper, table 2)."""
+    attention = model.config.attention
+    if isinstance(attention, LSHConfig):
+        attention = replace(attention, n_rounds=n_rounds) if n_rounds else "dense"
+    other = Reformer(replace(model.config, attention=attention))
+    other.load_state_dict(model.state_dict())
+    return other.to(next(model.parameters()).device)
+
+
+def thin_out(losses: list[float]) -> list[tuple[int, float]]:
+    """Training losses in nats to at most TRAIN_CURVE_POINTS points of (step, mean bits per dim
+    since the last).
+    """
+    width = -(-len(losses) // TRAIN_CURVE_POINTS)
+    pieces = [losses[start : start + width] for start in range(0, len(losses), width)]
+    steps = [min((i + 1) * width, len(losses)) for i in range(len(pieces))]
+    bits = [sum(piece) / len(piece) / math.log(2) for piece in pieces]
+    return list(zip(steps, bits, strict=True))

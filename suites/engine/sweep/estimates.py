@@ -1,0 +1,57 @@
+"""How long what is left will take: from measured durations where there are any, else predicted. No
+torch.
+"""
+
+from collections.abc import Iterable
+
+from suites.engine.job import Job
+from suites.engine.sweep.prediction import predict_job_s
+from suites.engine.sweep.scheduler import Sweep
+
+
+class Estimates:
+    """Seconds per job: that of the same job of the same case if it was measured (another pass,
+    another seed), else the prediction, corrected by how measured and predicted durations of that
+    kind compare so far.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.gflops, self.n_trainings = sweep.plan.gflops, sweep.n_trainings
+        self.measured: dict[tuple[str, str], float] = {}
+        totals: dict[str, list[float]] = {}
+        for job in (job for jobs in sweep.jobs.values() for job in jobs):
+            line = sweep.ledger.line(job)
+            if line is not None and line["status"] == "ok":
+                self.measured[job.case, job.kind] = line["wall_s"]
+                total = totals.setdefault(job.kind, [0.0, 0.0])
+                total[0] += line["wall_s"]
+                total[1] += self.predicted(job)
+        self.factor = {kind: found / expected for kind, (found, expected) in totals.items()}
+
+    def predicted(self, job: Job) -> float:
+        """Seconds by formula."""
+        return predict_job_s(job.settings, job.kind, self.gflops)
+
+    def seconds(self, job: Job) -> float:
+        """Seconds that a job will take."""
+        known = self.measured.get((job.case, job.kind))
+        return known if known is not None else self.predicted(job) * self.factor.get(job.kind, 1.0)
+
+    def total(self, jobs: Iterable[Job]) -> float:
+        """Seconds for all of them, trainings side by side as the sweep runs them."""
+        alone, trainings = 0.0, [0.0]
+        for job in jobs:
+            if job.kind == "quality":
+                trainings.append(self.seconds(job))
+            else:
+                alone += self.seconds(job)
+        return alone + max(max(trainings), sum(trainings) / self.n_trainings)
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people: "40 s", "12 min", "3.4 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

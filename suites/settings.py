@@ -1,0 +1,199 @@
+"""The settings that decide what one case measures, flat, and which of them have an effect on it.
+
+No torch. A misspelt setting is an error that names the nearest legal one.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from baselines.config import ATTENTIONS, PEERS, DenseConfig
+from reformer.checks import refuse_unknown, require, require_positive
+from reformer.config import LSHConfig, ModelConfig, ReformerConfig
+
+# Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
+METHOD_VERSION = 3
+
+MEASURES = ("time", "memory", "quality")
+# Settings without effect on what they do not name: on the attentions that are no LSH, on published
+# Reformers (whose own rules hold), on one attention call, ...
+HASHING = ("n_rounds", "bucket_size", "chunk_length")
+OURS_ONLY = (
+    "chunks_before",
+    "within_bucket",
+    "correct_duplicates",
+    "logit_scale",
+    "factorize_hash",
+    "kernel",
+    "evaluate_rounds",
+)
+LSH_ONLY = (*HASHING, *OURS_ONLY)
+DENSE_ONLY = ("shared_qk",)
+MODEL_ONLY = (
+    "task",
+    "d_ff",
+    "n_layers",
+    "shared_qk",
+    "reversible",
+    "ff_chunks",
+    "loss_chunks",
+    "dropout",
+    "axial_positions",
+    "optimizer",
+)
+TIME_ONLY = ("time_budget_s", "processes")
+# Settings that say how long or how often is measured, not what.
+HOW = ("measures", *TIME_ONLY, "evaluate_every", "evaluate_rounds")
+QUALITY_ONLY = (
+    "train_steps",
+    "first_length",
+    "first_batch",
+    "first_steps",
+    "learning_rate",
+    "warmup_steps",
+    "heldout_tokens",
+    "evaluate_every",
+    "evaluate_rounds",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that decides what one case measures, flat, so that suites and `--where` can name
+    it.
+    """
+
+    task: str = "enwiki-head"
+    # the model
+    attention: str = "lsh"  # or one of baselines.config.ATTENTIONS, or of PEERS
+    length: int = 1024
+    batch: int = 1
+    d_model: int = 256
+    d_ff: int = 1024
+    n_heads: int = 4
+    n_layers: int = 2
+    n_rounds: int = 4
+    bucket_size: int = 32
+    chunk_length: int | None = None
+    chunks_before: int = 1
+    within_bucket: bool = True
+    correct_duplicates: bool = True
+    logit_scale: float = 1.0
+    factorize_hash: bool = True
+    kernel: str = "auto"
+    shared_qk: bool = False
+    reversible: bool = True
+    ff_chunks: int = 1
+    loss_chunks: int = 1
+    dropout: float = 0.0
+    axial_positions: tuple[int, int] | None = None
+    precision: str = "float32"  # or "bfloat16": autocast
+    # what is measured, and how
+    subject: str = "model"  # a whole training step, or "attention": one attention call
+    measures: tuple[str, ...] = MEASURES
+    time_budget_s: float = 2.0  # per process
+    processes: int = 2
+    # training, for quality
+    train_steps: int = 100
+    first_steps: int = 0  # so many of the train_steps, the first, use short windows:
+    first_length: int = 64  # their length; their positions are random
+    first_batch: int = 8  # windows a step
+    optimizer: str = "adamw"  # or "adafactor"
+    learning_rate: float = 2e-3
+    warmup_steps: int = 20
+    heldout_tokens: int = 16384
+    evaluate_every: int = 0  # steps between points of the learning curve; 0: only at the end
+    evaluate_rounds: tuple[
+        int, ...
+    ] = ()  # evaluate also with these rounds, 0 meaning full attention
+
+    def __post_init__(self) -> None:
+        refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
+        refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
+        refuse_unknown(self.subject, ("model", "attention"), "subject")
+        refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
+        for measure in self.measures:
+            refuse_unknown(measure, MEASURES, "measure")
+        require(
+            "quality" not in self.measures or self.can_train,
+            f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
+        )
+        require(
+            self.subject == "model" or self.precision == "float32",
+            f"precision is {self.precision!r}; one attention call is measured in float32",
+        )
+        require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
+        require_positive(self, "heldout_tokens")
+        require(
+            self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
+        )
+        require(
+            self.time_budget_s > 0, f"time_budget_s is {self.time_budget_s}; it must be positive"
+        )
+        require(
+            0 <= self.first_steps <= self.train_steps,
+            f"first_steps is {self.first_steps}; it must be in [0, train_steps {self.train_steps}]",
+        )
+        require(
+            self.first_steps == 0 or self.first_length <= self.length,
+            f"first_length {self.first_length} is longer than length {self.length}",
+        )
+
+    @property
+    def hashes(self) -> bool:
+        """Is it LSH attention, ours or a published Reformer's?"""
+        return self.attention not in ATTENTIONS
+
+    @property
+    def can_train(self) -> bool:
+        """Is there a model of ours to train?"""
+        return self.subject == "model" and self.attention not in PEERS
+
+    def measured(self) -> dict[str, Any]:
+        """The settings that have an effect on what is measured: what a case's id and its row are
+        made of.
+        """
+        unused: set[str] = set(LSH_ONLY)
+        if self.attention == "lsh":
+            unused = set(DENSE_ONLY)
+        elif self.attention in PEERS:
+            unused = {*OURS_ONLY, *DENSE_ONLY}
+        if self.subject == "attention":
+            unused |= set(MODEL_ONLY)
+        if "time" not in self.measures:
+            unused |= set(TIME_ONLY)
+        if "quality" not in self.measures:
+            unused |= set(QUALITY_ONLY)
+        settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
+        return {name: value for name, value in settings.items() if name not in unused}
+
+    def lsh(self) -> LSHConfig:
+        """The LSH attention these settings ask for. Raises ValueError if it is impossible."""
+        names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
+        return LSHConfig(**{name: getattr(self, name) for name in names})
+
+    def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
+        """The model these settings ask for. Raises ValueError on an impossible combination."""
+        if self.hashes:
+            return ReformerConfig(
+                attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
+            )
+        return DenseConfig(
+            attention=self.attention, shared_qk=self.shared_qk, **self._shared(vocabulary, seed)
+        )
+
+    def _shared(self, vocabulary: int, seed: int) -> dict[str, Any]:
+        names = {f.name for f in fields(ModelConfig)} - {"vocabulary", "seed"}
+        shared = {name: getattr(self, name) for name in names}
+        return {"vocabulary": vocabulary, "seed": seed, **shared}
+
+
+SETTINGS = tuple(f.name for f in fields(Settings))
+
+
+def change(base: Settings, **changes: Any) -> Settings:
+    """`base` with some settings changed. Raises ValueError naming the nearest setting if one is
+    unknown.
+    """
+    for name in changes:
+        refuse_unknown(name, SETTINGS, "setting")
+    return replace(base, **changes)
