@@ -74,6 +74,9 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         help="try again: oom,timeout,crash,diverged,skipped",
     )
     add("--prune", action="store_true", help="skip longer lengths of what ran out of memory")
+    add(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings"
+    )
     add("--data", nargs="+", action="extend", default=[], metavar="NAME=PATH")
     add("--download", action="store_true", help="fetch missing public data")
     add("--dry-run", action="store_true", help="cases, what is there, predicted time and memory")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from reformer.checks import find_own, is_own, refuse_unknown, require
 from reformer.full_attention import fused_attention
 
 # Queries a slice of the memory-efficient attention holds: logits of 128 x length are alive at a
@@ -54,8 +55,23 @@ def _rows(q: Tensor, k: Tensor, v: Tensor, first: int, scale: float, exclude_sel
     return logits.softmax(dim=-1) @ v
 
 
-ATTEND: dict[str, Callable[[Tensor, Tensor, Tensor, float, bool], Tensor]] = {
+Attention = Callable[[Tensor, Tensor, Tensor, float, bool], Tensor]
+ATTEND: dict[str, Attention] = {
     "naive": naive,
     "memory_efficient": memory_efficient,
     "sdpa": fused_attention,
 }
+
+
+def find_attention(name: str) -> Attention:
+    """Find an attention by its name in ATTEND, or the user's own as "package.module:function".
+
+    The user's own takes q, k, v, scale and exclude_self as those above do. Raises ValueError if
+    there is none.
+    """
+    if not is_own(name):
+        refuse_unknown(name, ATTEND, "attention")
+        return ATTEND[name]
+    found: Attention = find_own(name, "attention")
+    require(callable(found), f"attention {name!r} is no function")
+    return found

@@ -5,7 +5,7 @@ names. No torch.
 import importlib.util
 from dataclasses import dataclass
 
-from reformer.checks import refuse_unknown, require
+from reformer.checks import is_own, refuse_unknown, require
 from reformer.config import ModelConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
@@ -31,8 +31,9 @@ class DenseConfig(ModelConfig):
     """The dense twin of the Reformer: the same layers around full attention.
 
     `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries,
-    recomputed in the backward pass) or "sdpa" (PyTorch's fused kernel). `shared_qk`: one projection
-    for queries and keys (section 2).
+    recomputed in the backward pass), "sdpa" (PyTorch's fused kernel), or the user's own function as
+    "package.module:function" (see baselines.attention). `shared_qk`: one projection for queries and
+    keys (section 2).
     """
 
     attention: str = "sdpa"
@@ -41,12 +42,18 @@ class DenseConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
-        refuse_unknown(self.attention, ATTENTIONS, "attention")
+        if not is_own(self.attention):
+            refuse_unknown(self.attention, ATTENTIONS, "attention")
+
+
+def package_of(peer: str) -> str:
+    """The name under which a peer is installed."""
+    return peer.removesuffix("-exact")
 
 
 def require_installed(peer: str) -> None:
     """Raise ValueError unless the package of this peer can be found."""
-    package = peer.removesuffix("-exact")
+    package = package_of(peer)
     require(
         importlib.util.find_spec(package.replace("-", "_")) is not None,
         f"{package} is not installed: pip install -c constraints.txt -e '.[peers]'",

@@ -6,7 +6,7 @@ Shapes: B batch, H heads, L length, W head width, D model width.
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from baselines.attention import ATTEND
+from baselines.attention import find_attention
 from baselines.config import DenseConfig
 from reformer.language_model import LanguageModel
 from reformer.reversible import Branch, Choices, dropout
@@ -38,7 +38,7 @@ class DenseAttention(Branch):
         )
         self.to_v = nn.Linear(config.d_model, config.d_model, bias=False)
         self.merge = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.attend = ATTEND[config.attention]
+        self.attend = find_attention(config.attention)
         self.n_heads, self.p = config.n_heads, config.dropout
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:

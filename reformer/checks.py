@@ -1,7 +1,11 @@
 """Refuse what is illegal with one sentence: what was asked, what is legal, what to do. No torch."""
 
+import importlib
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 
 def refuse_unknown(name: str, legal: Iterable[str], what: str) -> None:
@@ -32,3 +36,28 @@ def require_divides(config: object, divisor: str, whole: str) -> None:
     """Raise ValueError unless the field `divisor` divides the field `whole`."""
     part, all_of_it = getattr(config, divisor), getattr(config, whole)
     require(all_of_it % part == 0, f"{whole} {all_of_it} is not a multiple of {divisor} {part}")
+
+
+def is_own(name: str) -> bool:
+    """Does this name an object of the user's own, as "package.module:object"?"""
+    return ":" in name
+
+
+def find_own(name: str, what: str) -> Any:
+    """Import the user's own object "package.module:object".
+
+    Modules in the current folder are found too, after all installed ones. Raises ValueError, saying
+    what is wrong, if there is no such module or object.
+    """
+    module_name, _, object_name = name.partition(":")
+    # at the end: a file of the user's cannot take the place of an installed package
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return getattr(importlib.import_module(module_name), object_name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{what} {name!r} cannot be imported ({error}); it must be package.module:function, "
+            f"found from {here} or installed"
+        ) from error

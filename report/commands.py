@@ -43,7 +43,7 @@ def compare(options: Namespace) -> int:
     if n_files:
         found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
     else:
-        before, after = (find_run(name).read_records() for name in names)
+        before, after = (find_run(name).records() for name in names)
         found = compare_runs(before, after, mixed=options.mixed)
     print(found.markdown())
     return found.exit_code
@@ -51,7 +51,7 @@ def compare(options: Namespace) -> int:
 
 def compare_levels(folder: RunFolder, options: Namespace) -> int:
     """Print the ablation of a setting and write it beside the run's report."""
-    found = compare_by(folder.read_records(), options.by, mixed=options.mixed)
+    found = compare_by(folder.records(), options.by, mixed=options.mixed)
     print(found.markdown())
     for path in write_ablation(found, folder.path):
         print(shorten(path))

@@ -5,16 +5,14 @@ ablation), `grid` takes the product (a sweep). A misspelt setting fails at impor
 nearest legal one.
 """
 
-import hashlib
 import itertools
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from baselines.config import PEERS, require_installed
 from reformer.checks import refuse_unknown
-from suites.settings import METHOD_VERSION, SETTINGS, Settings, change
+from suites.settings import SETTINGS, Settings, change
 
 PRESETS = ("quick", "cpu", "paper")
 
@@ -28,23 +26,8 @@ class Case:
 
     @property
     def id(self) -> str:
-        """A hash of what is measured and how, not of labels or order."""
-        content = {"method": METHOD_VERSION, "settings": self.settings.measured()}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def label(self) -> str:
-        """A short name for people: the model and what usually tells two cases apart."""
-        s = self.settings
-        model = s.attention
-        if s.hashes:
-            name = "LSH" if s.attention == "lsh" else s.attention
-            chunk = s.chunk_length or 2 * s.bucket_size
-            model = f"{name}-{s.n_rounds}, bucket {s.bucket_size}, chunk {chunk}"
-        size = f"length {s.length}" + (f" x {s.batch}" if s.batch > 1 else "")
-        what = "attention alone" if s.subject == "attention" else f"{s.n_layers} layers"
-        half = "" if s.precision == "float32" else f", {s.precision}"
-        return f"{model}, {size}, {what}{half}"
+        """The hash of what is measured (Settings.id)."""
+        return self.settings.id
 
 
 def make_case(settings: Settings) -> Case:
@@ -76,9 +59,14 @@ def one_at_a_time(base: Settings, **values: Sequence[Any]) -> list[Case]:
     return unique([make_case(base), *(make_case(settings) for settings in changed)])
 
 
-def unique(cases: Sequence[Case]) -> list[Case]:
-    """The cases without repetitions, in order."""
-    return list({case.id: case for case in cases}.values())
+def unique(cases: Iterable[Case]) -> list[Case]:
+    """The cases without repetitions, in order; each is measured as often as any of them asks."""
+    found: dict[str, Case] = {}
+    for case in cases:
+        before = found.get(case.id)
+        settings = before.settings.joined(case.settings) if before else case.settings
+        found[case.id] = Case(settings=settings, skip=case.skip)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,25 @@
-"""The settings that decide what one case measures, flat, and which of them have an effect on it.
+"""The settings that decide what one case measures, and which of them have an effect on it.
 
 No torch. A misspelt setting is an error that names the nearest legal one.
 """
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, fields, replace
+from math import gcd
 from typing import Any
 
 from baselines.config import ATTENTIONS, PEERS, DenseConfig
-from reformer.checks import refuse_unknown, require, require_positive
+from reformer.checks import is_own, refuse_unknown, require, require_positive
 from reformer.config import LSHConfig, ModelConfig, ReformerConfig
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
 METHOD_VERSION = 3
 
 MEASURES = ("time", "memory", "quality")
+TASKS = ("enwiki-head", "enwik8", "duplication", "text")  # in suites.tasks
+TEXT_TASKS = ("enwiki-head", "enwik8", "text")
+NEED_DATA = ("enwik8", "text")
 # Settings without effect on what they do not name: on the attentions that are no LSH, on published
 # Reformers (whose own rules hold), on one attention call, ...
 HASHING = ("n_rounds", "bucket_size", "chunk_length")
@@ -41,7 +47,7 @@ MODEL_ONLY = (
     "optimizer",
 )
 TIME_ONLY = ("time_budget_s", "processes")
-# Settings that say how long or how often is measured, not what.
+# Settings that say how long, how often or in which ways is measured, not what: in no case's id.
 HOW = ("measures", *TIME_ONLY, "evaluate_every", "evaluate_rounds")
 QUALITY_ONLY = (
     "train_steps",
@@ -58,13 +64,18 @@ QUALITY_ONLY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides what one case measures, flat, so that suites and `--where` can name
-    it.
+    """Everything that decides what one case measures.
+
+    Flat, so that suites, `--where` and `--set` can name each setting. A default is part of the
+    measuring method: a case's id holds only what differs from the defaults, so that a new setting
+    changes no id, and changing a default would give two measurements one id. Raises ValueError on
+    illegal values.
     """
 
-    task: str = "enwiki-head"
+    task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
     # the model
-    attention: str = "lsh"  # or one of baselines.config.ATTENTIONS, or of PEERS
+    # "lsh", one of baselines.config.ATTENTIONS or PEERS, or "package.module:function"
+    attention: str = "lsh"
     length: int = 1024
     batch: int = 1
     d_model: int = 256
@@ -107,7 +118,10 @@ class Settings:
     ] = ()  # evaluate also with these rounds, 0 meaning full attention
 
     def __post_init__(self) -> None:
-        refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
+        if not is_own(self.attention):
+            refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
+        if not is_own(self.task):
+            refuse_unknown(self.task, TASKS, "task")
         refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
         refuse_unknown(self.subject, ("model", "attention"), "subject")
         refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
@@ -141,17 +155,43 @@ class Settings:
     @property
     def hashes(self) -> bool:
         """Is it LSH attention, ours or a published Reformer's?"""
-        return self.attention not in ATTENTIONS
+        return self.attention == "lsh" or self.attention in PEERS
 
     @property
     def can_train(self) -> bool:
         """Is there a model of ours to train?"""
         return self.subject == "model" and self.attention not in PEERS
 
+    @property
+    def id(self) -> str:
+        """A hash of what is measured: method version and `identifying` settings."""
+        content = {"method": METHOD_VERSION, "settings": self.identifying()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def identifying(self) -> dict[str, Any]:
+        """The settings with an effect that differ from their defaults and say what is measured."""
+        usual = DEFAULTS | {"chunk_length": 2 * self.bucket_size}
+        return {
+            name: float(value) if isinstance(usual[name], float) else value
+            for name, value in self.measured().items()
+            if name not in HOW and value != usual[name]
+        }
+
+    def joined(self, other: "Settings") -> "Settings":
+        """The settings of the same case, measured in all ways and as often as either asks for."""
+        assert self.id == other.id, "only settings of one case can be joined"
+        one, two = (self, other) if "quality" in self.measures else (other, self)
+        return replace(
+            one,
+            measures=tuple(m for m in MEASURES if m in (*one.measures, *two.measures)),
+            time_budget_s=max(one.time_budget_s, two.time_budget_s),
+            processes=max(one.processes, two.processes),
+            evaluate_every=gcd(one.evaluate_every, two.evaluate_every),
+            evaluate_rounds=tuple(dict.fromkeys((*one.evaluate_rounds, *two.evaluate_rounds))),
+        )
+
     def measured(self) -> dict[str, Any]:
-        """The settings that have an effect on what is measured: what a case's id and its row are
-        made of.
-        """
+        """The settings that have an effect: what the row of a case shows."""
         unused: set[str] = set(LSH_ONLY)
         if self.attention == "lsh":
             unused = set(DENSE_ONLY)
@@ -188,11 +228,13 @@ class Settings:
 
 
 SETTINGS = tuple(f.name for f in fields(Settings))
+DEFAULTS = asdict(Settings())
 
 
 def change(base: Settings, **changes: Any) -> Settings:
-    """`base` with some settings changed. Raises ValueError naming the nearest setting if one is
-    unknown.
+    """Change some settings of `base`.
+
+    Raises ValueError on illegal values, and on an unknown setting, naming the nearest.
     """
     for name in changes:
         refuse_unknown(name, SETTINGS, "setting")

@@ -15,7 +15,7 @@ from report.statistics.intervals import (
     median,
     process_noise,
 )
-from suites.engine.store.records import FORMAT, Record, mispredicted, read_records
+from suites.engine.store.records import Record, mispredicted, read_records
 
 PARTS = ("forward", "backward", "optimizer", "step")
 
@@ -133,24 +133,15 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_run(folder: Path) -> list[Record]:
-    """The records of a run folder, of each case and seed the newest.
+    """Read the records of a run folder.
 
     Raises ValueError if there are none, or if they were written by a newer version.
     """
     path = Path(folder) / "records.jsonl"
-    newest: dict[tuple[str, int], Record] = {}
-    for record in read_records(path):
-        if record.get("format", 0) > FORMAT:
-            raise ValueError(
-                f"{path} has record format {record['format']}, this version reads up to {FORMAT}; "
-                "update the program"
-            )
-        key = record["case"], record["seed"]
-        newest.pop(key, None)
-        newest[key] = record
-    if not newest:
+    records = read_records(path)
+    if not records:
         raise ValueError(f"no records in {path}; measure first: python run_bench.py run")
-    return list(newest.values())
+    return records
 
 
 def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
@@ -176,16 +167,19 @@ def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
 
 
 def comparable(record: Record) -> dict[str, Any]:
-    """What must agree for two records to be compared: the identity and the measuring method."""
-    return {**(record.get("identity") or {}), "method": record.get("method")}
+    """What must agree for two records to be compared: machine, versions, measuring method."""
+    return {**record["identity"], **record.get("versions", {}), "method": record["method"]}
 
 
 def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:
-    """The names in which identities differ, and the values found."""
+    """The names in which identities differ, and the values found.
+
+    A name that only some records have, such as a peer's version, is no difference to the others.
+    """
     seen: dict[str, dict[str, None]] = {}
-    identities = [comparable(record) for record in records]
-    for name in dict.fromkeys(n for identity in identities for n in identity):
-        seen[name] = dict.fromkeys(str(identity.get(name)) for identity in identities)
+    for record in records:
+        for name, value in comparable(record).items():
+            seen.setdefault(name, {})[str(value)] = None
     return {name: list(values) for name, values in seen.items() if len(values) > 1}
 
 

@@ -4,28 +4,34 @@ import functools
 import hashlib
 import subprocess
 from pathlib import Path
-from typing import Any
+
+from suites.engine.store.records import Code
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED_CODE = ("reformer", "baselines", "suites")
+# What decides a number, and nothing else: a new suite or a change of the report leaves a sweep be.
+MEASURED_CODE = (
+    "reformer",
+    "baselines",
+    "suites/settings.py",
+    "suites/tasks",
+    "suites/engine/measure",
+)
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
 
 
 @functools.cache
-def code_state(root: Path = ROOT) -> dict[str, Any]:
-    """{"commit", "dirty", "hash"}: the git commit ("" outside git) and a hash of the measured
-    code's text.
-    """
+def code_state(root: Path = ROOT) -> Code:
+    """Tell which code this is: the git commit ("" outside git), and `code_hash`."""
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--", *MEASURED_CODE)
     return {"commit": commit, "dirty": bool(changes), "hash": code_hash(root)}
 
 
 def code_hash(root: Path) -> str:
-    """A hash of every source file of the measured packages, by path and content."""
+    """Hash every source file of the measured code, by path and content."""
     digest = hashlib.sha256()
-    for package in MEASURED_CODE:
-        for path in sorted((root / package).rglob("*")):
+    for part in MEASURED_CODE:
+        for path in sorted([root / part, *(root / part).rglob("*")]):
             if path.suffix in CODE_SUFFIXES and "__pycache__" not in path.parts:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())

@@ -1,90 +1,141 @@
-"""What each command of run_bench.py does; each takes the parsed options and returns an exit code.
-No torch.
+"""What the commands list, run, status and doctor of run_bench.py do.
+
+Each takes the parsed options and returns an exit code. No torch.
 """
 
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from reformer.checks import refuse_unknown
+from baselines.config import PEERS
+from reformer.checks import is_own, refuse_unknown
 from suites.base import PRESETS
+from suites.engine.code import code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
-from suites.engine.store.runs import RUNS, Plan, RunFolder, extend, find_run
+from suites.engine.store.plan import Plan, extend
+from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder
+from suites.engine.sweep.backlog import Backlog, Choice
+from suites.engine.sweep.doctor import PROBE, examine
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.executors.local import run_in_process, start_fork_server
+from suites.engine.sweep.executors.local import (
+    Local,
+    run_in_process,
+    start_fork_server,
+    trainings_side_by_side,
+)
+from suites.engine.sweep.key_values import data_paths
 from suites.engine.sweep.planning import (
     DEFAULT_TIMEOUT_S,
-    check_current,
+    Asked,
     find_suites,
+    left_behind,
     make_plan,
-    parse_data,
 )
-from suites.engine.sweep.prediction import predict_memory
+from suites.engine.sweep.prediction import predicted_peak
 from suites.engine.sweep.progress import make_progress
-from suites.engine.sweep.scheduler import Options, Sweep
-from suites.engine.sweep.summary import print_failures, print_mispredictions, summary
+from suites.engine.sweep.scheduler import Sweep
+from suites.engine.sweep.summary import (
+    counts,
+    has_failures,
+    n_measurements,
+    print_failures,
+    print_mispredictions,
+)
+from suites.settings import NEED_DATA
 
-PROBE = "suites.engine.measure.worker:probe"
+SOMETHING_FAILED = 1
 INTERRUPTED = 130
 
 
 def list_suites(options: Namespace) -> int:
-    """Every suite: its question, cases per preset, seconds measured last."""
-    suites = find_suites()
+    """Print every suite, its question and cases per preset, and every run with what is done."""
+    suites, runs = find_suites(), all_runs()
     width = max(map(len, suites), default=0)
     for name, suite in suites.items():
-        counts = [f"{p} {len(suite.cases(p))}" for p in PRESETS if p in suite.presets]
+        numbers = [f"{p} {len(suite.cases(p))}" for p in PRESETS if p in suite.presets]
         print(f"{name:{width}}  {suite.question}")
-        print(f"{'':{width}}  cases: {', '.join(counts)}; measured last: {last_measured(name)}")
+        last = last_measured(name, runs)
+        print(f"{'':{width}}  cases: {', '.join(numbers)}; measured last: {last}")
+    for folder in runs:
+        plan = folder.plan()
+        if plan is not None:
+            backlog = Backlog(folder, plan)
+            n_done = len({case_id for case_id, _ in backlog.records})
+            print(
+                f"run {folder.name}: preset {plan.preset}, {n_done} of {len(plan.entries)} cases "
+                f"done ({counts(backlog)})"
+            )
     return 0
 
 
-def last_measured(suite: str) -> str:
-    """The run that measured a suite last, and how long it took."""
-    for plan in sorted(RUNS.glob("*/plan.json"), key=lambda p: p.stat().st_mtime, reverse=True):
-        records = [r for r in RunFolder(plan.parent.name).read_records() if suite in r["suites"]]
+def last_measured(suite: str, runs: list[RunFolder]) -> str:
+    """Say which run measured a suite last, and how long it took."""
+    for folder in reversed(runs):
+        records = [record for record in folder.records() if suite in record["suites"]]
         if records:
-            return f"{in_words(sum(r['wall_s'] for r in records))} in run {plan.parent.name}"
+            return f"{in_words(sum(r['wall_s'] for r in records))} in run {folder.name}"
     return "never"
 
 
 def run(options: Namespace) -> int:
     """Measure what a run lacks."""
-    suites = find_suites()
     name = options.run or options.preset
-    folder = RunFolder(name)
-    asked = make_plan(name, options.suites, options.preset, options.seeds, options.where, suites)
-    tasks = tuple(sorted({e.case.settings.task for e in asked.entries.values() if not e.case.skip}))
-    settings = Options(
-        timeout_s=read_timeout(options),
-        retry=read_retry(options.retry),
-        prune=options.prune,
-        data=absolute(parse_data(options.data, tasks)),
-    )
-    question = Question(
-        device=options.device, tasks=tasks, data=settings.data, download=options.download
-    )
+    folder = run_folder(name)
+    plan = make_plan(name, asked_of(options), find_suites())
+    question = question_of(plan, options)
+    timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
-        return dry_run(folder, asked, settings, question)
+        return dry_run(folder, plan, question, retry)
     start_fork_server()
     with folder.locked():
-        plan = folder.read_plan()
-        if plan is not None:
-            check_current(plan, suites)
-        probe_machine(folder.log_path("probe"), asked, question)
-        if plan is None:
-            plan = asked
-        else:
-            extend(plan, asked)
+        asked_for = frozenset(plan.entries)
+        library = probe_machine(plan, question)
+        plan = joined(folder, plan)
         folder.write_plan(plan)
-        return measure(Sweep(folder, plan, settings, set(asked.entries)))
+        choice = Choice(cases=asked_for, retry=retry, data=question.data, library=library)
+        executor = Local(plan.device, folder.log_path, timeout_s)
+        return measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+
+
+def asked_of(options: Namespace) -> Asked:
+    """What the options of `run` ask to measure."""
+    return Asked(
+        preset=options.preset,
+        suites=options.suites,
+        where=options.where,
+        changes=options.set,
+        own_text=any(text.startswith("text=") for text in options.data),
+        n_seeds=options.seeds,
+    )
+
+
+def question_of(plan: Plan, options: Namespace) -> Question:
+    """What must be asked of the machine for a plan: its tasks' data, and attentions to import."""
+    lengths: dict[str, int] = {}
+    attentions = set()
+    for settings in (e.case.settings for e in plan.entries.values() if not e.case.skip):
+        if is_own(settings.attention) or settings.attention in PEERS:
+            attentions.add(settings.attention)
+        if settings.subject == "model":
+            lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
+    data = {
+        task: str(Path(path).expanduser().resolve())
+        for task, path in data_paths(options.data, lengths).items()
+    }
+    return Question(
+        device=options.device,
+        lengths=lengths,
+        attentions=tuple(sorted(attentions)),
+        data=data,
+        download=options.download,
+    )
 
 
 def read_timeout(options: Namespace) -> float:
-    """Seconds that a job may take."""
+    """Read the seconds that a job may take. Raises ValueError unless they are positive."""
     if options.timeout is None:
         return DEFAULT_TIMEOUT_S[options.preset]
     if not options.timeout > 0:
@@ -93,106 +144,146 @@ def read_timeout(options: Namespace) -> float:
 
 
 def read_retry(text: str) -> tuple[str, ...]:
-    """The statuses in "oom,timeout"."""
+    """Read the statuses in "oom,timeout". Raises ValueError on an unknown one."""
     statuses = tuple(part.strip() for part in text.split(",") if part.strip())
     for status in statuses:
         refuse_unknown(status, RETRYABLE, "status in --retry")
     return statuses
 
 
-def absolute(paths: dict[str, str]) -> dict[str, str]:
-    """Paths that mean the same in another process."""
-    return {name: str(Path(path).expanduser().resolve()) for name, path in paths.items()}
+def probe_machine(plan: Plan, question: Question) -> str:
+    """Fill in the plan's device, identity, versions and speed; returns the native kernel's library.
 
-
-def probe_machine(log: Path, plan: Plan, question: Question) -> None:
-    """Fill in the plan's device, identity and speed. Raises ValueError where a device or data is
-    missing.
+    Raises ValueError where a device, a package or data is missing.
     """
-    found = run_in_process(PROBE, question, log=log, limit_memory=False)
-    if found.failure:
-        raise ValueError(f"cannot start measuring: {found.failure.reason}")
-    if "refusal" in found.result:
-        raise ValueError(found.result["refusal"])
-    plan.device, plan.identity = found.result["device"], found.result["identity"]
-    plan.gflops = found.result["gflops"]
-    print(f"LSH attention by kernel {found.result['kernel']} on {plan.device}")
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "probe.txt"
+        outcome = run_in_process(PROBE, question, log=log, limit_memory=False)
+    if outcome.failure:
+        raise ValueError(f"cannot start measuring: {outcome.failure.reason}")
+    found = outcome.result
+    if "refusal" in found:
+        raise ValueError(found["refusal"])
+    if found["code"] != code_state()["hash"]:
+        raise ValueError("the measured code changed while the run was starting; start it again")
+    plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]
+    plan.versions = found["versions"]
+    print(f"LSH attention by kernel {found['kernel']} on {plan.device}")
+    return str(found["library"])
 
 
-def measure(sweep: Sweep) -> int:
-    """Run a sweep and say what was done, what failed and what comes next."""
-    name = sweep.plan.name
-    code = 0
-    n_before = len(sweep.records)
-    changed = {r["code"]["hash"] for r in sweep.records.values()} - {sweep.code["hash"]}
-    if changed:
-        print("note: the measured code has changed since this run began; records carry its hash")
-    if sweep.n_outdated:
+def joined(folder: RunFolder, asked: Plan) -> Plan:
+    """The plan of a run with what is asked added to it. Raises ValueError if it cannot be added."""
+    plan = folder.plan()
+    if plan is None:
+        return asked
+    extend(plan, asked)
+    lost = [case_id for case_id in left_behind(plan, find_suites()) if case_id not in asked.entries]
+    if lost:
         print(
-            f"note: {sweep.n_outdated} measurements of unfinished cases are of other code and are "
-            "made again"
+            f"note: {len(lost)} cases of this run's plan are in no suite as it stands now; they "
+            "stay in the plan, and what was measured of them stays in the report"
+        )
+    return plan
+
+
+def measure(sweep: Sweep, executor: Local) -> int:
+    """Run a sweep and say what was done, what failed and what comes next."""
+    backlog = sweep.backlog
+    name, code = backlog.plan.name, 0
+    n_before = len(backlog.records)
+    if {r["code"]["hash"] for r in backlog.records.values()} - {backlog.code["hash"]}:
+        print("note: the measured code has changed since this run began; records carry its hash")
+    if backlog.n_outdated:
+        print(
+            f"note: {backlog.n_outdated} measurements of unfinished cases are of other code and "
+            "are made again"
         )
     try:
-        with make_progress(sweep) as progress:
+        with make_progress(backlog, executor.n_trainings) as progress:
             sweep.run(progress)
     except KeyboardInterrupt:
-        print(f"\nstopped; to go on: python run_bench.py {' '.join(sys.argv[1:])}")
+        words = " ".join(sys.argv[1:])
+        print(f"\nstopped; {n_measurements(backlog)} measurements are kept")
+        print(f"to go on: python run_bench.py {words}")
         code = INTERRUPTED
-    print(f"run {name}: {summary(sweep)}; {len(sweep.records) - n_before} records are new")
-    print_failures(sweep)
-    print_mispredictions(sweep)
-    if code == 0:
-        print(f"next: python run_bench.py report {name}")
-    return code
+    print(f"run {name}: {counts(backlog)}; {len(backlog.records) - n_before} records are new")
+    print_failures(backlog)
+    print_mispredictions(backlog)
+    if code == INTERRUPTED:
+        return code
+    print(f"next: python run_bench.py report {name}")
+    return SOMETHING_FAILED if has_failures(backlog) else 0
 
 
-def dry_run(folder: RunFolder, asked: Plan, settings: Options, question: Question) -> int:
-    """Cases, what is already there, predicted time and memory; measures nothing but the machine's
-    speed, and refuses what `run` would refuse.
+def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...]) -> int:
+    """Print cases, what is already there, predicted time and memory.
+
+    Measures nothing but the machine's speed, and refuses what `run` would refuse, except for data
+    that is not given.
     """
-    plan = folder.read_plan()
-    if plan is not None:
-        check_current(plan, find_suites())
-    probe_machine(Path(os.devnull), asked, question)
-    if plan is None:
-        plan = asked
-    else:
-        extend(plan, asked)
-    sweep = Sweep(folder, plan, settings, set(asked.entries))
-    left = sweep.open_jobs()
-    estimates = Estimates(sweep)
-    print(f"{'case':12}  {'done':>5}  {'left':>7}  {'peak MiB':>8}  what")
-    for case_id, case in sweep.cases.items():
-        jobs = sweep.jobs[case_id]
-        own = [job for job in left if job.case == case_id]
-        peak = "" if case.skip else f"{predict_memory(case.settings).peak / 2**20:.0f}"
-        done = "skip" if case.skip else f"{len(jobs) - len(own)}/{len(jobs)}"
-        words = in_words(estimates.total(own))
-        print(f"{case_id:12}  {done:>5}  {words:>7}  {peak:>8}  {case.skip or case.label}")
-    n_done = sum(map(len, sweep.jobs.values())) - len(left)
-    print(
-        f"run {plan.name}: {len(sweep.cases)} cases, {len(left)} processes to run, {n_done} done; "
-        f"predicted time {in_words(estimates.total(left))} on {plan.device}"
-    )
+    lengths = {
+        task: length
+        for task, length in question.lengths.items()
+        if task not in NEED_DATA or task in question.data
+    }
+    for task in sorted(question.lengths.keys() - lengths.keys()):
+        print(f"note: to run, task {task!r} needs its data: --data {task}=PATH")
+    asked_for = frozenset(plan.entries)
+    probe_machine(plan, without_missing_data(question, lengths))
+    plan = joined(folder, plan)
+    backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
+    print_cases(backlog)
     return 0
 
 
+def without_missing_data(question: Question, lengths: Mapping[str, int]) -> Question:
+    """The question without the tasks whose data is not given."""
+    return Question(
+        device=question.device,
+        lengths=lengths,
+        attentions=question.attentions,
+        data=question.data,
+    )
+
+
+def print_cases(backlog: Backlog) -> None:
+    """Print a line per case, and how long all of them will take."""
+    left = backlog.open_jobs()
+    estimates = Estimates(backlog, trainings_side_by_side(backlog.plan.device))
+    print(f"{'case':12}  {'done':>5}  {'left':>7}  {'peak MiB':>8}  what")
+    for case_id, case in backlog.cases.items():
+        jobs = backlog.jobs[case_id]
+        own = [job for job in left if job.case_id == case_id]
+        predicted = None if case.skip else predicted_peak(case.settings)
+        peak = "" if predicted is None else f"{predicted / 2**20:.0f}"
+        done = "skip" if case.skip else f"{len(jobs) - len(own)}/{len(jobs)}"
+        words, name = in_words(estimates.total(own)), backlog.names[case_id]
+        what = f"{name}: {case.skip}" if case.skip else name
+        print(f"{case_id:12}  {done:>5}  {words:>7}  {peak:>8}  {what}")
+    n_done = sum(map(len, backlog.jobs.values())) - len(left)
+    print(
+        f"run {backlog.plan.name}: {len(backlog.cases)} cases, {len(left)} processes to run, "
+        f"{n_done} done; predicted time {in_words(estimates.total(left))} on {backlog.plan.device}"
+    )
+
+
 def status(options: Namespace) -> int:
-    """Done, failed and why, left, time left from measured durations."""
+    """Print what is done, what failed and why, what is left, and how long that will take."""
     folder = find_run(options.name)
-    plan = folder.read_plan()
+    plan = folder.plan()
     if plan is None:
         raise ValueError(f"run {folder.name!r} has no plan; measure it again")
-    sweep = Sweep(folder, plan, Options())
-    left = sweep.open_jobs()
-    n_cases = len({job.case for job in left})
-    n_jobs = sum(map(len, sweep.jobs.values()))
-    print(f"run {plan.name} (preset {plan.preset}, {len(plan.entries)} cases): {summary(sweep)}")
+    backlog = Backlog(folder, plan)
+    left = backlog.open_jobs()
+    n_cases = len({job.case_id for job in left})
+    n_jobs = sum(map(len, backlog.jobs.values()))
+    print(f"run {plan.name} (preset {plan.preset}, {len(plan.entries)} cases): {counts(backlog)}")
     print(f"done: {n_jobs - len(left)} of {n_jobs} processes")
-    print_failures(sweep)
-    words = in_words(Estimates(sweep).total(left))
+    print_failures(backlog)
+    seconds = Estimates(backlog, trainings_side_by_side(plan.device)).total(left)
     print(
-        f"left: {len(left)} processes of {n_cases} cases, about {words}"
+        f"left: {len(left)} processes of {n_cases} cases, about {in_words(seconds)}"
         if left
         else "left: nothing"
     )
@@ -200,9 +291,7 @@ def status(options: Namespace) -> int:
 
 
 def doctor(options: Namespace) -> int:
-    """The machine, its fitness, the ruler."""
-    from suites.engine.sweep.doctor import examine
-
+    """Check the machine, its fitness, and the ruler."""
     return examine()
 
 

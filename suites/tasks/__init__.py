@@ -1,30 +1,40 @@
-"""Tasks by name: batches of real text, or of the paper's synthetic task."""
+"""Tasks by name: batches of real text, of the paper's synthetic task, or of the user's own data."""
 
-from reformer.checks import refuse_unknown, require
+from collections.abc import Callable
+
+from reformer.checks import find_own, is_own, refuse_unknown, require
 from suites.tasks.base import IGNORED, Batches, Task
 from suites.tasks.duplication import DuplicationTask
 from suites.tasks.enwik8 import load_enwik8
 from suites.tasks.enwiki_head import load_enwiki_head
+from suites.tasks.text_file import load_text
 
-__all__ = ["IGNORED", "TASKS", "Batches", "Task", "load_task"]
+__all__ = ["IGNORED", "Batches", "Task", "load_task"]
 
-TASKS = ("enwiki-head", "enwik8", "duplication")
-TAKES_PATH = ("enwik8",)
+EMBEDDED: dict[str, Callable[[], Task]] = {
+    "enwiki-head": load_enwiki_head,
+    "duplication": DuplicationTask,
+}
+TAKES_PATH = ("enwik8", "text")
 
 
 def load_task(name: str, path: str | None = None, download: bool = False) -> Task:
-    """The task of that name, its data read and checked.
+    """Load the task of that name, its data read and checked.
 
-    `path` says where the data is, for tasks that are not embedded; `download` allows such a task
-    to fetch what is missing. Raises ValueError on an unknown name, a path that has no effect, or
-    missing or damaged data.
+    path: where the data is, for tasks that are not embedded. download: such a task may fetch what
+    is missing. The user's own task "package.module:function" is what that function returns, called
+    with the path. Raises ValueError on an unknown name, a path that has no effect, or missing or
+    damaged data.
     """
-    refuse_unknown(name, TASKS, "task")
+    if is_own(name):
+        task: Task = find_own(name, "task")(path)
+        return task
+    refuse_unknown(name, (*EMBEDDED, *TAKES_PATH), "task")
     require(
         path is None or name in TAKES_PATH,
         f"task {name!r} brings its own data and takes no path, but {path!r} was given; "
         f"tasks that take one: {', '.join(TAKES_PATH)}",
     )
-    if name == "enwik8":
-        return load_enwik8(path, download)
-    return load_enwiki_head() if name == "enwiki-head" else DuplicationTask()
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
+    return load_text(path) if name == "text" else load_enwik8(path, download)

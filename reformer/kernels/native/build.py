@@ -29,21 +29,30 @@ class Unavailable(Exception):
     """There is no native kernel on this machine; the message says why."""
 
 
+_pinned: list[Path] = []
+
+
+def pin(path: Path) -> None:
+    """Let this process load that library and compile none, whatever becomes of the sources."""
+    _pinned[:] = [path]
+    load.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
     """The library, compiled if it was not. Raises Unavailable."""
-    path = _library()
+    path = library()
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise Unavailable(f"cannot load {path}: {error}") from error
 
 
-def _library() -> Path:
-    """The library's path, compiled if it is not there."""
-    compiler = shutil.which(os.environ.get("CXX") or "g++")
-    if compiler is None:
-        raise Unavailable(f"no compiler {os.environ.get('CXX') or 'g++'} was found; set CXX")
+def library() -> Path:
+    """The library's path, compiled if it is not there. Raises Unavailable."""
+    if _pinned:
+        return _pinned[0]
+    compiler = _compiler()
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reformer-bench"
     path = folder / f"native-{_fingerprint(compiler)}.so"
     if path.exists():
@@ -54,6 +63,34 @@ def _library() -> Path:
     except OSError as error:
         raise Unavailable(f"cannot write to {folder}: {error}") from error
     return path
+
+
+def compiler_version() -> str:
+    """Name the compiler and its version, such as "g++ 12.2.0"; "none" if there is none."""
+    try:
+        compiler = _compiler()
+        return f"{Path(compiler).name} {_ask(compiler, '-dumpfullversion')}"
+    except Unavailable:
+        return "none"
+
+
+def _compiler() -> str:
+    name = os.environ.get("CXX") or "g++"
+    compiler = shutil.which(name)
+    if compiler is None:
+        raise Unavailable(f"no compiler {name} was found; set CXX")
+    return compiler
+
+
+def _ask(compiler: str, *questions: str) -> str:
+    command = [compiler, *questions]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"cannot run {compiler}: {error}") from error
+    return done.stdout.strip()
 
 
 def _compile(compiler: str, path: Path) -> None:
@@ -80,16 +117,7 @@ def _first_error(log: str) -> str:
 
 
 def _fingerprint(compiler: str) -> str:
-    try:
-        version = subprocess.run(
-            [compiler, "-dumpfullversion", "-dumpmachine"],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"cannot run {compiler}: {error}") from error
+    version = _ask(compiler, "-dumpfullversion", "-dumpmachine")
     made_of = hashlib.sha256()
     for part in (*FLAGS, compiler, version, _processor()):
         made_of.update(part.encode() + b"\0")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines import Dense, DenseConfig
-from baselines.attention import ATTEND
+from baselines.attention import find_attention
 from baselines.config import PEERS
 from baselines.peers import PeerModel, peer_attention, peer_model
 from reformer import Reformer, ReformerConfig, lsh_attention
@@ -60,8 +60,8 @@ def build_attention_call(
     def draw() -> Tensor:
         return torch.randn(shape, generator=generator).to(device).requires_grad_()
 
-    if settings.attention in ATTEND:
-        attend = ATTEND[settings.attention]
+    if not settings.hashes:
+        attend = find_attention(settings.attention)
         q, k, v = draw(), draw(), draw()
         return lambda: attend(q, k, v, shape[-1] ** -0.5, False), [q, k, v]
     qk, v, config = draw(), draw(), settings.lsh()

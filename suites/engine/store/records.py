@@ -1,102 +1,209 @@
-"""The record format: one JSON object per line for each finished case and seed. No torch.
+"""The formats of records.jsonl and jobs.jsonl, and how their lines are read and appended. No torch.
 
-    field        meaning
-    -----------  -----------------------------------------------------------------------------
-    format       version of this format
-    method       version of the measuring method (suites.base.METHOD_VERSION)
-    case, label  the case's id (suites.base.Case.id) and its short name
-    suites       names of the suites in which the case stands
-    seed         of data order, initialisation and hashing
-    settings     the settings that have an effect (suites.base.Settings.measured)
-    kernel       the implementation of attention that ran: "native", "blocked", "sdpa", ...
-    status       one of STATUSES
-    reason       for all but "ok", what is known, in one sentence
-    time         see below; only in the record of a case's first seed
-    memory       see below; only in the record of a case's first seed
-    quality      see below
-    identity     what must agree for two numbers to be compared: machine, device, versions,
-                 threads, flags
-    code         {"commit", "dirty", "hash"} of the measured code
-    started      ISO 8601 in UTC
-    wall_s       seconds in all processes together
-
-A missing or null part was not measured. A case that failed keeps what was measured before.
-
-    time
-    -----------  -----------------------------------------------------------------------------
-    processes    one entry per process, see below
-    stopped_by   "budget" if any process was stopped by it, else "interval"
-    replaced     the first, disturbed timing of each process that was measured again, of the same
-                 form as an entry of `processes`, which it is no part of; missing if there is none
-
-    processes[]  parts are "forward", "backward", "optimizer" and "step", which is their sum
-    -----------  -----------------------------------------------------------------------------
-    first_ms     {part: ms} of the first call
-    samples_ms   {part: [ms, ...]}, every sample in the order in which it was taken
-    steady       did warm-up end because two windows were alike?
-    stopped_by   "interval": the median is known to 2 %; or "budget": the time was spent
-    disturbed    was there foreign load meanwhile?
-    readings     load average, clocks, foreign cores, free memory, ... beside the samples
-
-    memory, in bytes of one step
-    -----------------  -----------------------------------------------------------------------
-    peak_bytes         of the process, the interpreter subtracted; on CUDA of the allocator
-    rest_bytes         peak less weights, gradients and optimizer state: activations, workspace
-    live_peak_bytes    of the storage behind live tensors, the same on every machine
-    live_rest_bytes    the same less what was alive before the step
-    predicted_bytes    what live_peak_bytes should be by formula (suites.engine.sweep.prediction)
-    weights_bytes, gradients_bytes, optimizer_bytes    what is alive before and after the step
-    baseline_bytes     of the process or the allocator before the step
-    reserved_bytes     CUDA only: what the allocator held of the device at most
-    method             how peak_bytes was read: "vmhwm", "allocator" or "sampled"
-
-    quality
-    --------------  --------------------------------------------------------------------------
-    bits_per_dim    held-out cross-entropy / ln 2
-    accuracy        share of held-out symbols predicted right
-    curve           [[step, held-out bits per dim], ...], the last being the end of training
-    train_curve     the same from the training loss
-    evaluated_with  {"1": {"bits_per_dim", "accuracy", "heldout_tokens"}, ..., "full": ...}: the
-                    same weights with other numbers of hash rounds, or with full attention
-    heldout_tokens, train_tokens    how many were counted, and seen in training
-    threads         of the training process
-    data            what suites.tasks says of the data
+A record is what a case and seed measured on one machine; a line is what one job of it found. Both
+are one JSON object per line of a file. A missing or null part was not measured; a case that failed
+keeps what was measured before. Reading skips what is no such line, and says where.
 """
 
 import json
 import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
-FORMAT = 1
+from suites.engine.store.shapes import misfit
+
+FORMAT = 2
 STATUSES = ("ok", "skipped", "oom", "timeout", "crash", "diverged")
+Status = Literal["ok", "skipped", "oom", "timeout", "crash", "diverged"]
 
-Record = dict[str, Any]
 # A predicted peak further off than this share is worth a warning.
 PREDICTED_WITHIN = 0.3
 
 
-def mispredicted(memory: dict[str, Any] | None) -> float | None:
-    """By which share of the measured peak the predicted one is too high, or below 0 too low, if
-    that is more than PREDICTED_WITHIN; else None. memory: that part of a record.
+class Code(TypedDict):
+    """The code that measured (suites.engine.code)."""
+
+    commit: str
+    dirty: bool
+    hash: str
+
+
+class Process(TypedDict):
+    """One process of a timing; parts are "forward", "backward", "optimizer", and "step", their sum.
+
+    first_ms: of the first call. samples_ms: every sample in the order in which it was taken.
+    steady: did warm-up end because two windows were alike? stopped_by: "interval" if the median is
+    known to 2 %, "budget" if the time was spent. disturbed: was there foreign load meanwhile?
+    readings: load average, clocks, foreign cores, free memory, ... beside the samples.
     """
-    predicted, measured = (
-        (memory or {}).get(f"{name}_bytes") for name in ("predicted", "live_peak")
-    )
-    if not predicted or not measured:
-        return None
-    off = predicted / measured - 1
-    return off if abs(off) > PREDICTED_WITHIN else None
+
+    first_ms: dict[str, float]
+    samples_ms: dict[str, list[float]]
+    steady: bool
+    stopped_by: str
+    disturbed: bool
+    readings: dict[str, Any]
 
 
-def append_record(path: Path, record: Record) -> None:
-    """Append one line, flushed and synced, so that a kill at any moment loses at most the record in
-    flight.
+class Time(TypedDict):
+    """All processes of a timing.
+
+    stopped_by: "budget" if any process was stopped by it. replaced: disturbed timings that were
+    measured again, no part of `processes`.
+    """
+
+    processes: list[Process]
+    stopped_by: str
+    replaced: NotRequired[list[Process]]
+
+
+class Memory(TypedDict):
+    """Bytes of one step.
+
+    peak_bytes: of the process, the interpreter subtracted, on CUDA of the allocator; rest_bytes:
+    the same less weights, gradients and optimizer state, so activations and workspace.
+    live_peak_bytes: of the storage behind live tensors, the same on every machine; live_rest_bytes:
+    the same less what was alive before the step. predicted_bytes: what live_peak_bytes should be by
+    formula. baseline_bytes: of the process or the allocator before the step. reserved_bytes: CUDA
+    only, what the allocator held of the device at most. method: "vmhwm", "allocator", "sampled".
+    """
+
+    peak_bytes: float
+    rest_bytes: float
+    live_peak_bytes: float
+    live_rest_bytes: NotRequired[float]
+    predicted_bytes: NotRequired[float]
+    weights_bytes: float
+    gradients_bytes: float
+    optimizer_bytes: float
+    baseline_bytes: float
+    reserved_bytes: NotRequired[float]
+    method: str
+
+
+class Quality(TypedDict):
+    """What a training led to.
+
+    bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
+    right. curve: [step, held-out bits per dim], the last at the end of training; train_curve: the
+    same from the training loss. evaluated_with: {"1": {"bits_per_dim", "accuracy"}, ..., "full"},
+    the same weights with other numbers of hash rounds, or with full attention. data: what
+    suites.tasks says of the data. threads: of the training process.
+    """
+
+    bits_per_dim: float
+    accuracy: float
+    curve: list[list[float]]
+    train_curve: list[list[float]]
+    evaluated_with: dict[str, dict[str, float]]
+    heldout_tokens: float
+    train_tokens: float
+    data: dict[str, Any]
+    threads: NotRequired[float]
+
+
+class JobEntry(TypedDict):
+    """How a job went, beside the part that it measured.
+
+    kind: one of suites.settings.MEASURES. index: which process of a timing. gflops: the speed of
+    this very process in a float32 matrix product. started: ISO 8601 in UTC.
+    """
+
+    kind: Literal["time", "memory", "quality"]
+    index: int
+    status: Status
+    reason: str
+    started: str
+    wall_s: float
+    kernel: str
+    gflops: NotRequired[float | None]
+
+
+class JobLine(JobEntry):
+    """A line of jobs.jsonl: a finished job whose record is not complete yet."""
+
+    case: str
+    seed: int
+    code: NotRequired[Code]
+    identity: NotRequired[dict[str, Any]]
+    versions: NotRequired[dict[str, str]]
+    part: dict[str, Any] | None
+
+
+class RecordedJob(JobEntry):
+    """A job in its record; `replaced`: what it measured was disturbed and measured again."""
+
+    replaced: NotRequired[bool]
+
+
+class Record(TypedDict):
+    """A line of records.jsonl: what a finished case and seed measured on one machine.
+
+    method: version of the measuring method (suites.settings.METHOD_VERSION). case: the case's id.
+    suites: those in which it stands. seed: of data order, initialisation and hashing. settings: the
+    ones with an effect (Settings.measured). kernel: the attention that ran: "native", "sdpa", ...
+    reason: for all but "ok", what is known, in one sentence. time, memory: only in the record of a
+    case's first seed. identity: of the machine, what must agree for two numbers to be compared;
+    versions: the same of what only this case uses (Plan.versions). started: ISO 8601 in UTC.
+    wall_s: seconds in all its processes together. jobs: how each job went, from which together with
+    the parts its lines can be made again.
+    """
+
+    format: int
+    method: int | str
+    case: str
+    label: str
+    suites: list[str]
+    seed: int
+    settings: dict[str, Any]
+    kernel: str
+    status: Status
+    reason: str
+    time: NotRequired[Time | None]
+    memory: NotRequired[Memory | None]
+    quality: NotRequired[Quality | None]
+    jobs: NotRequired[list[RecordedJob]]
+    identity: dict[str, Any]
+    versions: NotRequired[dict[str, str]]
+    code: Code
+    started: str
+    wall_s: float
+
+
+RecordKey = tuple[str, int, str]
+PARTS: dict[str, Any] = {"time": Process, "memory": Memory, "quality": Quality}
+Line = TypeVar("Line")
+
+
+def record_key(record: Record) -> RecordKey:
+    """What tells records apart: case, seed, and the machine that measured."""
+    return record["case"], record["seed"], json.dumps(record["identity"], sort_keys=True)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read the newest record of each case, seed and identity, in the order of their first writing.
+
+    Raises ValueError on records of a newer format.
+    """
+    found = _read_lines(path, misfit_of_record)
+    return list({record_key(record): record for record in cast(list[Record], found)}.values())
+
+
+def read_job_lines(path: Path) -> list[JobLine]:
+    """Read all lines of finished jobs."""
+    return cast(list[JobLine], _read_lines(path, _misfit_of_job_line))
+
+
+def append_line(path: Path, content: Any) -> None:
+    """Append one line, flushed and synced: a kill at any moment loses at most the line in flight.
 
     A torn last line that an earlier kill left behind is closed first. Raises OSError as the file
     system does.
     """
-    line = json.dumps(record, allow_nan=False) + "\n"
+    line = json.dumps(content, allow_nan=False) + "\n"
     with path.open("a+b") as file:
         if file.tell() > 0:
             file.seek(-1, os.SEEK_END)
@@ -107,14 +214,81 @@ def append_record(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def read_records(path: Path) -> list[Record]:
-    """All whole records of a file; torn lines, which a kill in mid-write leaves, are ignored."""
-    records = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            record = json.loads(line)
-        except ValueError:
+def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
+    """Rewrite a file in one step without the lines of which `is_dropped` is true.
+
+    What is no JSON object is kept as it is. A kill leaves the old file or the new one, and so does
+    a full disk.
+    """
+    if not path.exists():
+        return
+    lines = path.read_bytes().splitlines(keepends=True)
+    contents = map(_parse, lines)
+    pairs = zip(lines, contents, strict=True)
+    kept = [line for line, x in pairs if not (isinstance(x, dict) and is_dropped(x))]
+    if len(kept) == len(lines):
+        return
+    draft = path.with_suffix(".tmp")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+
+
+def mispredicted(memory: Mapping[str, Any] | None) -> float | None:
+    """By which share of the measured peak the predicted one is too high, or below 0 too low.
+
+    None where it is within PREDICTED_WITHIN, or where nothing was measured or predicted.
+    """
+    found = memory or {}
+    predicted, measured = (found.get(f"{name}_bytes") for name in ("predicted", "live_peak"))
+    off = predicted / measured - 1 if predicted and measured else 0.0
+    return off if abs(off) > PREDICTED_WITHIN else None
+
+
+def _read_lines(path: Path, check: Callable[[Any], str]) -> list[Any]:
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
+        if not line.strip():
             continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records
+        content = _parse(line)
+        problem = check(content) if content is not None else "it is cut short or no JSON"
+        if problem:
+            _tell(f"note: {path}, line {number} is skipped: {problem}")
+        else:
+            found.append(content)
+    return found
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def misfit_of_record(content: Any) -> str:
+    """Say why this is no record, "" if it is one. Raises ValueError if its format is newer."""
+    version = content.get("format") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"a record has format {version}, this version reads up to {FORMAT}; update the program"
+        )
+    return misfit(content, Record)
+
+
+def _misfit_of_job_line(content: Any) -> str:
+    problem = misfit(content, JobLine)
+    if problem or content["status"] != "ok":
+        return problem
+    return misfit(content["part"], PARTS[content["kind"]], "part")
+
+
+@cache
+def _tell(note: str) -> None:
+    """Say it once, however often the file is read."""
+    print(note, file=sys.stderr)

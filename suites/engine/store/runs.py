@@ -1,175 +1,67 @@
-"""A run on disk, results/runs/NAME: the frozen plan, the lines of finished jobs, the records, the
-lock. No torch.
+"""A run on disk, results/runs/NAME: the plan, the records, the finished jobs, the lock. No torch.
 
 plan.json       what is to be measured: preset, seeds, device, identity of the machine, every case
-jobs.jsonl      one line per finished job (suites.engine.sweep.ledger), appended and synced
 records.jsonl   one line per finished case and seed (records.py), appended and synced
+jobs.jsonl      one line per finished job of a case that is not finished, appended and synced
 logs/CASE.txt   what the case's processes printed
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from reformer.checks import refuse_unknown
-from suites.base import Case
-from suites.engine.store.records import FORMAT, append_record, read_records
-from suites.settings import METHOD_VERSION, SETTINGS, Settings
+from suites.engine.store.plan import Plan, plan_from_json
+from suites.engine.store.records import (
+    JobLine,
+    Record,
+    append_line,
+    drop_lines,
+    misfit_of_record,
+    read_job_lines,
+    read_records,
+    record_key,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 # The variable puts runs elsewhere, such as on a larger disk.
 RUNS = Path(os.environ.get("REFORMER_RUNS", ROOT / "results" / "runs"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A case of a plan, and the suites in which it stands."""
-
-    case: Case
-    suites: tuple[str, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Plan:
-    """What a run measures; `entries` by case id, in order."""
-
-    name: str
-    preset: str
-    seeds: list[int]
-    device: str
-    entries: dict[str, Entry] = field(default_factory=dict)
-    identity: dict[str, Any] = field(default_factory=dict)
-    gflops: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for plan.json."""
-        return {
-            "format": FORMAT,
-            "method": METHOD_VERSION,
-            "name": self.name,
-            "preset": self.preset,
-            "seeds": self.seeds,
-            "device": self.device,
-            "identity": self.identity,
-            "gflops": self.gflops,
-            "cases": [
-                {
-                    "id": case_id,
-                    "label": entry.case.label,
-                    "suites": list(entry.suites),
-                    "skip": entry.case.skip,
-                    "settings": asdict(entry.case.settings),
-                }
-                for case_id, entry in self.entries.items()
-            ],
-        }
-
-
-def plan_from_json(content: Mapping[str, Any]) -> Plan:
-    """The plan in a plan.json. Raises ValueError when the code no longer makes the same cases of
-    it.
-    """
-    name = content["name"]
-    if content["method"] != METHOD_VERSION:
-        raise ValueError(
-            f"run {name!r} was planned with method version {content['method']}, this code has "
-            f"{METHOD_VERSION}: its numbers cannot be continued; use another --run name"
-        )
-    entries = {}
-    for row in content["cases"]:
-        case = Case(settings=settings_from_json(row["settings"], name), skip=row["skip"])
-        if case.id != row["id"]:
-            raise ValueError(
-                f"the plan of run {name!r} no longer matches the code: case {row['id']} "
-                f"({row['label']}) would now be {case.id}; use another --run name"
-            )
-        entries[case.id] = Entry(case=case, suites=tuple(row["suites"]))
-    return Plan(
-        name=name,
-        preset=content["preset"],
-        seeds=content["seeds"],
-        device=content["device"],
-        entries=entries,
-        identity=content["identity"],
-        gflops=content["gflops"],
-    )
-
-
-def settings_from_json(values: Mapping[str, Any], run: str) -> Settings:
-    """Settings out of JSON, where tuples have become lists. Raises ValueError if the code has other
-    settings.
-    """
-    for name in values:
-        if name not in SETTINGS:
-            raise ValueError(
-                f"the plan of run {run!r} no longer matches the code: there is no setting "
-                f"{name!r} any more; use another --run name"
-            )
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Settings(**plain)
-
-
-def extend(old: Plan, new: Plan) -> None:
-    """Add the seeds, suites and cases of `new` to `old`. Raises ValueError where the two
-    contradict.
-    """
-    if old.preset != new.preset:
-        raise ValueError(
-            f"run {old.name!r} has preset {old.preset!r}, asked for was {new.preset!r}; "
-            "use another --run name"
-        )
-    for name in sorted(old.identity.keys() | new.identity.keys()):
-        before, after = old.identity.get(name), new.identity.get(name)
-        if before != after:
-            raise ValueError(
-                f"run {old.name!r} was measured with {name} {before!r}, here it is {after!r}; "
-                "use another --run name, or the same machine and versions"
-            )
-    old.seeds = sorted({*old.seeds, *new.seeds})
-    for case_id, entry in new.entries.items():
-        before_entry = old.entries.get(case_id)
-        suites = (*before_entry.suites, *entry.suites) if before_entry else entry.suites
-        old.entries[case_id] = Entry(case=entry.case, suites=tuple(dict.fromkeys(suites)))
-
-
 class RunFolder:
     """The files of one run. Every failure to write is an OSError that says what is kept."""
 
-    def __init__(self, name: str, runs: Path = RUNS) -> None:
-        if not name or name != Path(name).name or name.startswith("."):
-            raise ValueError(
-                f"run name {name!r} is not a plain folder name; use letters and digits"
-            )
-        self.name, self.path = name, runs / name
-        self.plan_path, self.jobs_path = self.path / "plan.json", self.path / "jobs.jsonl"
-        self.records_path = self.path / "records.jsonl"
+    def __init__(self, path: Path) -> None:
+        self.name, self.path = path.name, path
+        self.plan_path, self.jobs_path = path / "plan.json", path / "jobs.jsonl"
+        self.records_path = path / "records.jsonl"
 
     def log_path(self, case_id: str) -> Path:
         """Where the processes of a case print."""
         return self.path / "logs" / f"{case_id}.txt"
 
-    def read_plan(self) -> Plan | None:
-        """The frozen plan, if there is one. Raises ValueError if damaged or of other code."""
+    def plan(self) -> Plan | None:
+        """Read the plan, if there is one. Raises ValueError if it is damaged."""
         try:
-            content = json.loads(self.plan_path.read_text())
+            return plan_from_json(json.loads(self.plan_path.read_text()))
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"{self.plan_path} is damaged ({error}); use another --run name"
-            ) from None
-        try:
-            return plan_from_json(content)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{self.plan_path} is not a plan of this suite ({type(error).__name__}: {error}); "
+                f"{self.plan_path} is damaged or no plan ({type(error).__name__}: {error}); "
                 "use another --run name"
             ) from None
+
+    def records(self) -> list[Record]:
+        """Read the newest record of each case, seed and identity."""
+        return read_records(self.records_path)
+
+    def job_lines(self) -> list[JobLine]:
+        """Read the finished jobs of cases that are not finished."""
+        return read_job_lines(self.jobs_path)
 
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan in one step, so that a kill leaves the old one or the new one."""
@@ -181,27 +73,41 @@ class RunFolder:
                 os.fsync(file.fileno())
             draft.replace(self.plan_path)
 
-    def append_job(self, line: Mapping[str, Any]) -> None:
+    def append_job(self, line: JobLine) -> None:
         """Append and sync a finished job."""
         with self._sentence():
-            append_record(self.jobs_path, dict(line))
+            append_line(self.jobs_path, line)
 
-    def append_record(self, record: Mapping[str, Any]) -> None:
+    def append_record(self, record: Record) -> None:
         """Append and sync a finished record."""
         with self._sentence():
-            append_record(self.records_path, dict(record))
+            append_line(self.records_path, record)
 
-    def read_jobs(self) -> list[dict[str, Any]]:
-        """All whole lines of jobs.jsonl."""
-        return read_records(self.jobs_path)
+    def drop_superseded(self) -> None:
+        """Drop the records that newer ones replace, and the jobs that stand in a record.
 
-    def read_records(self) -> list[dict[str, Any]]:
-        """The newest record of each case and seed, in the order of their first writing."""
-        return list({(r["case"], r["seed"]): r for r in read_records(self.records_path)}.values())
+        So no sample is on disk twice, once the sweep has ended.
+        """
+        records = self.records()
+        newest = {record_key(record): record for record in records}
+        recorded = {
+            (record["case"], record["seed"], *(job[name] for name in ("kind", "index", "started")))
+            for record in records
+            for job in record.get("jobs", [])
+        }
+        names = ("case", "seed", "kind", "index", "started")
+        drop_lines(self.jobs_path, lambda line: tuple(map(line.get, names)) in recorded)
+        drop_lines(
+            self.records_path,
+            lambda line: not misfit_of_record(line) and newest[record_key(line)] != line,
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run alone. Raises ValueError if another process holds it; makes the folder."""
+        """Keep other processes from measuring this run meanwhile; makes the folder.
+
+        Raises ValueError if another process measures it.
+        """
         with self._sentence():
             (self.path / "logs").mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
@@ -230,18 +136,38 @@ class RunFolder:
             ) from error
 
 
-def find_run(name: str | None, runs: Path = RUNS) -> RunFolder:
-    """The run of that name, or without a name the one measured last. Raises ValueError if there is
-    none.
+def run_folder(name: str) -> RunFolder:
+    """The folder of the run of that name. Raises ValueError unless it is a plain folder name."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
+    return RunFolder(RUNS / name)
+
+
+def all_runs() -> list[RunFolder]:
+    """All runs that have a plan, the one measured last at the end."""
+    found = [path.parent for path in RUNS.glob("*/plan.json")]
+    return [RunFolder(path) for path in sorted(found, key=last_change)]
+
+
+def find_run(name: str | None) -> RunFolder:
+    """Find a run by its name or by the path of its folder; without either the one measured last.
+
+    Raises ValueError if there is none.
     """
-    found = sorted(runs.glob("*/plan.json"), key=lambda path: last_change(path.parent))
-    names = [path.parent.name for path in found]
-    if not names:
-        asked = f"run {name!r}" if name else "run"
-        raise ValueError(f"there is no {asked} in {runs}; start one with: python run_bench.py run")
+    runs = {folder.name: folder for folder in all_runs()}
     if name is not None:
-        refuse_unknown(name, names, "run")
-    return RunFolder(name or names[-1], runs)
+        path = Path(name).expanduser()
+        files = (path / "records.jsonl", path / "plan.json")
+        if name not in runs and any(file.exists() for file in files):
+            return RunFolder(path.resolve())
+        if path.name != name:
+            raise ValueError(f"there is no run in {name}: no records.jsonl; give a run's folder")
+    if not runs:
+        asked = f"run {name!r}" if name else "run"
+        raise ValueError(f"there is no {asked} in {RUNS}; start one with: python run_bench.py run")
+    if name is not None:
+        refuse_unknown(name, runs, "run")
+    return runs[name or [*runs][-1]]
 
 
 def last_change(folder: Path) -> float:
@@ -250,5 +176,5 @@ def last_change(folder: Path) -> float:
 
 
 def shorten(path: Path) -> str:
-    """Relative to the repository where that is shorter."""
+    """A path relative to the repository where that is shorter."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,28 +1,28 @@
-"""How long what is left will take: from measured durations where there are any, else predicted. No
-torch.
-"""
+"""Estimate how long what is left will take: from measured durations, else by formula. No torch."""
 
 from collections.abc import Iterable
 
 from suites.engine.job import Job
+from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.prediction import predict_job_s
-from suites.engine.sweep.scheduler import Sweep
 
 
 class Estimates:
-    """Seconds per job: that of the same job of the same case if it was measured (another pass,
-    another seed), else the prediction, corrected by how measured and predicted durations of that
-    kind compare so far.
+    """Seconds per job.
+
+    That of the same kind of job of the same case if one was measured, else the prediction,
+    corrected by how measured and predicted durations of that kind compare so far. n_trainings: how
+    many trainings run side by side.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.gflops, self.n_trainings = sweep.plan.gflops, sweep.n_trainings
+    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
+        self.gflops, self.n_trainings = backlog.plan.gflops, n_trainings
         self.measured: dict[tuple[str, str], float] = {}
         totals: dict[str, list[float]] = {}
-        for job in (job for jobs in sweep.jobs.values() for job in jobs):
-            line = sweep.ledger.line(job)
+        for job in (job for jobs in backlog.jobs.values() for job in jobs):
+            line = backlog.ledger.line(job)
             if line is not None and line["status"] == "ok":
-                self.measured[job.case, job.kind] = line["wall_s"]
+                self.measured[job.case_id, job.kind] = line["wall_s"]
                 total = totals.setdefault(job.kind, [0.0, 0.0])
                 total[0] += line["wall_s"]
                 total[1] += self.predicted(job)
@@ -34,11 +34,11 @@ class Estimates:
 
     def seconds(self, job: Job) -> float:
         """Seconds that a job will take."""
-        known = self.measured.get((job.case, job.kind))
+        known = self.measured.get((job.case_id, job.kind))
         return known if known is not None else self.predicted(job) * self.factor.get(job.kind, 1.0)
 
     def total(self, jobs: Iterable[Job]) -> float:
-        """Seconds for all of them, trainings side by side as the sweep runs them."""
+        """Seconds for all of them, trainings side by side as they run."""
         alone, trainings = 0.0, [0.0]
         for job in jobs:
             if job.kind == "quality":
@@ -49,7 +49,7 @@ class Estimates:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people: "40 s", "12 min", "3.4 h"."""
+    """Say a duration for people: "40 s", "12 min", "3.4 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

@@ -1,17 +1,18 @@
-"""From the command line to a plan: find the suites, pick their cases, notice a plan that the code
-has left. No torch.
-"""
+"""From what is asked to a plan, and from a plan to its jobs. No torch."""
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import suites
 from reformer.checks import refuse_unknown
-from suites.base import PRESETS, Case, Suite
-from suites.engine.store.runs import Entry, Plan
-from suites.settings import SETTINGS
+from suites.base import PRESETS, Case, Suite, make_case, unique
+from suites.engine.job import Job
+from suites.engine.store.plan import Entry, Plan
+from suites.engine.sweep.key_values import changes_of, condition
+from suites.settings import TEXT_TASKS, change
 
 # An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
 DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -19,121 +20,132 @@ DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "paper": 86400.0}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person asks to measure.
+
+    suites: names, all if none is named. where: "key=value" conditions on settings. changes:
+    "key=value", settings to change in every case. own_text: cases on text are on the user's own.
+    n_seeds: None for the preset's number.
+    """
+
+    preset: str
+    suites: Sequence[str] = ()
+    where: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    own_text: bool = False
+    n_seeds: int | None = None
+
+
 def find_suites() -> dict[str, Suite]:
-    """Every module of the package `suites` that defines SUITE, by name."""
+    """Find every module of the package `suites` that defines SUITE, by name."""
     found = {}
     for module in pkgutil.iter_modules(suites.__path__):
         if not module.ispkg:
-            suite = getattr(
-                importlib.import_module(f"{suites.__name__}.{module.name}"), "SUITE", None
-            )
+            name = f"{suites.__name__}.{module.name}"
+            suite = getattr(importlib.import_module(name), "SUITE", None)
             if isinstance(suite, Suite):
                 found[module.name] = suite
     return found
 
 
-def make_plan(
-    name: str,
-    names: Sequence[str],
-    preset: str,
-    n_seeds: int | None,
-    where: Sequence[str],
-    all_suites: dict[str, Suite],
-) -> Plan:
-    """The plan of these suites (all, if none is named) at a preset, cases that stand in two suites
-    once.
+def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
+    """Make the plan of what is asked; a case that stands in two suites stands in it once.
 
-    where: "key=value" conditions on settings. Raises ValueError on unknown names, and when no case
-    is left.
+    Conditions are on cases as they are after changes. Raises ValueError on unknown names and
+    illegal values, and when no case is left.
     """
+    preset = asked.preset
     refuse_unknown(preset, PRESETS, "preset")
-    for suite in names:
+    for suite in asked.suites:
         refuse_unknown(suite, all_suites, "suite")
-    if n_seeds is not None and n_seeds < 1:
-        raise ValueError(f"--seeds is {n_seeds}; it must be 1 or more")
-    keep = condition(where)
+    if asked.n_seeds is not None and asked.n_seeds < 1:
+        raise ValueError(f"--seeds is {asked.n_seeds}; it must be 1 or more")
+    keep, changes = condition(asked.where), changes_of(asked.changes)
     entries: dict[str, Entry] = {}
-    for suite in names or list(all_suites):
-        if not names and preset not in all_suites[suite].presets:
+    for suite in asked.suites or list(all_suites):
+        if not asked.suites and preset not in all_suites[suite].presets:
             continue
-        for case in all_suites[suite].cases(preset):
+        for case in changed(all_suites[suite].cases(preset), changes, asked.own_text):
             if keep(case):
-                before = entries[case.id].suites if case.id in entries else ()
-                entries[case.id] = Entry(case=case, suites=(*before, suite))
+                add(entries, case, suite)
     if not entries:
-        chosen = " ".join(names) or "any suite"
+        chosen = " ".join(asked.suites) or "any suite"
         raise ValueError(
-            f"no case of {chosen} at preset {preset!r} fulfils {' '.join(where) or 'this'}; "
+            f"no case of {chosen} at preset {preset!r} fulfils {' '.join(asked.where) or 'this'}; "
             "see the cases with: python run_bench.py run --dry-run"
         )
-    seeds = list(range(n_seeds or DEFAULT_SEEDS[preset]))
+    seeds = list(range(asked.n_seeds or DEFAULT_SEEDS[preset]))
     return Plan(name=name, preset=preset, seeds=seeds, device="", entries=entries)
 
 
-def check_current(plan: Plan, all_suites: dict[str, Suite]) -> None:
-    """Raise ValueError if a suite no longer has a case that the frozen plan has from it."""
-    for case_id, entry in plan.entries.items():
-        for name in entry.suites:
-            suite = all_suites.get(name)
-            cases = suite.presets.get(plan.preset, []) if suite else []
-            if case_id not in {case.id for case in cases}:
-                raise ValueError(
-                    f"the plan of run {plan.name!r} no longer matches the code: suite {name!r} "
-                    f"has no case {case_id} ({entry.case.label}) any more; use another --run name"
-                )
-
-
-def condition(where: Iterable[str]) -> Callable[[Case], bool]:
-    """A test of cases for "key=value" conditions; values of one key are alternatives, keys must all
-    hold. A setting without effect on a case, such as the rounds of a dense one, has no value.
-    """
-    wanted: dict[str, list[str]] = {}
-    for text in where:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--where {text!r} is not of the form key=value, such as length=1024")
-        refuse_unknown(key, SETTINGS, "setting")
-        wanted.setdefault(key, []).append(value)
-
-    def keep(case: Case) -> bool:
-        measured = case.settings.measured()
-        return all(
-            key in measured and any(equals_text(measured[key], value) for value in values)
-            for key, values in wanted.items()
-        )
-
-    return keep
-
-
-def equals_text(value: Any, text: str) -> bool:
-    """Is `text` how a person writes `value`? Numbers by value, true and false in any case, tuples
-    as 1,2.
-    """
-    text = text.strip()
-    if isinstance(value, tuple):
-        parts = text.strip("()").split(",") if text.strip("()") else []
-        return len(parts) == len(value) and all(map(equals_text, value, parts))
-    if isinstance(value, bool) or value is None:
-        return str(value).lower() == text.lower()
-    if isinstance(value, int | float):
+def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -> list[Case]:
+    """Change settings of all cases. Raises ValueError if a value is legal in none of them."""
+    if not changes and not own_text:
+        return list(cases)
+    found, refusals = [], []
+    for case in cases:
+        text = {"task": "text"} if own_text and case.settings.task in TEXT_TASKS else {}
         try:
-            return float(text) == value
-        except ValueError:
-            return False
-    return value == text
+            found.append(make_case(change(case.settings, **{**text, **changes})))
+        except ValueError as error:
+            refusals.append(str(error))
+    if refusals and not found:
+        raise ValueError(f"no case can be changed as --set says: {refusals[0]}")
+    return unique(found)
 
 
-def parse_data(pairs: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
-    """{task: path} of "--data NAME=PATH". Raises ValueError on other forms and on tasks that the
-    plan lacks.
+def add(entries: dict[str, Entry], case: Case, suite: str) -> None:
+    """Add a case of a suite, or the suite to the case that is there already."""
+    before = entries.get(case.id)
+    if before is None:
+        entries[case.id] = Entry(case=case, suites=(suite,))
+        return
+    joined = Case(settings=before.case.settings.joined(case.settings), skip=case.skip)
+    names = tuple(dict.fromkeys((*before.suites, suite)))
+    entries[case.id] = Entry(case=joined, suites=names)
+
+
+def left_behind(plan: Plan, all_suites: dict[str, Suite]) -> list[str]:
+    """The ids of planned cases that none of their suites has any more, changes by --set aside."""
+    here = {
+        case.id
+        for suite in all_suites.values()
+        if plan.preset in suite.presets
+        for case in suite.cases(plan.preset)
+    }
+    return [case_id for case_id in plan.entries if case_id not in here]
+
+
+def jobs_of(
+    case_id: str, case: Case, plan: Plan, data: Mapping[str, str], library: str = ""
+) -> list[Job]:
+    """All jobs of a case: time and memory for the first seed, quality for each; none if skipped.
+
+    data: paths by task. library: the compiled native kernel.
     """
-    paths, tasks = {}, sorted(set(tasks))
-    for text in pairs:
-        name, equals, path = text.partition("=")
-        if not equals or not path:
-            raise ValueError(
-                f"--data {text!r} is not of the form NAME=PATH, such as enwik8=data/enwik8"
-            )
-        refuse_unknown(name, tasks, "task in --data")
-        paths[name] = path
-    return paths
+    if case.skip:
+        return []
+    s, first = case.settings, plan.seeds[0]
+    wanted = [("time", index, first) for index in range(s.processes) if "time" in s.measures]
+    wanted += [("memory", 0, first)] if "memory" in s.measures else []
+    wanted += [("quality", 0, seed) for seed in plan.seeds if "quality" in s.measures]
+    return [
+        Job(
+            case_id=case_id,
+            kind=kind,
+            index=index,
+            seed=seed,
+            settings=s,
+            device=plan.device,
+            data_path=data.get(s.task),
+            library=library,
+        )
+        for kind, index, seed in wanted
+    ]
+
+
+def in_order(jobs: Iterable[Job]) -> list[Job]:
+    """Order jobs: the first pass of every case, then the second, ..., then memory, then quality."""
+    kinds = {"time": 0, "memory": 1, "quality": 2}
+    return sorted(jobs, key=lambda job: (kinds[job.kind], job.index, job.seed))

@@ -12,6 +12,7 @@ tensors of this code on the CPU:
 from typing import NamedTuple
 
 from baselines.config import PEERS
+from reformer.checks import is_own
 from reformer.config import LSHConfig
 from suites.settings import Settings
 
@@ -46,6 +47,7 @@ OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # costs, in units of its two products. Read off the presets quick and cpu on 2 cores.
 EFFICIENCY = 0.27
 LOGIT = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0} | dict.fromkeys(PEERS, 6.0)
+UNKNOWN_LOGIT = 1.5  # of the user's own attention
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
 TIMED_STEPS = 22
 MEMORY_STEPS = 5
@@ -72,10 +74,13 @@ def vocabulary_of(task: str) -> int:
     return VOCABULARY.get(task, BYTES_AS_TOKENS)
 
 
+def predicted_peak(settings: Settings) -> int | None:
+    """Predict the peak of live tensors in bytes; None for an attention that is not known here."""
+    return None if is_own(settings.attention) else predict_memory(settings).peak
+
+
 def predict_memory(settings: Settings) -> Memory:
-    """The peak of live tensors in one training step, or in one attention call and its backward
-    pass.
-    """
+    """Predict the peak of live tensors in a training step, or in an attention call and backward."""
     s = settings
     unit = s.batch * s.length * s.d_model * FLOAT
     if s.subject == "attention":
@@ -116,8 +121,7 @@ def activations(s: Settings) -> float:
             **dict.fromkeys(PEERS, REVERSIBLE_PEER),
             "naive": REVERSIBLE_NAIVE,
             "memory_efficient": REVERSIBLE_SLICED,
-            "sdpa": REVERSIBLE_DENSE,
-        }[s.attention]
+        }.get(s.attention, REVERSIBLE_DENSE)
         branches = (
             REVERSIBLE_HEAD + HIDDEN * logits / s.loss_chunks,
             REVERSIBLE_FF + HIDDEN * hidden / s.ff_chunks,
@@ -171,7 +175,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_of(s) * s.d_model * positions
-    per_logit = 4 * s.d_model / s.n_heads * LOGIT[s.attention]
+    per_logit = 4 * s.d_model / s.n_heads * LOGIT.get(s.attention, UNKNOWN_LOGIT)
     attention = logits * per_logit
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":

@@ -1,49 +1,46 @@
 """Show a sweep while it runs: a bar on a terminal (rich), else a plain line per job. No torch."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suites.engine.job import Job
-from suites.engine.store.records import mispredicted
+from suites.engine.store.records import JobLine, mispredicted
+from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.scheduler import Sweep
 
 
-def describe(job: Job, sweep: Sweep) -> str:
-    """One job for people."""
+def job_words(job: Job, backlog: Backlog) -> str:
+    """Say which job this is."""
     passes = f" {job.index + 1}/{job.settings.processes}" if job.kind == "time" else ""
-    seeds = f" seed {job.seed}" if job.kind == "quality" and len(sweep.plan.seeds) > 1 else ""
-    return f"{job.kind}{passes}{seeds}: {sweep.cases[job.case].label}"
+    seeds = f" seed {job.seed}" if job.kind == "quality" and len(backlog.plan.seeds) > 1 else ""
+    return f"{job.kind}{passes}{seeds}: {backlog.names[job.case_id]}"
 
 
-def outcome(line: Mapping[str, Any]) -> str:
-    """What a finished job found, in a few words."""
+def outcome_words(line: JobLine) -> str:
+    """Say what a finished job found."""
     if line["status"] != "ok":
         return f"{line['status'].upper()} {line['reason']}"
     part = line["part"] or {}
     if line["kind"] == "time":
-        steps = sorted(part.get("samples_ms", {}).get("step", []))
+        steps = sorted(part["samples_ms"].get("step", []))
         notes = [f"{steps[len(steps) // 2]:.4g} ms a step"] if steps else []
-        notes += ["disturbed"] if part.get("disturbed") else []
-        notes += ["not steady"] if part.get("steady") is False else []
+        notes += ["disturbed"] if part["disturbed"] else []
+        notes += [] if part["steady"] else ["not steady"]
         return ", ".join(notes)
-    if line["kind"] == "memory" and "live_peak_bytes" in part:
-        return (
-            f"{part['peak_bytes'] / 2**20:.4g} MiB, live {part['live_peak_bytes'] / 2**20:.4g} MiB"
-        )
-    if line["kind"] == "quality" and "bits_per_dim" in part:
-        return f"{part['bits_per_dim']:.4g} bits per dim"
-    return ""
+    if line["kind"] == "memory":
+        peak, live = (part[name] / 2**20 for name in ("peak_bytes", "live_peak_bytes"))
+        return f"{peak:.4g} MiB, live {live:.4g} MiB"
+    return f"{part['bits_per_dim']:.4g} bits per dim"
 
 
-def warning(line: Mapping[str, Any]) -> str:
-    """A word on a predicted peak that is far from the measured one."""
+def warning(line: JobLine) -> str:
+    """Warn if a predicted peak is far from the measured one; "" if not."""
     return misprediction(line["part"]) if line["kind"] == "memory" else ""
 
 
-def misprediction(memory: dict[str, Any] | None) -> str:
-    """A warning if the predicted peak of this part of a record is more than 30 % off, else ""."""
+def misprediction(memory: Mapping[str, Any] | None) -> str:
+    """Warn if the predicted peak in the memory part of a record is more than 30 % off; else ""."""
     if memory is None or mispredicted(memory) is None:
         return ""
     predicted, measured = memory["predicted_bytes"], memory["live_peak_bytes"]
@@ -54,10 +51,10 @@ def misprediction(memory: dict[str, Any] | None) -> str:
 
 
 class PlainProgress:
-    """A line per finished job."""
+    """A line per finished job. n_trainings: how many trainings run side by side."""
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
+    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
+        self.backlog, self.n_trainings = backlog, n_trainings
         self.total, self.n_left, self.left_s = 0, 0, 0.0
 
     def __enter__(self) -> "PlainProgress":
@@ -67,18 +64,18 @@ class PlainProgress:
     def __exit__(self, *exception: object) -> None:
         """Nothing to take down."""
 
-    def starting(self, job: Job, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
         """See Watcher."""
         self.total = max(self.total, len(open_jobs))
         self.n_left = len(open_jobs)
-        self.left_s = Estimates(self.sweep).total(open_jobs)
+        self.left_s = Estimates(self.backlog, self.n_trainings).total(open_jobs)
 
-    def finished(self, job: Job, line: Mapping[str, Any]) -> None:
+    def finished(self, job: Job, line: JobLine) -> None:
         """See Watcher."""
         self.n_left -= 1
         self.say(
             f"[{self.total - self.n_left}/{self.total}, {in_words(self.left_s)} left] "
-            f"{describe(job, self.sweep)}: {outcome(line)} ({line['wall_s']:.1f} s)"
+            f"{job_words(job, self.backlog)}: {outcome_words(line)} ({line['wall_s']:.1f} s)"
         )
         if warning(line):
             self.say(f"  {warning(line)}")
@@ -91,8 +88,8 @@ class PlainProgress:
 class RichProgress(PlainProgress):
     """A bar with the time left; failures and warnings as lines above it."""
 
-    def __init__(self, sweep: Sweep) -> None:
-        super().__init__(sweep)
+    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
+        super().__init__(backlog, n_trainings)
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
@@ -109,23 +106,23 @@ class RichProgress(PlainProgress):
         """Leave the terminal as it was."""
         self.bar.stop()
 
-    def starting(self, job: Job, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
         """See Watcher."""
         super().starting(job, open_jobs)
         self.draw(job)
 
-    def finished(self, job: Job, line: Mapping[str, Any]) -> None:
+    def finished(self, job: Job, line: JobLine) -> None:
         """See Watcher."""
         self.n_left -= 1
         if line["status"] != "ok":
-            self.say(f"{describe(job, self.sweep)}: {outcome(line)}")
+            self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")
         if warning(line):
-            self.say(f"{describe(job, self.sweep)}: {warning(line)}")
+            self.say(f"{job_words(job, self.backlog)}: {warning(line)}")
         self.draw(job)
 
     def draw(self, job: Job) -> None:
         """Show the bar as it stands."""
-        description = f"{in_words(self.left_s)} left, {describe(job, self.sweep)}"
+        description = f"{in_words(self.left_s)} left, {job_words(job, self.backlog)}"
         done = self.total - self.n_left
         self.bar.update(self.task, completed=done, total=self.total, description=description)
         self.bar.refresh()
@@ -135,6 +132,7 @@ class RichProgress(PlainProgress):
         self.bar.console.print(text, markup=False, highlight=False)
 
 
-def make_progress(sweep: Sweep) -> PlainProgress:
-    """The display that fits where the output goes."""
-    return RichProgress(sweep) if sys.stdout.isatty() else PlainProgress(sweep)
+def make_progress(backlog: Backlog, n_trainings: int) -> PlainProgress:
+    """Make the display that fits where the output goes."""
+    display = RichProgress if sys.stdout.isatty() else PlainProgress
+    return display(backlog, n_trainings)

@@ -1,42 +1,54 @@
-"""What is said of a sweep when it ends: counts, failures, predictions that were wrong. No torch."""
+"""What is said of a run when a sweep ends: counts, failures, wrong predictions. No torch."""
+
+from collections import Counter
 
 from suites.engine.store.runs import shorten
-from suites.engine.sweep.ledger import describe
+from suites.engine.sweep.backlog import Backlog
+from suites.engine.sweep.merging import why
 from suites.engine.sweep.progress import misprediction
-from suites.engine.sweep.scheduler import Sweep
+
+FAILED = ("oom", "timeout", "crash", "diverged")
 
 
-def summary(sweep: Sweep) -> str:
-    """Counts by status: "12 ok, 1 oom"."""
-    counts: dict[str, int] = {}
-    for key, record in sweep.records.items():
-        if key[0] in sweep.cases:
-            counts[record["status"]] = counts.get(record["status"], 0) + 1
-    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "nothing measured"
+def counts(backlog: Backlog) -> str:
+    """Count the records by status: "12 ok, 1 oom"."""
+    found = Counter(record["status"] for record in backlog.records.values())
+    return ", ".join(f"{n} {status}" for status, n in found.items()) or "nothing measured"
 
 
-def print_failures(sweep: Sweep) -> None:
-    """Every record that is not ok, with its reason and its log; and of cases that are not finished
-    every job that failed.
-    """
-    failed = [(case, seed, record) for (case, seed), record in sweep.records.items()]
-    failed += [
-        (line["case"], line["seed"], {**line, "reason": describe(line)})
-        for lines in sweep.ledger.by_case.values()
-        for line in lines.values()
-        if (line["case"], line["seed"]) not in sweep.records
+def n_measurements(backlog: Backlog) -> int:
+    """Count the finished jobs, in records or waiting for one."""
+    lines = map(backlog.ledger.standing_lines, backlog.cases)
+    return sum(line["status"] == "ok" for of_case in lines for line in of_case)
+
+
+def has_failures(backlog: Backlog) -> bool:
+    """Did any case fail? One that is skipped did not."""
+    return any(record["status"] in FAILED for record in backlog.records.values())
+
+
+def print_failures(backlog: Backlog) -> None:
+    """Print every record that is not ok, and every failed job of cases that are not finished."""
+    failed = [
+        (case_id, seed, record["status"], record["reason"])
+        for (case_id, seed), record in backlog.records.items()
     ]
-    for case_id, seed, found in failed:
-        if found["status"] != "ok" and case_id in sweep.cases:
-            log = sweep.folder.log_path(case_id)
+    failed += [
+        (line["case"], line["seed"], line["status"], why(line))
+        for case_id in backlog.cases
+        for line in backlog.ledger.standing_lines(case_id)
+        if (line["case"], line["seed"]) not in backlog.records
+    ]
+    for case_id, seed, status, reason in failed:
+        if status != "ok":
+            log = backlog.folder.log_path(case_id)
             where = f" (log: {shorten(log)})" if log.exists() else ""
-            label = sweep.cases[case_id].label
-            print(f"  {found['status']}: {label}, seed {seed}: {found['reason']}{where}")
+            print(f"  {status}: {backlog.names[case_id]}, seed {seed}: {reason}{where}")
 
 
-def print_mispredictions(sweep: Sweep) -> None:
-    """Every case whose predicted peak of memory is far from the measured one."""
-    for (case_id, _), record in sweep.records.items():
+def print_mispredictions(backlog: Backlog) -> None:
+    """Print every case whose predicted peak of memory is far from the measured one."""
+    for (case_id, _), record in backlog.records.items():
         told = misprediction(record.get("memory"))
-        if told and case_id in sweep.cases:
-            print(f"  {record['label']}: {told}")
+        if told:
+            print(f"  {backlog.names[case_id]}: {told}")

@@ -1,54 +1,30 @@
-"""One job in one fresh process: started by a fork server that has imported torch, watched, judged.
-No torch here.
+"""Processes on this machine: started by a fork server that has imported torch, watched, judged.
 
-The stdlib's fork server keeps torch imported (and CUDA untouched), so a process starts in some 50
-ms. The process writes to its own log, dies with the scheduler, and on the CPU lives under an
-address-space limit, so that running out of memory is an error in it alone.
+No torch here. The stdlib's fork server keeps torch imported (and CUDA untouched), so a process
+starts in some 50 ms.
 """
 
 import contextlib
-import faulthandler
-import fcntl
-import importlib
 import json
 import math
 import multiprocessing
 import multiprocessing.forkserver
 import os
-import resource
-import signal
-import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Collection, Iterator, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from suites.engine.failures import (
-    Failure,
-    failure_of_error,
-    failure_of_exit,
-    oom_kill_count,
-)
-from suites.engine.host import available_bytes
+from suites.engine.failures import Failure, failure_of_exit, oom_kill_count
+from suites.engine.host import available_cores
+from suites.engine.job import Job, Outcome
+from suites.engine.sweep.executors.child import enter
 
 WORKER = "suites.engine.measure.worker"
+RUN_JOB = f"{WORKER}:run_job"
 ROOT = Path(__file__).resolve().parents[4]
-# Left to the system and to the scheduler when a job gets all other available memory.
-RESERVE_BYTES = 512 * 2**20
 GRACE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a job gave back: `result`, or the failure."""
-
-    result: dict[str, Any] = field(default_factory=dict)
-    failure: Failure | None = None
-    wall_s: float = 0.0
 
 
 def start_fork_server() -> None:
@@ -60,7 +36,7 @@ def start_fork_server() -> None:
 
 
 class Running:
-    """A job in its fresh process: calls `function` ("package.module:name") on `argument` there.
+    """A fresh process that calls `function` ("package.module:name") on `argument`.
 
     n_sharing: how many such processes share the memory that is available now.
     """
@@ -127,6 +103,68 @@ class Running:
         self.receiver.close()
 
 
+class Local:
+    """The executor of this machine (see Executor).
+
+    Passes of timing and of memory run alone. Trainings run several at once on the CPU, with one
+    thread each: that a second thread hardly helps is measured (at 2 layers of 128 and 512 to 1,024
+    tokens), and so the curve of a seed does not depend on the number of cores. log_path: where the
+    processes of a case print. run_job: "package.module:function", called in the job's process.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        log_path: Callable[[str], Path],
+        timeout_s: float = math.inf,
+        run_job: str = RUN_JOB,
+    ) -> None:
+        self.device, self.log_path = device, log_path
+        self.timeout_s, self.run_job = timeout_s, run_job
+        self.n_trainings = trainings_side_by_side(device)
+        self.running: dict[Running, Job] = {}
+
+    def fits(self, job: Job) -> bool:
+        """See Executor."""
+        if not self.running:
+            return True
+        trainings = all(other.kind == "quality" for other in (job, *self.running.values()))
+        return trainings and len(self.running) < self.n_trainings
+
+    def start(self, job: Job, waiting: Sequence[Job]) -> None:
+        """See Executor."""
+        n_trainings = sum(other.kind == "quality" for other in waiting)
+        process = Running(
+            self.run_job,
+            job,
+            log=self.log_path(job.case_id),
+            timeout_s=self.timeout_s,
+            limit_memory=self.device == "cpu",
+            n_sharing=min(self.n_trainings, n_trainings) if job.kind == "quality" else 1,
+        )
+        self.running[process] = job
+
+    def in_flight(self) -> list[Job]:
+        """See Executor."""
+        return list(self.running.values())
+
+    def first_done(self) -> tuple[Job, Outcome]:
+        """See Executor; a process of this machine is never lost."""
+        done = first_done(self.running)
+        return self.running.pop(done), done.outcome()
+
+    def stop(self) -> None:
+        """See Executor."""
+        for process in self.running:
+            process.kill()
+        self.running.clear()
+
+
+def trainings_side_by_side(device: str) -> int:
+    """How many trainings run at once."""
+    return available_cores() if device == "cpu" else 1
+
+
 def first_done(running: Collection[Running]) -> Running:
     """Wait for the first of these that is done or whose time is over."""
     ends = [end for one in running for end in (one.receiver, one.process.sentinel)]
@@ -152,69 +190,6 @@ def run_in_process(
         running.kill()
 
 
-def enter(function: str, argument: Any, sender: Connection, log: str, share: float) -> None:
-    """The first function of the fresh process: prepare it, call, send the result or the failure,
-    end. share: of the available memory, inf for all there is.
-    """
-    die_with_scheduler()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    write_to_log(Path(log))
-    if math.isfinite(share):
-        limit_address_space(share)
-    try:
-        module, name = function.split(":")
-        call: Callable[[Any], dict[str, Any]] = getattr(importlib.import_module(module), name)
-        # as JSON, so that a result that no record can hold fails here and not in the sweep
-        message: tuple[str, Any] = ("result", json.dumps(call(argument), allow_nan=False))
-    except BaseException as error:
-        sys.excepthook(*sys.exc_info())
-        message = ("failure", tuple(failure_of_error(error)))
-    sender.send(message)
-    sys.stderr.flush()
-    sys.stdout.flush()
-    # torch takes 50 ms to take itself apart
-    os._exit(0)
-
-
-def die_with_scheduler() -> None:
-    """End this process at once, by the kernel, when the scheduler ends, be it by SIGKILL.
-
-    The pipe from the scheduler closes then, and Linux can be told to signal that. PR_SET_PDEATHSIG
-    would watch the fork server instead, which lives as long as any of its children.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None or not hasattr(fcntl, "F_SETSIG"):
-        return
-    fd = parent.sentinel
-    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    if not parent.is_alive():
-        os._exit(1)
-
-
-def write_to_log(log: Path) -> None:
-    """Send all output of this process to the end of the log, native tracebacks included."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    faulthandler.enable(file=2)
-
-
-def limit_address_space(share: float) -> None:
-    """Let this process grow by its share of the memory that is available now, less a reserve, and
-    no further.
-    """
-    process = psutil.Process()
-    room = int(share * max(0, available_bytes() - RESERVE_BYTES))
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = process.memory_info().vms + room
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-
-
 @contextlib.contextmanager
 def _importable(root: Path) -> Iterator[None]:
     """Let processes started inside import from `root`, wherever the command was called from."""
@@ -227,8 +202,3 @@ def _importable(root: Path) -> Iterator[None]:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
-
-
-def nothing(_: object) -> dict[str, Any]:
-    """The job that costs nothing: what is left is the price of a process."""
-    return {}

@@ -1,0 +1,52 @@
+"""Is the machine fit for timing now? `doctor` asks this in a process of its own."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from suites.engine.host import available_cores
+from suites.engine.measure.readings import ForeignLoad
+
+CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+NO_TURBO = Path("/sys/devices/system/cpu/intel_pstate/no_turbo")
+BOOST = Path("/sys/devices/system/cpu/cpufreq/boost")
+MIN_FREE_BYTES = 2 * 2**30
+WATCH_S = 1.0
+
+Check = tuple[str, str, bool]
+
+
+def check_fitness(_: object = None) -> dict[str, Any]:
+    """Check the machine: {"checks": [[what, what was found, passed], ...]}."""
+    return {"checks": [list(check) for check in checks()]}
+
+
+def checks() -> Iterator[Check]:
+    """Check load, cores, clocks and memory, in this order."""
+    load = ForeignLoad()
+    time.sleep(WATCH_S)
+    cores, _ = load.reading()
+    yield "quiet machine", f"others use {cores:.2f} cores", not load.disturbed()
+    cores_here, average = available_cores(), os.getloadavg()[0]
+    yield "load average", f"{average:.2f} on {cores_here} cores", average <= cores_here
+    yield "cores", f"{cores_here} for this process", cores_here >= 1
+    yield setting("frequency governor", CPUFREQ / "scaling_governor", "performance")
+    if NO_TURBO.exists():
+        yield setting("turbo off", NO_TURBO, "1")
+    else:
+        yield setting("turbo off", BOOST, "0")
+    free = psutil.virtual_memory().available
+    yield "free memory", f"{free / 2**30:.1f} GiB", free >= MIN_FREE_BYTES
+
+
+def setting(what: str, file: Path, wanted: str) -> Check:
+    """Check a setting of the kernel; one not shown, as in virtual machines, cannot be wrong."""
+    try:
+        found = file.read_text().strip()
+    except OSError:
+        return what, "not shown by this system", True
+    return what, f"{found!r} (steadiest: {wanted!r})", found == wanted

@@ -1,0 +1,53 @@
+"""What a sweep must know of the machine before it starts, found out in a process of its own."""
+
+from typing import Any
+
+import torch
+
+import reformer.kernels
+from reformer.kernels.native import build
+from suites.engine.code import ROOT, code_hash
+from suites.engine.host import available_cores
+from suites.engine.job import Question
+from suites.engine.measure.machine import identity, matmul_gflops
+from suites.engine.measure.versions import version_of_attention, version_of_task
+from suites.engine.measure.worker import prepare
+from suites.tasks import Task, load_task
+
+
+def probe(question: Question) -> dict[str, Any]:
+    """Answer the question; with a `refusal` where a device, a package or data is missing.
+
+    {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words with why it
+    is no faster one, "is_fallback", "library": the compiled native kernel, "identity": of the
+    machine, "versions": of what only some cases use (Plan.versions), "gflops": its speed, "code":
+    the hash of the measured code as this process has it}.
+    """
+    try:
+        device = prepare(question.device, available_cores())
+        versions = {name: version_of_attention(name) for name in question.attentions}
+        for name, length in question.lengths.items():
+            task = load_task(name, question.data.get(name), download=question.download)
+            require_long_enough(task, length)
+            versions[name] = version_of_task(task)
+    except (ValueError, OSError) as error:
+        return {"refusal": str(error)}
+    # the native kernel is compiled here, not within the first measurement
+    kernel = reformer.kernels.pick("auto", torch.empty(0, device=device.type))
+    fallback = reformer.kernels.fallback(torch.device(device.type))
+    return {
+        "device": device.type,
+        "kernel": f"{kernel!r} ({fallback})" if fallback else repr(kernel),
+        "is_fallback": bool(fallback),
+        "library": str(build.library()) if kernel == "native" else "",
+        "identity": identity(device),
+        "versions": {name: version for name, version in versions.items() if version},
+        "gflops": matmul_gflops(device),
+        "code": code_hash(ROOT),
+    }
+
+
+def require_long_enough(task: Task, length: int) -> None:
+    """Raise ValueError if the task has no sequence of this length to train on or to evaluate."""
+    task.train_batches(length, 1, 0)
+    task.heldout_batches(length, 1, length)

@@ -1,0 +1,44 @@
+"""Versions and checksums of what only some cases use: peers, the user's own code and data."""
+
+import hashlib
+import importlib.metadata
+import inspect
+from pathlib import Path
+
+from baselines.config import PEERS, package_of, require_installed
+from reformer.checks import find_own, is_own
+from suites.settings import TASKS, Settings
+from suites.tasks import Task, load_task
+
+
+def version_of_attention(name: str) -> str:
+    """What must agree of an attention that is not in the measured code; "" if it is.
+
+    A published one's version, or a checksum of the file with the user's own. Raises ValueError if
+    it cannot be imported.
+    """
+    if is_own(name):
+        source = inspect.getsourcefile(find_own(name, "attention"))
+        content = Path(source).read_bytes() if source else b""
+        return hashlib.sha256(content).hexdigest()[:12]
+    if name in PEERS:
+        require_installed(name)
+        return importlib.metadata.version(package_of(name))
+    return ""
+
+
+def version_of_task(task: Task) -> str:
+    """A checksum of data that is not the same everywhere by its name alone; "" if it is."""
+    facts = task.describe()
+    if task.name in TASKS and task.name != "text":
+        return ""
+    return str(facts.get("sha256") or facts.get("version") or "")[:12]
+
+
+def versions_of(settings: Settings, data_path: str | None) -> dict[str, str]:
+    """What must agree of a case beside the machine: see Plan.versions."""
+    names = settings.measured()
+    found = {names["attention"]: version_of_attention(names["attention"])}
+    if "task" in names and (is_own(names["task"]) or names["task"] == "text"):
+        found[names["task"]] = version_of_task(load_task(names["task"], data_path))
+    return {name: version for name, version in found.items() if version}

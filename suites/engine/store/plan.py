@@ -1,0 +1,152 @@
+"""What a run is to measure: plan.json, frozen when the run begins, extended when more is asked.
+
+No torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from suites.base import Case
+from suites.engine.store.records import FORMAT
+from suites.labels import labels
+from suites.settings import METHOD_VERSION, SETTINGS, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A case of a plan, and the suites in which it stands."""
+
+    case: Case
+    suites: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """What a run measures.
+
+    entries: by case id, in order. identity: of the machine, what must agree for two numbers to be
+    compared. versions: of what only some cases use, by the name of its attention or task: a peer's
+    version, a checksum of the user's own code or text. gflops: the machine's speed, by which times
+    are predicted. outdated: why this code cannot go on with the plan, "" if it can.
+    """
+
+    name: str
+    preset: str
+    seeds: list[int]
+    device: str
+    entries: dict[str, Entry] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    gflops: float = 0.0
+    outdated: str = ""
+
+    def labels(self) -> dict[str, str]:
+        """Name every case, by id, so that no two have the same name."""
+        told = labels([entry.case.settings.measured() for entry in self.entries.values()])
+        return dict(zip(self.entries, told, strict=True))
+
+    def versions_of(self, settings: Settings) -> dict[str, str]:
+        """The versions that a case depends on, by the name of its attention or task."""
+        measured = settings.measured()
+        names = (measured["attention"], measured.get("task"))
+        return {name: self.versions[name] for name in names if name in self.versions}
+
+    def to_json(self) -> dict[str, Any]:
+        """Make plain data for plan.json."""
+        names = self.labels()
+        return {
+            "format": FORMAT,
+            "method": METHOD_VERSION,
+            "name": self.name,
+            "preset": self.preset,
+            "seeds": self.seeds,
+            "device": self.device,
+            "identity": self.identity,
+            "versions": self.versions,
+            "gflops": self.gflops,
+            "cases": [
+                {
+                    "id": case_id,
+                    "label": names[case_id],
+                    "suites": list(entry.suites),
+                    "skip": entry.case.skip,
+                    "settings": asdict(entry.case.settings),
+                }
+                for case_id, entry in self.entries.items()
+            ],
+        }
+
+
+def plan_from_json(content: Mapping[str, Any]) -> Plan:
+    """Make the plan of a plan.json; `outdated` says so where this code has other cases or methods.
+
+    Raises KeyError, TypeError or ValueError if it is no plan.
+    """
+    name, method = content["name"], content["method"]
+    outdated = ""
+    if method != METHOD_VERSION:
+        outdated = f"it was planned with method version {method}, this code has {METHOD_VERSION}"
+    entries = {}
+    for row in content["cases"]:
+        known = {key: value for key, value in row["settings"].items() if key in SETTINGS}
+        case = Case(settings=settings_from_json(known), skip=row["skip"])
+        unknown = sorted(row["settings"].keys() - known.keys())
+        if unknown:
+            outdated = outdated or f"there is no setting {unknown[0]!r} any more"
+        elif case.id != row["id"]:
+            outdated = outdated or f"case {row['id']} ({row['label']}) would now be {case.id}"
+        entries[row["id"]] = Entry(case=case, suites=tuple(row["suites"]))
+    return Plan(
+        name=name,
+        preset=content["preset"],
+        seeds=content["seeds"],
+        device=content["device"],
+        entries=entries,
+        identity=content["identity"],
+        versions=content.get("versions", {}),
+        gflops=content["gflops"],
+        outdated=outdated,
+    )
+
+
+def settings_from_json(values: Mapping[str, Any]) -> Settings:
+    """Make settings out of JSON, where tuples have become lists."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Settings(**plain)
+
+
+def extend(old: Plan, new: Plan) -> None:
+    """Add the seeds, suites, cases and versions of `new` to `old`.
+
+    Raises ValueError where the two contradict: another preset, machine or version, or code that has
+    left the old plan.
+    """
+    if old.outdated:
+        raise ValueError(
+            f"the plan of run {old.name!r} no longer matches the code: {old.outdated}; "
+            "use another --run name"
+        )
+    if old.preset != new.preset:
+        raise ValueError(
+            f"run {old.name!r} has preset {old.preset!r}, asked for was {new.preset!r}; "
+            "use another --run name"
+        )
+    for name in sorted(old.identity.keys() | new.identity.keys()):
+        before, after = old.identity.get(name), new.identity.get(name)
+        if before != after:
+            raise ValueError(
+                f"run {old.name!r} was measured with {name} {before!r}, here it is {after!r}; "
+                "use another --run name, or the same machine and versions"
+            )
+    old.seeds = sorted({*old.seeds, *new.seeds})
+    old.versions = old.versions | new.versions
+    for case_id, entry in new.entries.items():
+        before_entry = old.entries.get(case_id)
+        suites = (*before_entry.suites, *entry.suites) if before_entry else entry.suites
+        settings = entry.case.settings
+        if before_entry:
+            settings = before_entry.case.settings.joined(settings)
+        old.entries[case_id] = Entry(
+            case=Case(settings=settings, skip=entry.case.skip), suites=tuple(dict.fromkeys(suites))
+        )

@@ -1,0 +1,153 @@
+"""What a run wants, what it has, and so what is left. No torch."""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from suites.base import Case
+from suites.engine.code import code_state
+from suites.engine.job import Job
+from suites.engine.store.plan import Plan
+from suites.engine.store.records import JobLine, Record
+from suites.engine.store.runs import RunFolder
+from suites.engine.sweep.ledger import Ledger
+from suites.engine.sweep.merging import lines_of, record_of
+from suites.engine.sweep.planning import in_order, jobs_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which part of a run is measured now, and how often failures are tried.
+
+    cases: ids, all of the plan if None. retry: statuses whose jobs are tried again. data: paths of
+    the user's data, by task. library: the compiled native kernel.
+    """
+
+    cases: frozenset[str] | None = None
+    retry: tuple[str, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
+    library: str = ""
+
+
+class Backlog:
+    """The cases and jobs of a run, the lines and records that are there, and what is missing.
+
+    A record has one code and one identity: what another code found of an unfinished case is
+    measured again (`n_outdated` counts it), what another machine found is not looked at.
+    """
+
+    def __init__(self, folder: RunFolder, plan: Plan, choice: Choice | None = None) -> None:
+        choice = choice or Choice()
+        self.folder, self.plan = folder, plan
+        self.names = plan.labels()
+        self.cases: dict[str, Case] = {
+            case_id: entry.case
+            for case_id, entry in plan.entries.items()
+            if choice.cases is None or case_id in choice.cases
+        }
+        self.jobs = {
+            case_id: jobs_of(case_id, case, plan, choice.data, choice.library)
+            for case_id, case in self.cases.items()
+        }
+        self.code = code_state()
+        self.records: dict[tuple[str, int], Record] = {}
+        self.n_outdated = 0
+        self.ledger = Ledger(retry=choice.retry)
+        self._read(folder)
+
+    def _read(self, folder: RunFolder) -> None:
+        records = [record for record in folder.records() if self._is_ours(record)]
+        pending = [line for line in folder.job_lines() if self._is_ours(line)]
+        recorded = {id(record): lines_of(record) for record in records}
+        everything = [line for lines in recorded.values() for line in lines]
+        everything += [line for line in pending if self._is_current(line)]
+        known = Ledger(everything, self.ledger.retry)
+        lines: list[JobLine] = []
+        for record in records:
+            if self._is_complete(record, known):
+                self.records[record["case"], record["seed"]] = record
+                lines += recorded[id(record)]
+            elif self._is_current(record):
+                lines += recorded[id(record)]
+            else:
+                self.n_outdated += len(recorded[id(record)])
+        for line in pending:
+            if self._is_current(line):
+                lines.append(line)
+            elif (line["case"], line["seed"]) not in self.records:
+                self.n_outdated += 1
+        written = set()
+        for line in lines:
+            # a sweep that was killed leaves a line in both files
+            what = line["case"], line["kind"], line["index"], line["seed"], line["started"]
+            if what not in written and line["status"] not in self.ledger.retry:
+                self.ledger.add(line)
+            written.add(what)
+
+    def _is_ours(self, found: Record | JobLine) -> bool:
+        """Is it of a case chosen now, measured on this machine and with these versions?"""
+        case = self.cases.get(found["case"])
+        if case is None or found.get("identity", self.plan.identity) != self.plan.identity:
+            return False
+        return found.get("versions", {}) == self.plan.versions_of(case.settings)
+
+    def _is_current(self, found: Record | JobLine) -> bool:
+        return "code" in found and found["code"]["hash"] == self.code["hash"]
+
+    def _is_complete(self, record: Record, known: Ledger) -> bool:
+        if record["status"] in known.retry:
+            return False
+        if "jobs" not in record:
+            return True
+        return not any(map(known.is_open, self.jobs_of(record["case"], record["seed"])))
+
+    def jobs_of(self, case_id: str, seed: int) -> list[Job]:
+        """The jobs of a case and seed."""
+        return [job for job in self.jobs[case_id] if job.seed == seed]
+
+    def open_jobs(self) -> list[Job]:
+        """What is left, in order: jobs of cases and seeds without a record that must still run."""
+        return in_order(
+            job
+            for jobs in self.jobs.values()
+            for job in jobs
+            if (job.case_id, job.seed) not in self.records and self.ledger.is_open(job)
+        )
+
+    def keep(self, line: JobLine, in_flight: Container[Job]) -> None:
+        """Write down what a job found, and the records that are complete with it."""
+        self.folder.append_job(line)
+        self.ledger.add(line)
+        self.write_due([line["case"]], in_flight)
+
+    def write_due(self, case_ids: Iterable[str], in_flight: Container[Job] = ()) -> None:
+        """Append the records of these cases whose jobs are all done, once.
+
+        in_flight: jobs that run now; their records wait, whatever other jobs say of the case.
+        """
+        for case_id in case_ids:
+            jobs = self.jobs[case_id]
+            seeds = list(dict.fromkeys(job.seed for job in jobs)) or self.plan.seeds[:1]
+            for seed in seeds:
+                self._write_if_due(case_id, seed, in_flight)
+
+    def _write_if_due(self, case_id: str, seed: int, in_flight: Container[Job]) -> None:
+        case, jobs = self.cases[case_id], self.jobs_of(case_id, seed)
+        suites, label = list(self.plan.entries[case_id].suites), self.names[case_id]
+        record = self.records.get((case_id, seed))
+        if record is None:
+            if any(job in in_flight or self.ledger.is_open(job) for job in jobs):
+                return
+            beside = {
+                "label": label,
+                "suites": suites,
+                "identity": self.plan.identity,
+                "versions": self.plan.versions_of(case.settings),
+            }
+            record = record_of(case, seed, jobs, self.ledger, self.code, beside)
+        elif record["suites"] == suites:
+            return
+        else:
+            # a case that a further suite now shares keeps its numbers
+            record = {**record, "suites": suites}
+        self.folder.append_record(record)
+        self.records[case_id, seed] = record

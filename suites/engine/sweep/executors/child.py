@@ -1,0 +1,96 @@
+"""The inside of a fresh process: prepare it, call the function, send back what it found. No torch.
+
+The process writes to its own log, dies with the sweep, and on the CPU lives under an address-space
+limit, so that running out of memory is an error in it alone.
+"""
+
+import faulthandler
+import fcntl
+import importlib
+import json
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from suites.engine.failures import failure_of_error
+from suites.engine.host import available_bytes
+
+# Left to the system and to the sweep when a job gets all other available memory.
+RESERVE_BYTES = 512 * 2**20
+
+
+def enter(function: str, argument: Any, sender: Connection, log: str, share: float) -> None:
+    """The first function of the fresh process: prepare it, call, send the result or the failure,
+    end. share: of the available memory, inf for all there is.
+    """
+    die_with_sweep()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    write_to_log(Path(log))
+    if math.isfinite(share):
+        limit_address_space(share)
+    try:
+        module, name = function.split(":")
+        call: Callable[[Any], dict[str, Any]] = getattr(importlib.import_module(module), name)
+        # as JSON, so that a result that no record can hold fails here and not in the sweep
+        message: tuple[str, Any] = ("result", json.dumps(call(argument), allow_nan=False))
+    except BaseException as error:
+        sys.excepthook(*sys.exc_info())
+        message = ("failure", tuple(failure_of_error(error)))
+    sender.send(message)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    # torch takes 50 ms to take itself apart
+    os._exit(0)
+
+
+def die_with_sweep() -> None:
+    """End this process at once, by the kernel, when the sweep ends, be it by SIGKILL.
+
+    The pipe from the sweep closes then, and Linux can be told to signal that. PR_SET_PDEATHSIG
+    would watch the fork server instead, which lives as long as any of its children.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+        return
+    fd = parent.sentinel
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    if not parent.is_alive():
+        os._exit(1)
+
+
+def write_to_log(log: Path) -> None:
+    """Send all output of this process to the end of the log, native tracebacks included."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable(file=2)
+
+
+def limit_address_space(share: float) -> None:
+    """Let this process grow by its share of the memory that is available now, less a reserve, and
+    no further.
+    """
+    process = psutil.Process()
+    room = int(share * max(0, available_bytes() - RESERVE_BYTES))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = process.memory_info().vms + room
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def nothing(_: object) -> dict[str, Any]:
+    """The job that costs nothing: what is left is the price of a process."""
+    return {}

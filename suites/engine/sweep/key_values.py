@@ -1,0 +1,111 @@
+"""Read what a person writes as KEY=VALUE: `--where`, `--set` and `--data`. No torch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, get_args, get_type_hints
+
+from reformer.checks import refuse_unknown
+from suites.base import Case
+from suites.settings import SETTINGS, Settings
+
+HINTS = get_type_hints(Settings)
+
+
+def condition(where: Iterable[str]) -> Callable[[Case], bool]:
+    """Make a test of cases of "key=value" conditions.
+
+    Values of one key are alternatives, keys must all hold. A setting without effect on a case, such
+    as the rounds of a dense one, has no value. Raises ValueError on other forms and unknown keys.
+    """
+    wanted: dict[str, list[str]] = {}
+    for text in where:
+        key, value = split(text, "--where", "key=value", "length=1024")
+        refuse_unknown(key, SETTINGS, "setting")
+        wanted.setdefault(key, []).append(value)
+
+    def keep(case: Case) -> bool:
+        measured = case.settings.measured()
+        return all(
+            key in measured and any(equals_text(measured[key], value) for value in values)
+            for key, values in wanted.items()
+        )
+
+    return keep
+
+
+def changes_of(texts: Iterable[str]) -> dict[str, Any]:
+    """Read the settings and their new values of "--set KEY=VALUE ...".
+
+    Raises ValueError on other forms, on unknown settings and on values of another type.
+    """
+    changes = {}
+    for text in texts:
+        key, value = split(text, "--set", "KEY=VALUE", "d_model=512")
+        refuse_unknown(key, SETTINGS, "setting")
+        changes[key] = typed(value.strip(), HINTS[key], f"--set {text!r}: {key}")
+    return changes
+
+
+def typed(text: str, hint: Any, what: str) -> Any:
+    """Read a value of the type that a setting declares. Raises ValueError if it is none."""
+    alternatives = get_args(hint)
+    if type(None) in alternatives:
+        if text.lower() in ("none", ""):
+            return None
+        return typed(text, next(one for one in alternatives if one is not type(None)), what)
+    if getattr(hint, "__origin__", None) is tuple:
+        parts = [part.strip() for part in text.strip("()").split(",") if part.strip()]
+        n_wanted = None if alternatives[-1] is Ellipsis else len(alternatives)
+        if n_wanted not in (None, len(parts)):
+            raise ValueError(f"{what} takes {n_wanted} values such as 128,512")
+        return tuple(typed(part, alternatives[0], what) for part in parts)
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{what} must be true or false")
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError:
+        words = {int: "a whole number", float: "a number"}
+        raise ValueError(f"{what} must be {words[hint]}") from None
+
+
+def equals_text(value: Any, text: str) -> bool:
+    """Is `text` how a person writes `value`?
+
+    Numbers count by value, true and false in any case, tuples are written 1,2.
+    """
+    text = text.strip()
+    if isinstance(value, tuple):
+        parts = text.strip("()").split(",") if text.strip("()") else []
+        return len(parts) == len(value) and all(map(equals_text, value, parts))
+    if isinstance(value, bool) or value is None:
+        return str(value).lower() == text.lower()
+    if isinstance(value, int | float):
+        try:
+            return float(text) == value
+        except ValueError:
+            return False
+    return bool(value == text)
+
+
+def data_paths(texts: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
+    """Read the file of each task of "--data NAME=PATH ...".
+
+    Raises ValueError on other forms and on tasks that no case asked for has.
+    """
+    paths, legal = {}, sorted(set(tasks))
+    for text in texts:
+        name, path = split(text, "--data", "NAME=PATH", "enwik8=data/enwik8")
+        if not path:
+            raise ValueError(f"--data {text!r} names no file; write NAME=PATH")
+        refuse_unknown(name, legal, "task in --data")
+        paths[name] = path
+    return paths
+
+
+def split(text: str, option: str, form: str, example: str) -> tuple[str, str]:
+    """Split at the first "=". Raises ValueError if there is none."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{option} {text!r} is not of the form {form}, such as {example}")
+    return key.strip(), value

@@ -1,0 +1,36 @@
+"""`text`: the user's own text, any file, its bytes as tokens; split by position 90 / 5 / 5 %."""
+
+from pathlib import Path
+
+import numpy as np
+
+from suites.tasks.files import sha256
+from suites.tasks.text import TextTask
+
+HOW = "give a file with --data text=FILE; the embedded task 'enwiki-head' needs no file"
+
+
+def load_text(path: str | None) -> TextTask:
+    """Read the text in a file. Raises ValueError if there is none, or if it is empty."""
+    if path is None:
+        raise ValueError(f"task 'text' needs a file; {HOW}")
+    file = Path(path).expanduser()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read the text in {file} ({error.strerror}); {HOW}") from error
+    if not content:
+        raise ValueError(f"the text in {file} is empty; {HOW}")
+    n_train, n_train_valid = len(content) * 90 // 100, len(content) * 95 // 100
+    return TextTask(
+        name="text",
+        data=np.frombuffer(content, dtype=np.uint8),
+        splits={
+            "train": n_train,
+            "valid": n_train_valid - n_train,
+            "test": len(content) - n_train_valid,
+        },
+        sha256=sha256(content),
+        stand_in=False,
+        source=file.name,
+    )
