@@ -10,7 +10,7 @@ from reformer.config import ModelConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
 
-# Published Reformers, each behind an adapter in baselines/peers.py, and where no setting makes them
+# Published Reformers, each behind an adapter in baselines/peers/, and where no setting makes them
 # compute what ours does: labels of tables and figures. tests/test_peers.py holds the evidence.
 PEERS = ("reformer-pytorch", "reformer-pytorch-exact", "transformers")
 DIFFERENCES = {
