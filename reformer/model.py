@@ -1,4 +1,4 @@
-"""The Reformer: LSH or full shared-QK attention in the language model of skeleton.py.
+"""The Reformer: LSH or full shared-QK attention in the language model of language_model.py.
 
 Shapes: B batch, H heads, L length, W head width, D model width.
 """

@@ -143,7 +143,7 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
     """Order by (bucket, position), and where every bucket ends in it, both int32.
 
-    The twin of the sort in reformer.sorting.sort_rounds: positions from `valid_length` on come
+    The twin of reformer.sorting.sort_buckets: positions from `valid_length` on come
     last, in a bucket of their own, number n_buckets. Raises ValueError on a bucket outside
     [0, n_buckets).
     """
