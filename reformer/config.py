@@ -13,6 +13,9 @@ from reformer.checks import refuse_unknown, require, require_divides, require_po
 # From this many buckets on one rotation matrix costs more than the attention: hashing with it grows
 # with l^2.
 FACTORIZE_FROM = 128
+# Subtracted from the logit of a position with itself, which then counts only when nothing else is
+# left (eq. 16 and the text below it).
+SELF_PENALTY = 1e5
 
 
 def bucket_factors(n_buckets: float) -> tuple[int, ...]:

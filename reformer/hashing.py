@@ -15,7 +15,7 @@ from reformer.config import FACTORIZE_FROM, bucket_factors
 ROWS = 4096
 
 
-def hash_factors(n_buckets: int) -> tuple[int, ...]:
+def exact_factors(n_buckets: int) -> tuple[int, ...]:
     """Buckets of each rotation for `n_buckets` in all; two rotations from FACTORIZE_FROM on, where
     they exist.
     """
@@ -88,6 +88,6 @@ def hash_buckets(
     from there. Carries no gradient. Raises ValueError if n_buckets is neither 1 nor even.
     """
     if factors is None:
-        factors = hash_factors(n_buckets)
+        factors = exact_factors(n_buckets)
     rotations = draw_rotations(vectors.shape[-1], factors, n_rounds, generator)
     return rotate_to_buckets(vectors, rotations, n_rounds)

@@ -77,4 +77,4 @@ def attend_rounds(
     """LSH attention in a given order: what a replay of the forward pass calls instead of hashing
     again.
     """
-    return kernels.choose(kernel, qk).attend(qk, v, rounds, config)
+    return kernels.module_for(kernel, qk).attend(qk, v, rounds, config)

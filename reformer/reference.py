@@ -7,9 +7,7 @@ Shapes: B batch, H heads, R rounds, L length (queries), K length (keys), W head 
 import torch
 from torch import Tensor
 
-from reformer.config import LSHConfig
-
-SELF_PENALTY = 1e5  # eq. 16 and the text below it
+from reformer.config import SELF_PENALTY, LSHConfig
 
 
 def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:

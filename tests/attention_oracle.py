@@ -12,12 +12,12 @@ from reformer.reference import reference_attention
 CPU = torch.device("cpu")
 
 
-def kernels(*names):
+def kernel_params(*names):
     """Parameters for tests of these kernels. A call of flex or compiled costs seconds."""
-    return [kernel(name) for name in names]
+    return [kernel_param(name) for name in names]
 
 
-def kernel(name, *more):
+def kernel_param(name, *more):
     """One such parameter, with the values of those that come after it."""
     reason = {"native": native.unavailable, "compiled": lambda: torch_compile.unavailable(CPU)}
     why = reason[name]() if name in reason else ""

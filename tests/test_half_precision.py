@@ -6,8 +6,8 @@ import pytest
 import torch
 from attention_oracle import (
     in_float64,
-    kernel,
-    kernels,
+    kernel_param,
+    kernel_params,
     of_kernel,
     of_reference,
     random_buckets,
@@ -16,7 +16,7 @@ from attention_oracle import (
 
 from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
 
-QUICK_AND_FLEX = kernels("plain", "blocked", "native", "flex")
+QUICK_AND_FLEX = kernel_params("plain", "blocked", "native", "flex")
 
 # Largest |found - exact| / |exact| of output, dqk and dv, in norms, for bfloat16 inputs against the
 # equations in float64 on the same inputs. Measured over 5 seeds, 1 and 4 rounds, logits of standard
@@ -33,12 +33,12 @@ OWN_HASH_LOSS_ERROR, OWN_HASH_GRADIENT_ERROR = 0.001, 0.1
 
 HALF = [
     *(
-        kernel(name, n, x)
+        kernel_param(name, n, x)
         for name in ("plain", "blocked", "native")
         for n in (1, 4)
         for x in (1, 3)
     ),
-    *(kernel(name, 4, 3) for name in ("flex", "compiled")),
+    *(kernel_param(name, 4, 3) for name in ("flex", "compiled")),
 ]
 
 
@@ -107,8 +107,12 @@ def some_zeros(qk):
 
 
 EXTREME = [
-    *(kernel(name, causal) for name in ("plain", "blocked", "native") for causal in (True, False)),
-    kernel("flex", True),
+    *(
+        kernel_param(name, causal)
+        for name in ("plain", "blocked", "native")
+        for causal in (True, False)
+    ),
+    kernel_param("flex", True),
 ]
 
 
@@ -151,8 +155,12 @@ def loss_and_gradients(model, tokens, autocast):
 
 
 MODELS = [
-    *(kernel(name, kind) for name in ("plain", "blocked", "native") for kind in (True, False)),
-    kernel("flex", True),
+    *(
+        kernel_param(name, kind)
+        for name in ("plain", "blocked", "native")
+        for kind in (True, False)
+    ),
+    kernel_param("flex", True),
 ]
 
 

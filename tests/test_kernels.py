@@ -10,7 +10,7 @@ import torch
 from attention_oracle import (
     assert_near,
     in_float64,
-    kernels,
+    kernel_params,
     of_kernel,
     of_reference,
     random_inputs,
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from reformer import LSHConfig, lsh_attention
 from reformer.kernels import KERNELS, flex, native, pick, torch_compile
 
-QUICK = kernels("plain", "blocked", "native")
+QUICK = kernel_params("plain", "blocked", "native")
 CUDA = SimpleNamespace(device=torch.device("cuda"))
 
 

@@ -8,7 +8,7 @@ from attention_oracle import (
     assert_equal_to_reference,
     assert_float32_is_as_exact_as_the_reference,
     assert_near,
-    kernels,
+    kernel_params,
     of_kernel,
     of_reference,
     outputs_and_gradients,
@@ -17,14 +17,14 @@ from attention_oracle import (
 )
 
 from reformer import LSHConfig, hash_buckets, lsh_attention
-from reformer.hashing import draw_rotations, hash_factors, rotate_to_buckets
+from reformer.hashing import draw_rotations, exact_factors, rotate_to_buckets
 from reformer.lsh_attention import attend_rounds
 from reformer.reference import reference_buckets, reference_full_attention
 from reformer.sorting import sort_rounds
 
 # "compiled" and, but for single cases, "flex" have files of their own: a call costs seconds.
-QUICK = kernels("plain", "blocked", "native")
-QUICK_AND_FLEX = kernels("plain", "blocked", "native", "flex")
+QUICK = kernel_params("plain", "blocked", "native")
+QUICK_AND_FLEX = kernel_params("plain", "blocked", "native", "flex")
 
 
 @pytest.mark.parametrize("kernel", QUICK)
@@ -152,7 +152,7 @@ def test_one_vector_for_the_whole_batch_without_copies(kernel):
 @pytest.mark.parametrize("n_buckets", [2, 6, 64, 128, 192, 256])
 def test_hash_equals_reference(n_buckets):
     vectors, *_ = random_inputs(8, (2, 2, 100, 16))
-    rotations = draw_rotations(16, hash_factors(n_buckets), 3, torch.Generator().manual_seed(8))
+    rotations = draw_rotations(16, exact_factors(n_buckets), 3, torch.Generator().manual_seed(8))
     buckets = rotate_to_buckets(vectors, rotations, 3)
     assert torch.equal(buckets.long(), reference_buckets(vectors, rotations))
     again = hash_buckets(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from attention_oracle import kernels
+from attention_oracle import kernel_params
 from torch.nn.functional import cross_entropy, pad
 
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets
@@ -99,7 +99,7 @@ def test_a_window_sits_at_its_own_positions():
 @pytest.mark.parametrize(
     ("causal", "within_bucket"), [(True, True), (True, False), (False, True)], ids=str
 )
-@pytest.mark.parametrize("kernel", kernels("plain", "blocked", "native"))
+@pytest.mark.parametrize("kernel", kernel_params("plain", "blocked", "native"))
 def test_attention_of_any_length_equals_the_reference(kernel, causal, within_bucket, length):
     """The branch pads 37 to 40. The reference gets the same hash, with padding in a bucket of its
     own. No position sees it: it is later in a causal case, and in another bucket in the others.

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from attention_oracle import kernels
+from attention_oracle import kernel_params
 from torch import nn
 
 import reformer.model
@@ -58,7 +58,7 @@ def assert_close(ours, expected, tolerance=1e-9):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("kernel", kernels("plain", "blocked", "native"))
+@pytest.mark.parametrize("kernel", kernel_params("plain", "blocked", "native"))
 @pytest.mark.parametrize("ff_chunks", [1, 3])
 def test_gradients_equal_those_of_stored_activations(kernel, ff_chunks):
     for seed in range(3):

@@ -44,6 +44,6 @@ def fallback(device: torch.device) -> str:
     return native.unavailable() if device.type == "cpu" else torch_compile.unavailable(device)
 
 
-def choose(kernel: str, like: Tensor) -> ModuleType:
+def module_for(kernel: str, like: Tensor) -> ModuleType:
     """The module behind `pick`."""
     return KERNELS[pick(kernel, like)]

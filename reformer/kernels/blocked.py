@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from reformer.config import LSHConfig
+from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 # Logits in a block: 2^19 floats are 2 MiB, so that what passes over them finds them in cache.
@@ -28,7 +29,6 @@ BLOCK_LOGITS = 2**19
 # On a GPU a block must outlast the launch of the next one's kernels, each some 5 us: 2^23 floats,
 # passed over at 2 TB/s, take 16 us. Not measured.
 BLOCK_LOGITS_GPU = 2**23
-MIN_NORM = 1e-12
 
 
 class Mask(NamedTuple):
@@ -96,7 +96,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     q_YW, v_YW = qk.reshape(-1, qk.shape[-1]), v.reshape(-1, v.shape[-1])
     k_YW = _keys(q_YW, _norms(q_YW), config)
-    out_YW = torch.zeros_like(v_YW, dtype=statistics(v))
+    out_YW = torch.zeros_like(v_YW, dtype=sum_dtype(v))
     z_Y = torch.full_like(out_YW[:, 0], -torch.inf)
     for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
         run = step if is_full else forward_block
@@ -170,13 +170,8 @@ def backward_block(
     return dq_XMW, dk_XKW, dv_XKW
 
 
-def statistics(x: Tensor) -> torch.dtype:
-    """The dtype of norms, log-normalisers and sums: float32 at least."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _norms(q_YW: Tensor) -> Tensor:
-    return q_YW.norm(dim=-1, keepdim=True, dtype=statistics(q_YW)).clamp_(min=MIN_NORM)
+    return q_YW.norm(dim=-1, keepdim=True, dtype=sum_dtype(q_YW)).clamp_(min=MIN_NORM)
 
 
 def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:
@@ -185,7 +180,7 @@ def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:
 
 def _logits(q_XMW: Tensor, k_XKW: Tensor, mask: Mask) -> Tensor:
     """Masked logits, log N_ij subtracted."""
-    logits = (q_XMW @ k_XKW.transpose(-1, -2)).to(statistics(q_XMW))
+    logits = (q_XMW @ k_XKW.transpose(-1, -2)).to(sum_dtype(q_XMW))
     qs, ks = mask.q_rows_XM.unsqueeze(-1), mask.k_rows_XK.unsqueeze(-2)
     span = mask.n_chunks, mask.chunks_before
     hidden = ks >= qs if mask.causal else ks == qs

@@ -25,5 +25,5 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     require_usable(qk)
     steps = (blocked.forward_block, blocked.backward_block)
     return blocked.attend_with(
-        blocked.Steps(*map(torch_compile.compiled, steps)), qk, v, rounds, config
+        blocked.Steps(*map(torch_compile.compile_static, steps)), qk, v, rounds, config
     )

@@ -26,8 +26,8 @@ from torch.nn.attention import flex_attention as flex
 
 from reformer.checks import require
 from reformer.config import LSHConfig
-from reformer.kernels.blocked import MIN_NORM, statistics
-from reformer.kernels.torch_compile import compiled, require_compiler
+from reformer.kernels.precision import MIN_NORM, sum_dtype
+from reformer.kernels.torch_compile import compile_static, require_compiler
 from reformer.sorting import SortedRounds, met
 
 # Queries and keys in a block of the mask: a multiple of every tile that FlexAttention's kernels use
@@ -65,7 +65,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
             f'more, not {qk.dtype} of width {qk.shape[-1]}; use "blocked"',
         )
     with torch.autocast(qk.device.type, enabled=False):
-        norms = qk.norm(dim=-1, keepdim=True, dtype=statistics(qk)).clamp(min=MIN_NORM)
+        norms = qk.norm(dim=-1, keepdim=True, dtype=sum_dtype(qk)).clamp(min=MIN_NORM)
         k = (qk * (config.logit_scale / norms)).to(qk.dtype)
         return _Attend.apply(qk, k, v, rounds, config)
 
@@ -75,7 +75,7 @@ class _Attend(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
     ) -> Tensor:
-        out_BHLW = torch.zeros_like(v, dtype=statistics(v))
+        out_BHLW = torch.zeros_like(v, dtype=sum_dtype(v))
         z_BHL = torch.full_like(out_BHLW[..., 0], -torch.inf)
         for this in _rounds(rounds, config):
             out_s, z_s = _attend_round(this, *(_take(x, this) for x in (q, k, v)))
@@ -126,7 +126,7 @@ def _attend_round(this: Round, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor,
     # return_lse is deprecated where AuxRequest exists
     new = hasattr(flex, "AuxRequest")
     asked = {"return_aux": flex.AuxRequest(lse=True)} if new else {"return_lse": True}
-    run = compiled(flex.flex_attention)
+    run = compile_static(flex.flex_attention)
     out, z = run(q, k, v, this.change_logit, this.blocks, scale=1.0, **asked)
     return out, z.lse if new else z
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reformer.config import LSHConfig
+from reformer.config import SELF_PENALTY, LSHConfig
+from reformer.kernels.precision import sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
-
-SELF_PENALTY = 1e5  # the paper's: a position attends to itself only when nothing else is left
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
@@ -24,14 +23,13 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
 
 
 def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    statistics = torch.promote_types(qk.dtype, torch.float32)
     order_BHRL = rounds.order_BHRL.long()
     position_BHRCM = order_BHRL.unflatten(-1, (rounds.n_chunks, rounds.chunk_length))
     position_BHRCK = look_back(position_BHRCM, rounds.chunks_before, dim=3)
     q_BHRCMW = _take(qk, position_BHRCM)
-    k_BHRCKW = _take(normalize(qk.to(statistics), dim=-1).to(qk.dtype), position_BHRCK)
+    k_BHRCKW = _take(normalize(qk.to(sum_dtype(qk)), dim=-1).to(qk.dtype), position_BHRCK)
     logits = config.logit_scale * q_BHRCMW @ k_BHRCKW.transpose(-1, -2)
-    logits = _mask(logits.to(statistics), position_BHRCM, position_BHRCK, rounds, config)
+    logits = _mask(logits.to(sum_dtype(qk)), position_BHRCM, position_BHRCK, rounds, config)
     z_BHRCM = logits.logsumexp(dim=-1)
     out_BHRCMW = logits.softmax(dim=-1).to(v.dtype) @ _take(v, position_BHRCK)
 

@@ -55,7 +55,7 @@ def require_compiler(kernel: str, like: Tensor) -> None:
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_static(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` through torch.compile, the same one for every caller in this process.
 
     It is compiled at first use, and again for every new combination of shapes, dtypes and options.
