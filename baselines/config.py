@@ -1,5 +1,6 @@
-"""Every setting of the dense baselines and every rule about its legal values; the published peers'
-names. No torch.
+"""The config holds every setting of the dense baselines and every rule about its legal values.
+
+Beside it stand the names of the published peers and what they compute otherwise. No torch.
 """
 
 import importlib.util
@@ -28,11 +29,11 @@ DIFFERENCES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseConfig(ModelConfig):
-    """The dense twin of the Reformer: the same layers around full attention.
+    """Set up the dense twin of the Reformer: the same layers around full attention.
 
     `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries,
     recomputed in the backward pass) or "sdpa" (PyTorch's fused kernel). `shared_qk`: one projection
-    for queries and keys (section 2).
+    for queries and keys (section 2). Raises ValueError on illegal values.
     """
 
     attention: str = "sdpa"

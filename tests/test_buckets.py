@@ -1,4 +1,4 @@
-"""The arithmetic of buckets and chunks, for all lengths and sizes."""
+"""The arithmetic of buckets and chunks holds for all lengths and sizes."""
 
 import pytest
 from hypothesis import given

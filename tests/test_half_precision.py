@@ -1,4 +1,4 @@
-"""bfloat16 inputs, autocast and extreme inputs: no NaN, and errors against float64 as stated."""
+"""bfloat16, autocast and extreme inputs give no NaN, and errors against float64 as stated."""
 
 from dataclasses import replace
 
@@ -75,8 +75,9 @@ def test_float32_inputs_stay_float32_under_autocast(kernel):
 
 @pytest.mark.parametrize("kernel", QUICK_AND_FLEX)
 def test_the_softmax_is_summed_in_float32(kernel):
-    """The mean of up to 1,023 ones, in 4 rounds. With z in bfloat16 (6.9 +- 0.016) it is 1.6 % off,
-    and ones added up in bfloat16 end at 256.
+    """The output is the mean of up to 1,023 ones, in 4 rounds.
+
+    With z in bfloat16 (6.9 +- 0.016) it is 1.6 % off, and ones added up in bfloat16 end at 256.
     """
     config = LSHConfig(n_rounds=4, bucket_size=1024, chunk_length=1024)
     length = 256 if kernel == "flex" else 1024

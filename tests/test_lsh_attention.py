@@ -1,4 +1,4 @@
-"""lsh_attention against the paper's equations: outputs, gradients, every switch, every kernel."""
+"""lsh_attention equals the paper's equations: outputs, gradients, every switch, every kernel."""
 
 import itertools
 
@@ -114,7 +114,7 @@ def test_padding_is_not_attended_to(kernel, within_bucket, causal):
 
 
 def transposed(x):
-    """As a model makes them: (B, L, H, W) in memory."""
+    """Lay x out as a model makes it: (B, L, H, W) in memory."""
     return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
@@ -124,7 +124,7 @@ def every_other_number(x):
 
 
 def backwards_in_memory(x):
-    """Sequences next to each other: the length is the last stride."""
+    """Lay sequences next to each other, so that the length is the last stride."""
     return x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)
 
 
@@ -177,7 +177,7 @@ def test_columns_of_a_round_are_random_rotations(factors):
 
 
 def test_vectors_without_structure_fill_buckets_evenly():
-    """Where the columns of all factors are orthogonal; independent normals give 1.5 here."""
+    """The columns of all factors are orthogonal here; independent normals would give 1.5."""
     vectors, *_ = random_inputs(3, (1, 1, 65536, 64), torch.float32)
     buckets = hash_buckets(
         vectors, n_buckets=1024, n_rounds=2, generator=torch.Generator().manual_seed(4)

@@ -1,4 +1,4 @@
-"""Reversible layers against ordinary autograd, with LSH attention and dropout inside."""
+"""Reversible layers equal ordinary autograd, with LSH attention and dropout inside."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def random_tokens(seed, batch=2, length=LENGTH):
 
 
 def stored_activations(layers, x1, x2, choices):
-    """The same equations by ordinary autograd."""
+    """Run the same equations by ordinary autograd."""
     for layer, choice in zip(layers, choices, strict=True):
         x1, x2 = layer(x1, x2, choice)
     return x1, x2
@@ -139,7 +139,7 @@ def test_a_second_backward_refuses():
 
 
 def test_two_forward_passes_before_one_backward():
-    """Accumulating over micro-batches: each pass has its own tape."""
+    """Each pass has its own tape, as accumulating over micro-batches needs."""
     first, second = random_tokens(6), random_tokens(7)
     together = make_model()
     (together.loss(first, first) + together.loss(second, second)).backward()

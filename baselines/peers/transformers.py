@@ -25,8 +25,8 @@ class Transformers:
     def equal_config(self, config: LSHConfig, width: int) -> LSHConfig:
         """Let keys of other buckets count, and a pair as often as it is met.
 
-        The logits are ours at any width: it divides keys by sqrt(width) that it made sqrt(width)
-        long.
+        The logits are ours at any width: the peer divides keys by sqrt(width) that it made
+        sqrt(width) long.
         """
         return replace(
             config,
@@ -76,7 +76,7 @@ class Transformers:
 
 
 class _Projected(NamedTuple):
-    """Stands where the peer expects hidden states, and holds their projections (B, H, L, W)."""
+    """Stand where the peer expects hidden states, and hold their projections (B, H, L, W)."""
 
     qk: Tensor
     v: Tensor

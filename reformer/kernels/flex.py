@@ -1,4 +1,4 @@
-"""FlexAttention over the sorted rounds, one round at a time (paper, section 2), made for CUDA.
+"""This kernel runs PyTorch's FlexAttention over one sorted round after the other, made for CUDA.
 
 PyTorch generates one fused kernel from the mask and from the correction of the logits, and returns
 each round's log-normaliser z; rounds are merged by it (eq. 14). As in blocked.py a position itself
@@ -37,7 +37,7 @@ NARROWEST = 16  # of a matrix product in Triton
 
 
 class Round(NamedTuple):
-    """One round as FlexAttention takes it."""
+    """Hold one round as FlexAttention takes it."""
 
     order_BHL: Tensor
     blocks: Any  # a BlockMask: which blocks of sorted keys a block of sorted queries sees
@@ -53,7 +53,7 @@ def require_usable(like: Tensor) -> None:
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width).
+    """Attend over sorted rounds, (batch, heads, length, width).
 
     Raises ValueError on CUDA for float64 and for a width below 16, for which it has no kernel.
     """
@@ -118,7 +118,10 @@ class _Attend(torch.autograd.Function):
 
 
 def _attend_round(this: Round, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and log-normaliser of one round, in its sorted order; without any key, 0 and -inf."""
+    """Return the output and log-normaliser of one round, in its sorted order.
+
+    A query without any key gets 0 and -inf.
+    """
     if q.device.type == "cpu":
         call = torch.ops.higher_order.flex_attention
         out, z_base_2, *_ = call(q, k, v, this.change_logit, this.blocks.as_tuple(), 1.0, {})
@@ -132,7 +135,7 @@ def _attend_round(this: Round, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor,
 
 
 def _rounds(rounds: SortedRounds, config: LSHConfig) -> Iterator[Round]:
-    """Each round's order, mask and correction."""
+    """Yield each round's order, mask and correction of the logits."""
     cells_BHRL = rounds.cells_BHRL()
     L = cells_BHRL.shape[-1]
     lists = block_lists(L, rounds.chunk_length, rounds.chunks_before, cells_BHRL.device)
@@ -151,7 +154,7 @@ def _rounds(rounds: SortedRounds, config: LSHConfig) -> Iterator[Round]:
 def _rules(
     order_BHL: Tensor, cells_BHRL: Tensor, r: int, rounds: SortedRounds, config: LSHConfig
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-    """The mask of a round, and what is subtracted from its logits, by place in its order."""
+    """Make the mask of a round, and the correction of its logits, by place in its order."""
     n_rounds, causal = config.n_rounds, config.causal
     n_chunks, chunks_before = rounds.n_chunks, rounds.chunks_before
     valid_length = rounds.valid_length
@@ -178,7 +181,7 @@ def _rules(
 def block_lists(
     length: int, chunk_length: int, chunks_before: int, device: torch.device
 ) -> dict[str, Any]:
-    """For every block of queries the blocks that hold its keys, and the other way round.
+    """List for every block of queries the blocks that hold its keys, and the other way round.
 
     Lists as long as the longest, so linear in the length; BlockMask.from_kv_blocks would go through
     a table of all pairs of blocks, 8,192 x 8,192 at a million positions.
@@ -198,7 +201,7 @@ def block_lists(
 
 
 def _padded(name: str, lists: list[list[int]], device: torch.device) -> dict[str, Any]:
-    """The arguments of BlockMask; in no block does every query see every key ("full")."""
+    """Make arguments of BlockMask; in no block does every query see every key ("full")."""
     longest = max(len(blocks) for blocks in lists)
     made = {
         f"{name}_num_blocks": [len(blocks) for blocks in lists],
@@ -217,10 +220,10 @@ def _index(x: Tensor, this: Round) -> Tensor:
 
 
 def _take(x: Tensor, this: Round) -> Tensor:
-    """Positions to the order of a round."""
+    """Bring rows from their positions into the order of a round."""
     return x.gather(2, _index(x, this))
 
 
 def _put(x: Tensor, this: Round, x_s: Tensor) -> None:
-    """The order of a round to positions, in place."""
+    """Bring rows in the order of a round back to their positions, in place."""
     x.scatter_(2, _index(x, this), x_s.to(x.dtype))

@@ -1,4 +1,4 @@
-"""The readable kernel: all rounds and chunks at once, differentiated by PyTorch.
+"""This kernel is the readable one: all rounds and chunks at once, differentiated by PyTorch.
 
 Products are of the inputs' dtype, whatever autocast says; norms, logits and the softmax over them
 are float32 at least.
@@ -17,7 +17,7 @@ from reformer.sorting import SortedRounds, look_back, met
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width)."""
+    """Attend over sorted rounds, (batch, heads, length, width)."""
     with torch.autocast(qk.device.type, enabled=False):
         return _attend(qk, v, rounds, config)
 
@@ -44,7 +44,7 @@ def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> T
 
 
 def _take(x_BHLW: Tensor, position_BHRCM: Tensor) -> Tensor:
-    """Rows of x by position: (B, H, R, C, M, W)."""
+    """Gather rows of x by position, (B, H, R, C, M, W)."""
     B, H, _, W = x_BHLW.shape
     index = position_BHRCM.reshape(B, H, -1, 1).expand(B, H, -1, W)
     return x_BHLW.gather(2, index).view(*position_BHRCM.shape, W)
@@ -77,6 +77,6 @@ def _mask(
 
 
 def _cells_of_round(cells_BHRL: Tensor, r: int, position_BHRCM: Tensor) -> Tensor:
-    """The cells in round r of the positions that stand in every round's chunks: (B, H, R, C, M)."""
+    """Gather the cells in round r of the positions in every round's chunks, (B, H, R, C, M)."""
     cells_BHL = cells_BHRL[:, :, r]
     return cells_BHL.gather(-1, position_BHRCM.flatten(2)).view(position_BHRCM.shape)

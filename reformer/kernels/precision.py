@@ -1,4 +1,4 @@
-"""Say in which precision the kernels written in PyTorch compute what must not be rounded to 16 bit.
+"""The kernels written in PyTorch compute what must not be rounded to 16 bits in float32 or more.
 
 Products are of the inputs' dtype; norms, logits, log-normalisers and sums are float32 at least.
 """
@@ -10,5 +10,5 @@ MIN_NORM = 1e-12  # a shorter vector is divided by this instead of by its norm
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:
-    """Give the dtype in which norms, log-normalisers and sums over `x` are kept."""
+    """Return the dtype in which norms, log-normalisers and sums over `x` are kept."""
     return torch.promote_types(x.dtype, torch.float32)
