@@ -36,9 +36,8 @@ def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
     earlier = (bucket_j < bucket_i) | (
         (bucket_j == bucket_i) & (position[None, :] < position[:, None])
     )
-    chunk = (
-        earlier.sum(dim=-1) // config.m
-    )  # the rank in the order by (bucket, position), in chunks
+    rank = earlier.sum(dim=-1)  # in the order by (bucket, position)
+    chunk = rank // config.m
     n_chunks = length // config.m
     chunks_back = (chunk.unsqueeze(-1) - chunk.unsqueeze(-2)) % n_chunks
     attended = chunks_back <= config.chunks_before
