@@ -1,5 +1,6 @@
-"""Dense Transformer baselines, built from the same parts as the Reformer. PyTorch is imported when
-first needed.
+"""The baselines are dense Transformers built from the Reformer's parts, and published Reformers.
+
+PyTorch is imported when first needed.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,9 +1,8 @@
-"""Full attention three ways: `naive`, `memory_efficient` (the paper's) and `sdpa` (PyTorch's fused
-kernel).
+"""Full attention comes in three ways: `naive`, `memory_efficient` (the paper's) and `sdpa`.
 
-All take q, k, v of shape (batch, heads, length, width) and return the same shape, causal, keys
-scaled as the caller wants them. With `exclude_self` a position attends to itself only when nothing
-else is left (shared QK, section 2).
+The last is PyTorch's fused kernel. All take q, k, v of shape (batch, heads, length, width) and
+return the same shape, causal, keys scaled as the caller wants them. With `exclude_self` a position
+attends to itself only when nothing else is left (shared QK, section 2).
 
 Shapes: B batch, H heads, L length, W head width.
 """
@@ -23,12 +22,15 @@ SLICE = 128
 
 
 def naive(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self: bool) -> Tensor:
-    """The whole l x l matrix of logits and of weights, as every textbook has it."""
+    """Compute the whole l x l matrix of logits and that of weights, as every textbook has it."""
     return _rows(q, k, v, 0, scale, exclude_self)
 
 
 def memory_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self: bool) -> Tensor:
-    """Slice by slice of queries, recomputed in the backward pass: linear memory (section 1)."""
+    """Compute a slice of queries at a time, and again in the backward pass (section 1).
+
+    Its memory is linear in the length.
+    """
     outputs = [
         checkpoint(
             _rows,
@@ -47,7 +49,7 @@ def memory_efficient(q: Tensor, k: Tensor, v: Tensor, scale: float, exclude_self
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, first: int, scale: float, exclude_self: bool) -> Tensor:
-    """Attention of the queries at positions `first` and on to the keys at 0 and on."""
+    """Attend from queries at positions `first` and on to the keys at 0 and on."""
     i = torch.arange(first, first + q.shape[-2], device=q.device).unsqueeze(-1)
     j = torch.arange(k.shape[-2], device=q.device)
     hidden = (j >= i) & (i > 0) | (j > i) if exclude_self else j > i

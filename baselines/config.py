@@ -1,5 +1,6 @@
-"""Every setting of the dense baselines and every rule about its legal values; the published peers'
-names. No torch.
+"""The config holds every setting of the dense baselines and every rule about its legal values.
+
+Beside it stand the names of the published peers and what they compute otherwise. No torch.
 """
 
 import importlib.util
@@ -10,7 +11,7 @@ from reformer.config import ModelConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
 
-# Published Reformers, each behind an adapter in baselines/peers.py, and where no setting makes them
+# Published Reformers, each behind an adapter in baselines/peers/, and where no setting makes them
 # compute what ours does: labels of tables and figures. tests/test_peers.py holds the evidence.
 PEERS = ("reformer-pytorch", "reformer-pytorch-exact", "transformers")
 DIFFERENCES = {
@@ -28,12 +29,12 @@ DIFFERENCES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseConfig(ModelConfig):
-    """The dense twin of the Reformer: the same layers around full attention.
+    """Set up the dense twin of the Reformer: the same layers around full attention.
 
     `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries,
     recomputed in the backward pass), "sdpa" (PyTorch's fused kernel), or the user's own function as
     "package.module:function" (see baselines.attention). `shared_qk`: one projection for queries and
-    keys (section 2).
+    keys (section 2). Raises ValueError on illegal values.
     """
 
     attention: str = "sdpa"

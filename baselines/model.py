@@ -1,4 +1,4 @@
-"""The dense twin of the Reformer: full attention in the same language model.
+"""The dense twin of the Reformer puts full attention into the same language model.
 
 Shapes: B batch, H heads, L length, W head width, D model width.
 """
@@ -13,7 +13,7 @@ from reformer.reversible import Branch, Choices, dropout
 
 
 class Dense(LanguageModel):
-    """The dense Transformer language model; see LanguageModel and DenseConfig."""
+    """Run the dense Transformer language model; see LanguageModel and DenseConfig."""
 
     config: DenseConfig
 
@@ -22,12 +22,12 @@ class Dense(LanguageModel):
 
     @property
     def kernel(self) -> str:
-        """The implementation of attention: the config's."""
+        """Name the implementation of attention, which is the config's."""
         return self.config.attention
 
 
 class DenseAttention(Branch):
-    """LayerNorm, projections, causal full attention, output projection."""
+    """Apply LayerNorm, projections, causal full attention and an output projection."""
 
     def __init__(self, config: DenseConfig) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class DenseAttention(Branch):
         self.n_heads, self.p = config.n_heads, config.dropout
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
-        """(batch, length, d_model); see Branch."""
+        """Compute the branch (batch, length, d_model); see Branch."""
         x_BLD = self.norm(x_BLD)
         q_BHLW, v_BHLW = self._heads(self.to_q(x_BLD)), self._heads(self.to_v(x_BLD))
         if self.to_k is None:

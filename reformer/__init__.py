@@ -1,8 +1,8 @@
-"""The Reformer (Kitaev et al., 2020): LSH attention, reversible layers, chunked feed-forward and
-loss.
+"""The Reformer (Kitaev et al., 2020) computes attention by hashing and stores few activations.
 
-PyTorch is imported when it is first needed, so that suites, reports and the command line can do
-with the configs.
+Its three parts are LSH attention, reversible layers, and feed-forward layers and a loss that are
+computed in pieces of the length. PyTorch is imported when it is first needed, so that suites,
+reports and the command line can do with the configs.
 """
 
 import sys

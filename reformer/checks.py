@@ -1,4 +1,7 @@
-"""Refuse what is illegal with one sentence: what was asked, what is legal, what to do. No torch."""
+"""Refuse what is illegal with one sentence, which says what was asked and what is legal.
+
+No torch.
+"""
 
 import importlib
 import sys

@@ -1,8 +1,8 @@
-"""Every setting of the Reformer and every rule about its legal values. No torch (paper, sections 2
-and 3).
+"""The configs hold every setting of the Reformer and every rule about its legal values.
 
 `bucket_size` is the mean number of positions per bucket; `chunk_length` is the paper's m. By the
-paper m = 2 l / n_buckets, so a chunk holds two mean buckets unless `chunk_length` says otherwise.
+paper m = 2 l / n_buckets (section 2), so a chunk holds two mean buckets unless `chunk_length` says
+otherwise. No torch.
 """
 
 from dataclasses import dataclass, field
@@ -13,13 +13,16 @@ from reformer.checks import refuse_unknown, require, require_divides, require_po
 # From this many buckets on one rotation matrix costs more than the attention: hashing with it grows
 # with l^2.
 FACTORIZE_FROM = 128
+# Subtracted from the logit of a position with itself, which then counts only when nothing else is
+# left (eq. 16 and the text below it).
+SELF_PENALTY = 1e5
 
 
 def bucket_factors(n_buckets: float) -> tuple[int, ...]:
-    """The smallest product a * b of even numbers, b <= 4 a, that is at least `n_buckets`, as (a,
-    b).
+    """Split a number of buckets into two even factors (a, b), so that two small rotations do.
 
-    Two small rotations then replace one large one: the pair of their buckets is the bucket.
+    a * b is the smallest such product with a <= b <= 4 a that is at least `n_buckets`. The pair of
+    buckets that the two rotations give is the bucket.
     """
     best = (0, 0)
     for small in range(2, int(n_buckets) + 3, 2):
@@ -33,7 +36,10 @@ def bucket_factors(n_buckets: float) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSHConfig:
-    """LSH attention; the defaults are the paper's. Raises ValueError on illegal values."""
+    """Set up LSH attention; the defaults are the paper's.
+
+    Raises ValueError on illegal values.
+    """
 
     n_rounds: int = 4
     bucket_size: int = 32  # mean positions per bucket
@@ -57,12 +63,13 @@ class LSHConfig:
 
     @property
     def m(self) -> int:
-        """The chunk length in force."""
+        """Return the chunk length in force, in positions."""
         return self.chunk_length or 2 * self.bucket_size
 
     def n_buckets(self, length: int) -> int:
-        """Buckets for a sequence: length / bucket_size, rounded up to what angular hashing can
-        make.
+        """Count the buckets for a sequence of `length` positions.
+
+        length / bucket_size, rounded up to a number that angular hashing can make.
         """
         product = 1
         for factor in self.hash_factors(length):
@@ -70,7 +77,10 @@ class LSHConfig:
         return product
 
     def hash_factors(self, length: int) -> tuple[int, ...]:
-        """Buckets of each rotation whose combination is the bucket: (1,), (n,) or (a, b)."""
+        """Return the number of buckets of each rotation, whose product is `n_buckets(length)`.
+
+        (1,) without a rotation, (n,) with one and (a, b) with two.
+        """
         wanted = length / self.bucket_size
         if wanted <= 1:
             return (1,)
@@ -90,7 +100,10 @@ class LSHConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What the Reformer and its dense twin share. Raises ValueError on illegal values."""
+    """Set up what the Reformer and its dense twin share.
+
+    Raises ValueError on illegal values.
+    """
 
     vocabulary: int
     length: int  # the longest sequence
@@ -125,8 +138,10 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReformerConfig(ModelConfig):
-    """The Reformer: shared-QK attention, LSH or full ("dense"), in reversible or ordinary residual
-    layers.
+    """Set up the Reformer: shared-QK attention in reversible or ordinary residual layers.
+
+    `attention`: LSH attention as its own config says, or "dense" for full attention over unit keys.
+    Raises ValueError on illegal values.
     """
 
     attention: LSHConfig | Literal["dense"] = field(default_factory=LSHConfig)

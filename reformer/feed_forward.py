@@ -1,5 +1,4 @@
-"""The feed-forward layer, computed in pieces of the length, forward and backward (paper, section
-3).
+"""The feed-forward layer is computed in pieces of the length, forward and backward (section 3).
 
 Each piece is recomputed, differentiated and forgotten before the next, so that the d_ff wide
 activations of one piece only are alive, in training too.
@@ -17,7 +16,10 @@ from reformer.reversible import Branch, Choices, Gradients, dropout
 
 
 class FeedForward(Branch):
-    """LayerNorm, d_model to d_ff, ReLU, d_ff to d_model, over `ff_chunks` pieces of the length."""
+    """Widen LayerNorm's output from d_model to d_ff, apply ReLU, and narrow it again, in pieces.
+
+    `ff_chunks` of the config is the number of pieces of the length.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -27,7 +29,7 @@ class FeedForward(Branch):
         self.n_chunks, self.p = config.ff_chunks, config.dropout
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
-        """(batch, length, d_model); see Branch."""
+        """Compute the branch (batch, length, d_model), a piece at a time; see Branch."""
         if self.n_chunks == 1:
             return self._piece(x_BLD, self._generator(x_BLD, choices))
         if torch.is_grad_enabled():
@@ -37,15 +39,17 @@ class FeedForward(Branch):
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
-        """Piece by piece; see Branch."""
+        """Compute the output and all gradients, a piece at a time; see Branch."""
         out = torch.empty_like(x_BLD)
         return out, *self.gradients(x_BLD, choices, grad_out, out)
 
     def gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor, out: Tensor | None = None
     ) -> tuple[Tensor, Gradients]:
-        """The gradients of the input and of each parameter; the output goes to `out` if it is
-        given.
+        """Compute the gradients of the input and of each parameter, a piece at a time.
+
+        grad_out: the gradient of the output, (batch, length, d_model). The output itself, which is
+        computed on the way, is written to `out` if it is given.
         """
         parameters = tuple(self.parameters())
         grad_x = torch.empty_like(x_BLD)
@@ -82,7 +86,10 @@ class FeedForward(Branch):
 
 
 class _InPieces(torch.autograd.Function):
-    """The chunked layer outside reversible layers: stores its input, recomputes piece by piece."""
+    """Differentiate the chunked layer where it stands outside reversible layers.
+
+    It stores its input and recomputes the rest piece by piece.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, branch: FeedForward, choices: Choices, *_: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
-"""Causal full attention by PyTorch's fused kernel, with or without a position itself (paper,
-section 2, shared QK).
+"""Causal full attention runs PyTorch's fused kernel, with or without the position itself.
 
 Shapes: B batch, H heads, L length, W head width.
 """
@@ -11,11 +10,12 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 def fused_attention(
     q_BHLW: Tensor, k_BHLW: Tensor, v_BHLW: Tensor, scale: float, exclude_self: bool
 ) -> Tensor:
-    """(batch, heads, length, width). With `exclude_self` a position attends to itself only when
-    alone.
+    """Attend causally to all keys, or to all but the position itself (section 2, shared QK).
 
-    Then position 0 takes its own value, and position i > 0 sees keys 0 to i - 1, which is ordinary
-    causal attention of queries 1.. to keys ..length - 2: no mask, no l x l matrix.
+    Takes and returns (batch, heads, length, width); `scale` multiplies q . k. With `exclude_self` a
+    position attends to itself only when alone: position 0 takes its own value, and position i > 0
+    sees keys 0 to i - 1, which is ordinary causal attention of queries 1.. to keys ..length - 2. So
+    there is no mask and no l x l matrix.
     """
     if not exclude_self:
         return scaled_dot_product_attention(q_BHLW, k_BHLW, v_BHLW, is_causal=True, scale=scale)

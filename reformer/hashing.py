@@ -1,4 +1,6 @@
-"""Angular locality-sensitive hashing: random rotations to bucket numbers (paper, section 2).
+"""Angular locality-sensitive hashing turns vectors into bucket numbers (paper, section 2).
+
+A round rotates them at random and takes the nearest of the axes, in both directions.
 
 Shapes: B batch, H heads, L length, W head width, R rounds, N buckets of one rotation.
 """
@@ -15,9 +17,11 @@ from reformer.config import FACTORIZE_FROM, bucket_factors
 ROWS = 4096
 
 
-def hash_factors(n_buckets: int) -> tuple[int, ...]:
-    """Buckets of each rotation for `n_buckets` in all; two rotations from FACTORIZE_FROM on, where
-    they exist.
+def exact_factors(n_buckets: int) -> tuple[int, ...]:
+    """Split `n_buckets` into the buckets of each rotation, whose product it is exactly.
+
+    Two rotations from FACTORIZE_FROM buckets on, where even factors a <= b <= 4 a exist, else one.
+    Raises ValueError if n_buckets is neither 1 nor even.
     """
     require(
         n_buckets == 1 or (n_buckets > 0 and n_buckets % 2 == 0),
@@ -32,7 +36,7 @@ def hash_factors(n_buckets: int) -> tuple[int, ...]:
 def draw_rotations(
     width: int, factors: Sequence[int], n_rounds: int, generator: torch.Generator | None = None
 ) -> list[Tensor]:
-    """One matrix (W, R, N/2) per factor, float64 from the CPU: the same draw whatever the device.
+    """Draw one matrix (W, R, N/2) per factor, float64 from the CPU: the same whatever the device.
 
     The columns of one round are random directions, orthonormal up to `width` of them: a random
     rotation, as in Andoni et al. (2015), whom the paper follows. Columns of independent normals, as
@@ -53,8 +57,9 @@ def draw_rotations(
 
 
 def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
-    """argmax([xR ; -xR]) for each rotation, combined as the digits of one number; (B, H, R, L)
-    int32.
+    """Hash vectors with given rotations: argmax([xR ; -xR]) (paper, section 2), (B, H, R, L) int32.
+
+    The results of several rotations are the digits of one number. Carries no gradient.
     """
     B, H, L, W = vectors_BHLW.shape
     rows_XW = vectors_BHLW.detach().reshape(-1, W)
@@ -80,7 +85,7 @@ def hash_buckets(
     generator: torch.Generator | None = None,
     factors: Sequence[int] | None = None,
 ) -> Tensor:
-    """Bucket numbers of `vectors` in `n_rounds` independent rounds (paper, section 2).
+    """Hash `vectors` in `n_rounds` independent rounds (paper, section 2).
 
     vectors: (batch, heads, length, width). Returns (batch, heads, n_rounds, length) int32 in [0,
     n_buckets). generator: a CPU generator; None means torch's global one. factors: buckets per
@@ -88,6 +93,6 @@ def hash_buckets(
     from there. Carries no gradient. Raises ValueError if n_buckets is neither 1 nor even.
     """
     if factors is None:
-        factors = hash_factors(n_buckets)
+        factors = exact_factors(n_buckets)
     rotations = draw_rotations(vectors.shape[-1], factors, n_rounds, generator)
     return rotate_to_buckets(vectors, rotations, n_rounds)

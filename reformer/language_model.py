@@ -1,5 +1,6 @@
-"""The language model around any attention: embedding, positions, layers, output. The Reformer and
-its dense twin differ in nothing but the branch they put in here.
+"""A language model puts embedding, positions and an output layer around any attention.
+
+The Reformer and its dense twin differ in nothing but the branch they put in here.
 
 Shapes: B batch, L length, D model width, V vocabulary.
 """
@@ -21,11 +22,11 @@ EMBEDDING_STD = 1.0
 
 
 class LanguageModel(nn.Module):
-    """tokens (batch, length) int64 to logits (batch, length, vocabulary).
+    """Turn tokens (batch, length) int64 into logits (batch, length, vocabulary).
 
-    Any length up to the config's.
-    All randomness comes from `config.seed`: weights, hashes and dropout. In training each call
-    draws new hashes and masks; in evaluation every call draws the same ones.
+    Any length up to the config's. All randomness comes from `config.seed`: weights, hashes and
+    dropout. In training each call draws new hashes and masks; in evaluation every call draws the
+    same ones.
     """
 
     def __init__(self, config: ModelConfig, make_attention: Callable[[], Branch]) -> None:
@@ -43,21 +44,28 @@ class LanguageModel(nn.Module):
         self.generator = torch.Generator().manual_seed(config.seed)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (batch, length, vocabulary). Raises ValueError if the sequence is too long."""
+        """Compute the logits (batch, length, vocabulary).
+
+        Raises ValueError if the sequence is empty or too long.
+        """
         return self.head(self.hidden(tokens))
 
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
-        """Mean cross-entropy in nats over the targets that are not -100; logits never whole in
-        memory.
+        """Average the cross-entropy in nats over the targets that are not -100; a scalar.
 
-        first_position: the position of the first token, for training on short windows.
+        The logits are never whole in memory (section 3) where `loss_chunks` is more than 1.
+        first_position: the position of the first token, for training on short windows. Raises
+        ValueError if the sequence is empty or too long.
         """
         return chunked_cross_entropy(
             self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
         )
 
     def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
-        """What the output layer sees: (batch, length, d_model)."""
+        """Compute what the output layer sees, (batch, length, d_model).
+
+        Raises ValueError if the sequence is empty or too long.
+        """
         length, longest = tokens.shape[-1], self.config.length - first_position
         require(
             1 <= length <= longest,
@@ -73,7 +81,7 @@ class LanguageModel(nn.Module):
         return (y1 + y2) / 2
 
     def draw_choices(self) -> list[tuple[Choices, Choices]]:
-        """A seed for each branch of each layer, new in training, always the same in evaluation."""
+        """Draw a seed for both branches of each layer, new in training, the same in evaluation."""
         generator = self.generator
         if not self.training:
             generator = torch.Generator().manual_seed(self.config.seed)
@@ -82,8 +90,11 @@ class LanguageModel(nn.Module):
 
 
 def initialise(model: nn.Module, config: ModelConfig) -> None:
-    """Normal weights of variance 1 / fan-in, branch outputs divided by sqrt(2 n_layers), so that
-    the residual streams keep their size at any depth (Radford et al., 2019, section 2.3)."""
+    """Draw normal weights of variance 1 / fan-in, and small ones in the output layer.
+
+    The last weights of every branch are divided by sqrt(2 n_layers), so that the residual streams
+    keep their size at any depth (Radford et al., 2019, section 2.3).
+    """
     generator = torch.Generator().manual_seed(config.seed)
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):

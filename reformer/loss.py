@@ -1,5 +1,6 @@
-"""Output layer and cross-entropy in pieces of the length: the logits are never whole in memory
-(paper, section 3).
+"""The output layer and the cross-entropy are computed in pieces of the length (paper, section 3).
+
+So the logits are never whole in memory.
 
 Shapes: B batch, L length, D model width, V vocabulary.
 """
@@ -17,10 +18,11 @@ IGNORED = -100  # a target that does not count
 def chunked_cross_entropy(
     hidden_BLD: Tensor, head: nn.Module, targets_BL: Tensor, n_chunks: int
 ) -> Tensor:
-    """Mean cross-entropy in nats of `head(hidden)` over the targets that are not -100; a scalar.
+    """Average the cross-entropy in nats of `head(hidden)` over the targets that are not -100.
 
-    The gradients of each piece are computed at once with its loss and only scaled in the backward
-    pass: nothing is recomputed, and one piece's logits are alive at a time.
+    Returns a scalar. The gradients of each of `n_chunks` pieces are computed at once with its loss
+    and only scaled in the backward pass: nothing is recomputed, and one piece's logits are alive at
+    a time.
     """
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 

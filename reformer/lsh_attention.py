@@ -1,4 +1,4 @@
-"""LSH attention: hash, sort, attend within chunks, merge the rounds (paper, section 2).
+"""LSH attention hashes, sorts, attends within chunks and merges the rounds (paper, section 2).
 
 Shapes: B batch, H heads, L length, W head width, R rounds.
 """
@@ -22,15 +22,14 @@ def lsh_attention(
     generator: torch.Generator | None = None,
     kernel: str = "auto",
 ) -> Tensor:
-    """Attention of every position to those of its bucket and chunk window, over all rounds (eq. 2
-    to 5, 14, 16).
+    """Attend from every position to those of its bucket and chunk window, over all rounds.
 
-    qk, v: (batch, heads, length, width); qk is query and key at once. Returns (batch, heads,
-    length, width). buckets: (batch, heads, n_rounds, length) integers, to attend with a given hash
-    instead of drawing one. generator: the CPU generator of the hash; None means torch's global one.
-    kernel: "auto" or the name of one in reformer/kernels; all differentiable, all equal to
-    reformer/reference.py. Raises ValueError on shapes that do not fit, and naming the nearest legal
-    lengths if chunk_length does not divide the length.
+    Equations 2 to 5, 14 and 16. qk, v: (batch, heads, length, width); qk is query and key at once.
+    Returns (batch, heads, length, width). buckets: (batch, heads, n_rounds, length) integers, to
+    attend with a given hash instead of drawing one. generator: the CPU generator of the hash; None
+    means torch's global one. kernel: "auto" or the name of one in reformer/kernels; all
+    differentiable, all equal to reformer/reference.py. Raises ValueError on shapes that do not fit,
+    and naming the nearest legal lengths if chunk_length does not divide the length.
     """
     require(
         qk.dim() == 4 and qk.shape == v.shape,
@@ -60,7 +59,10 @@ def hash_and_sort(
     valid_length: int | None = None,
     kernel: str = "auto",
 ) -> SortedRounds:
-    """Draw a hash for every round and sort by it. Positions from `valid_length` on are padding."""
+    """Draw a hash of qk (batch, heads, length, width) for every round and sort by it.
+
+    Positions from `valid_length` on are padding. generator and kernel: see lsh_attention.
+    """
     length, width = qk.shape[-2:]
     n_buckets, factors = config.n_buckets(length), config.hash_factors(length)
     rotations = draw_rotations(width, factors, config.n_rounds, generator)
@@ -74,7 +76,8 @@ def hash_and_sort(
 def attend_rounds(
     qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, kernel: str = "auto"
 ) -> Tensor:
-    """LSH attention in a given order: what a replay of the forward pass calls instead of hashing
-    again.
+    """Attend in a given order, (batch, heads, length, width).
+
+    A replay of the forward pass calls this instead of hashing again.
     """
-    return kernels.choose(kernel, qk).attend(qk, v, rounds, config)
+    return kernels.module_for(kernel, qk).attend(qk, v, rounds, config)

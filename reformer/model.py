@@ -1,4 +1,4 @@
-"""The Reformer: LSH or full shared-QK attention in the language model of skeleton.py.
+"""The Reformer puts LSH or full shared-QK attention into the language model of language_model.py.
 
 Shapes: B batch, H heads, L length, W head width, D model width.
 """
@@ -15,7 +15,7 @@ from reformer.reversible import Branch, Choices, dropout
 
 
 class Reformer(LanguageModel):
-    """The Reformer language model; see LanguageModel and ReformerConfig.
+    """Run the Reformer language model; see LanguageModel and ReformerConfig.
 
     Any length up to `config.length`: sequences that the chunks do not divide are padded and masked
     inside.
@@ -28,14 +28,17 @@ class Reformer(LanguageModel):
 
     @property
     def kernel(self) -> str:
-        """The implementation of attention that runs on this model's device."""
+        """Name the implementation of attention that runs on this model's device."""
         if self.config.attention == "dense":
             return "sdpa"
         return kernels.pick(self.config.kernel, self.embedding.weight)
 
 
 class SharedQKAttention(Branch):
-    """LayerNorm, one projection for queries and keys, one for values, attention, projection."""
+    """Attend with shared queries and keys between LayerNorm and an output projection.
+
+    Section 2 of the paper; see ReformerConfig for what attends.
+    """
 
     def __init__(self, config: ReformerConfig) -> None:
         super().__init__()
@@ -47,7 +50,7 @@ class SharedQKAttention(Branch):
         self.n_heads, self.p = config.n_heads, config.dropout
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
-        """(batch, length, d_model); see Branch."""
+        """Compute the branch (batch, length, d_model); see Branch."""
         x_BLD = self.norm(x_BLD)
         qk_BHLW, v_BHLW = (
             project(x_BLD).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Learned position embeddings, absolute or axial.
+"""Position embeddings are learned, one vector per position or, axial, one per row and column.
 
 Both start from the sinusoids of Vaswani et al. (2017, section 3.5): near positions look alike from
 the first step, which shared-QK attention needs to find its neighbours. Axial positions (the
@@ -18,7 +18,10 @@ from reformer.config import ModelConfig
 
 
 class Positions(nn.Module):
-    """The embedding of positions 0 to length - 1, for any length up to the config's."""
+    """Embed positions 0 to length - 1, for any length up to the config's.
+
+    The initial tables are multiplied by `scale`.
+    """
 
     def __init__(self, config: ModelConfig, scale: float) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class Positions(nn.Module):
         self.tables = nn.ParameterList(nn.Parameter(scale * table) for table in tables)
 
     def forward(self, length: int, first: int = 0) -> Tensor:
-        """The embedding of `length` positions from `first` on: (length, d_model)."""
+        """Embed `length` positions from `first` on, (length, d_model)."""
         if len(self.tables) == 1:
             return self.tables[0][first : first + length]
         rows, columns = self.tables
@@ -40,7 +43,7 @@ class Positions(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Sines and cosines of wavelengths from 2 pi to `length`: (length, width), float32."""
+    """Compute sines and cosines of wavelengths from 2 pi to `length`, (length, width) float32."""
     longest = max(length / (2 * math.pi), 1.0)
     frequency = longest ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angle = torch.arange(length, dtype=torch.float64).unsqueeze(-1) * frequency

@@ -1,5 +1,6 @@
-"""The paper's equations, literally, as a dense O(l^2) computation in any dtype: the oracle. Only
-tests import it.
+"""The oracle computes the paper's equations literally, over all pairs of positions, in any dtype.
+
+It takes O(l^2) memory and time; only tests import it.
 
 Shapes: B batch, H heads, R rounds, L length (queries), K length (keys), W head width.
 """
@@ -7,13 +8,14 @@ Shapes: B batch, H heads, R rounds, L length (queries), K length (keys), W head 
 import torch
 from torch import Tensor
 
-from reformer.config import LSHConfig
-
-SELF_PENALTY = 1e5  # eq. 16 and the text below it
+from reformer.config import SELF_PENALTY, LSHConfig
 
 
 def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
-    """h(x) = argmax([xR ; -xR]) for each rotation (W, R, n/2), combined as digits: (B, H, R, L)."""
+    """Hash by h(x) = argmax([xR ; -xR]) with each rotation (W, R, n/2), (B, H, R, L).
+
+    The results of several rotations are the digits of one number.
+    """
     buckets_BHRL = torch.zeros(1, dtype=torch.long)
     for rotation_WRN in rotations:
         rotated = torch.einsum("bhlw,wrn->bhrln", vectors_BHLW, rotation_WRN)
@@ -23,8 +25,10 @@ def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
 
 
 def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
-    """(B, H, R, L, K) bool: is key j in P_i of round r, by window (eq. 5) and bucket (eq. 4),
-    before causality.
+    """Tell whether key j is in P_i of round r, before causality: (B, H, R, L, K) bool.
+
+    It is if it stands in the chunk window (eq. 5) and, under `within_bucket`, in the same bucket
+    (eq. 4).
     """
     length = buckets_BHRL.shape[-1]
     position = torch.arange(length)
@@ -32,9 +36,8 @@ def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
     earlier = (bucket_j < bucket_i) | (
         (bucket_j == bucket_i) & (position[None, :] < position[:, None])
     )
-    chunk = (
-        earlier.sum(dim=-1) // config.m
-    )  # the rank in the order by (bucket, position), in chunks
+    rank = earlier.sum(dim=-1)  # in the order by (bucket, position)
+    chunk = rank // config.m
     n_chunks = length // config.m
     chunks_back = (chunk.unsqueeze(-1) - chunk.unsqueeze(-2)) % n_chunks
     attended = chunks_back <= config.chunks_before
@@ -44,7 +47,7 @@ def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
 def reference_attention(
     qk_BHLW: Tensor, v_BHLW: Tensor, buckets_BHRL: Tensor, config: LSHConfig
 ) -> Tensor:
-    """LSH attention by equations 2 to 5, 14 and 16; (B, H, L, W)."""
+    """Compute LSH attention by equations 2 to 5, 14 and 16, (B, H, L, W)."""
     length = qk_BHLW.shape[-2]
     k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
     attended = attended_sets(buckets_BHRL, config)
@@ -65,8 +68,9 @@ def reference_attention(
 def reference_full_attention(
     qk_BHLW: Tensor, v_BHLW: Tensor, causal: bool = True, logit_scale: float = 1.0
 ) -> Tensor:
-    """Full shared-QK attention (section 2): unit keys, a position attends to itself only when
-    alone.
+    """Compute full shared-QK attention, (B, H, L, W) (section 2).
+
+    The keys have unit length, and a position attends to itself only when nothing else is left.
     """
     length = qk_BHLW.shape[-2]
     k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)

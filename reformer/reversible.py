@@ -1,10 +1,9 @@
-"""Reversible residual layers: Y1 = X1 + Attention(X2), Y2 = X2 + FeedForward(Y1) (paper, section
-3).
+"""Reversible residual layers store the last pair of streams and rebuild the others (section 3).
 
-Only the last pair of streams is stored; the backward pass rebuilds the others layer by layer. What
-a branch chose at random (its hash order, its dropout masks) is kept as `Choices`, because hashing
-rebuilt activations again would flip buckets: an int32 order and a seed replace a layer's
-activations.
+Y1 = X1 + Attention(X2), Y2 = X2 + FeedForward(Y1) (eq. 9). The backward pass rebuilds the streams
+layer by layer. What a branch chose at random (its hash order, its dropout masks) is kept as
+`Choices`, because hashing rebuilt activations again would flip buckets: an int32 order and a seed
+replace a layer's activations.
 
 Shapes: B batch, L length, D model width.
 """
@@ -25,28 +24,28 @@ Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
 
 @dataclass(slots=True)
 class Choices:
-    """All that one branch decides at random in one forward pass, so that the pass can be repeated
-    exactly.
-    """
+    """Keep all that a branch decides at random in a forward pass, so that it can be repeated."""
 
     seed: int
     rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """A generator in the state in which this pass of the branch starts."""
+        """Make a generator in the state in which this pass of the branch starts."""
         return torch.Generator(device=device).manual_seed(self.seed)
 
 
 class Branch(nn.Module):
-    """One residual branch. Called again with the same choices it computes exactly the same."""
+    """Compute one branch of a residual layer, and exactly the same again with the same choices."""
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
-        """The branch, from its own LayerNorm to its output: (batch, length, d_model)."""
+        """Compute the branch, from its own LayerNorm to its output, (batch, length, d_model)."""
         raise NotImplementedError
 
     def replay(self, x_BLD: Tensor, choices: Choices) -> tuple[Tensor, Backward]:
-        """The output, and what gives the gradients of the input and of each parameter from the
-        output's, once. The output itself may be dropped before.
+        """Compute the output, and make the function that differentiates the branch.
+
+        The function takes the output's gradient and returns that of the input and those of the
+        parameters. It can be called once; the output itself may be dropped before.
         """
         with torch.enable_grad():
             x_BLD = x_BLD.detach().requires_grad_()
@@ -63,16 +62,18 @@ class Branch(nn.Module):
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
-        """The output, and the gradients of the input and of each parameter, holding one branch's
-        activations.
+        """Compute the output, and the gradients of the input and of each parameter.
+
+        One branch's activations are alive meanwhile.
         """
         out, backward = self.replay(x_BLD, choices)
         return out, *backward(grad_out)
 
 
 def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Dropout drawn from an explicit generator on the device of x; the identity if there is no
-    generator.
+    """Set numbers to 0 with probability `p`, drawn from a generator on the device of x.
+
+    What is left is divided by 1 - p. Without a generator x comes back as it is.
     """
     if p == 0 or generator is None:
         return x
@@ -81,31 +82,31 @@ def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward with their residual connections, ordinary or reversible."""
+    """Join attention and feed-forward by residual connections, ordinary or reversible."""
 
     def __init__(self, attention: Branch, feed_forward: Branch) -> None:
         super().__init__()
         self.attention, self.feed_forward = attention, feed_forward
 
     def residual(self, x_BLD: Tensor, choices: Sequence[Choices]) -> Tensor:
-        """The ordinary Transformer layer."""
+        """Compute the ordinary Transformer layer, (batch, length, d_model)."""
         x_BLD = x_BLD + self.attention(x_BLD, choices[0])
         return x_BLD + self.feed_forward(x_BLD, choices[1])
 
     def forward(self, x1: Tensor, x2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
-        """The reversible layer."""
+        """Compute the reversible layer (eq. 9); x1, x2: (batch, length, d_model)."""
         y1 = x1 + self.attention(x2, choices[0])
         return y1, x2 + self.feed_forward(y1, choices[1])
 
     def inverse(self, y1: Tensor, y2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
-        """The input streams, rebuilt from the output streams."""
+        """Rebuild the input streams from the output streams (section 3)."""
         x2 = y2 - self.feed_forward(y1, choices[1])
         return y1 - self.attention(x2, choices[0]), x2
 
 
 @dataclass(slots=True)
 class _Tape:
-    """The one pair of streams that is kept: the outputs of layer `depth`."""
+    """Keep the one pair of streams that is stored, the outputs of layer `depth`."""
 
     depth: int = 0
     streams: tuple[Tensor, Tensor] | None = None
@@ -162,9 +163,10 @@ class _ReversibleLayer(torch.autograd.Function):
 def run_reversible(
     layers: Sequence[Layer], x1: Tensor, x2: Tensor, choices: Sequence[Sequence[Choices]]
 ) -> tuple[Tensor, Tensor]:
-    """All reversible layers, storing the activations of none; x1, x2: (batch, length, d_model).
+    """Run all reversible layers and store the activations of none of them.
 
-    The backward pass can run once. Raises RuntimeError if it is run a second time.
+    x1, x2 and what is returned: (batch, length, d_model). The backward pass can run once. Raises
+    RuntimeError if it is run a second time.
     """
     if not torch.is_grad_enabled():
         for layer, choice in zip(layers, choices, strict=True):

@@ -1,13 +1,12 @@
-"""Order positions by (bucket, position), cut the order into chunks, look back, undo (paper, section
-2, eq. 5).
+"""Positions are sorted by (bucket, position) and the order is cut into chunks (section 2, eq. 5).
 
-Shapes: B batch, H heads, L length, R rounds, N buckets, X = B * H * chunks in a list, M chunk
-length, K keys a chunk sees.
+A chunk attends to its own keys and to those of the chunks before it: its window. Which pairs meet
+is told by one number per position and round, its cell = bucket * 2 C + chunk, C chunks a round: two
+positions share a bucket and a window exactly when the difference of their cells, query minus key,
+is in [0, chunks_before], or, looking back around the edge of the round, in (-C, chunks_before - C].
 
-Which pairs meet is told by one number per position and round, its cell = bucket * 2 C + chunk, C
-chunks a round: two positions share a bucket and a window exactly when the difference of their
-cells, query minus key, is in [0, chunks_before], or, looking back around the edge of the round, in
-(-C, chunks_before - C].
+Shapes: B batch, H heads, L length, R rounds, N buckets, C chunks, M chunk length, K keys a chunk
+sees.
 """
 
 from collections.abc import Callable
@@ -21,8 +20,9 @@ from reformer.config import LSHConfig
 
 @dataclass(frozen=True, slots=True)
 class SortedRounds:
-    """The order of all positions in every round, and how it is cut: all that attention needs of the
-    hash.
+    """Hold the order of all positions in every round, and how it is cut into chunks.
+
+    Attention needs nothing else of the hash.
     """
 
     order_BHRL: Tensor  # int32; order[..., s] is the position of the s-th by (bucket, position)
@@ -34,11 +34,14 @@ class SortedRounds:
 
     @property
     def n_chunks(self) -> int:
-        """Chunks in each round."""
+        """Count the chunks in each round."""
         return self.order_BHRL.shape[-1] // self.chunk_length
 
     def cells_BHRL(self) -> Tensor:
-        """The cell of every position (not of every place in the order), int32 where it fits."""
+        """Compute the cell of every position (not of every place in the order).
+
+        It is int32 where that holds it.
+        """
         length, n_chunks = self.order_BHRL.shape[-1], self.n_chunks
         n_buckets = self.ends_BHRN.shape[-1]
         fits = 2 * n_buckets * n_chunks < 2**31
@@ -58,9 +61,11 @@ def sort_rounds(
     valid_length: int | None = None,
     sort: Callable[[Tensor, int, int], tuple[Tensor, Tensor]] | None = None,
 ) -> SortedRounds:
-    """Sort by (bucket, position), with `sort_buckets` or a twin of it, and cut into chunks.
+    """Sort buckets (B, H, R, L) by (bucket, position), and cut the order into chunks.
 
-    Where a window would reach around the whole round it becomes one chunk.
+    Where a window would reach around the whole round it becomes one chunk. Positions from
+    `valid_length` on are padding; None means that there is none. sort: `sort_buckets` or a twin of
+    it.
     """
     length = buckets_BHRL.shape[-1]
     valid_length = length if valid_length is None else valid_length
@@ -77,7 +82,7 @@ def sort_rounds(
 
 
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
-    """The order by (bucket, position) and where every bucket ends in it, both int32.
+    """Return the order by (bucket, position) and where every bucket ends in it, both int32.
 
     Positions from `valid_length` on come last, in a bucket of their own, number n_buckets.
     """
@@ -94,15 +99,16 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
 
 
 def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:
-    """Join every chunk with the chunks before it, around the edge of the round: (..., C, M) to
-    (..., C, K).
+    """Join every chunk with the chunks before it: (..., C, M) to (..., C, K).
+
+    The first chunks of a round look around its edge, to its last ones.
     """
     earlier = [chunked.roll(back, dims=dim) for back in range(chunks_before, 0, -1)]
     return torch.cat([*earlier, chunked], dim=dim + 1)
 
 
 def met(cells_q: Tensor, cells_k: Tensor, n_chunks: int, chunks_before: int) -> Tensor:
-    """Do query and key share a bucket and a window? Broadcasts over the cells of one round."""
+    """Tell whether query and key share a bucket and a window, by their cells in one round."""
     back = cells_q - cells_k
     inside = (back >= 0) & (back <= chunks_before)
     if chunks_before == 0:

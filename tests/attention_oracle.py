@@ -1,5 +1,6 @@
-"""What the tests of attention share: random inputs and hashes, the comparison with the paper's
-equations, and the kernels as parameters that are skipped, with the reason, where one cannot run.
+"""The tests of attention share inputs, hashes and the comparison with the paper's equations.
+
+They also share the kernels as parameters, which are skipped, with the reason, where one cannot run.
 """
 
 import pytest
@@ -12,13 +13,16 @@ from reformer.reference import reference_attention
 CPU = torch.device("cpu")
 
 
-def kernels(*names):
-    """Parameters for tests of these kernels. A call of flex or compiled costs seconds."""
-    return [kernel(name) for name in names]
+def kernel_params(*names):
+    """Make parameters for tests of these kernels.
+
+    A call of flex or compiled costs seconds.
+    """
+    return [kernel_param(name) for name in names]
 
 
-def kernel(name, *more):
-    """One such parameter, with the values of those that come after it."""
+def kernel_param(name, *more):
+    """Make one such parameter, with the values of those that come after it."""
     reason = {"native": native.unavailable, "compiled": lambda: torch_compile.unavailable(CPU)}
     why = reason[name]() if name in reason else ""
     marks = [pytest.mark.skipif(bool(why), reason=f"{name}: {why}")]
@@ -28,7 +32,7 @@ def kernel(name, *more):
 
 
 def random_inputs(seed, shape=(2, 3, 64, 8), dtype=torch.float64, spread=3.0):
-    """qk, v and the gradient of the output."""
+    """Draw qk, v and the gradient of the output."""
     generator = torch.Generator().manual_seed(seed)
     draw = [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3)]
     qk, v, grad = (spread * draw[0]).to(dtype), draw[1].to(dtype), draw[2].to(dtype)
@@ -42,7 +46,7 @@ def random_buckets(seed, config, shape=(2, 3, 64)):
 
 
 def skewed_buckets(seed, config, shape):
-    """Buckets of very different sizes, as real hashes have them: empty ones, and long ones."""
+    """Draw buckets of very different sizes, as real hashes have them: empty ones, and long ones."""
     generator = torch.Generator().manual_seed(seed)
     B, H, L = shape
     uniform = torch.rand(B, H, config.n_rounds, L, generator=generator)
@@ -84,7 +88,7 @@ def assert_near(found, expected):
 
 
 def assert_float32_is_as_exact_as_the_reference(config, name, seed, shape, buckets):
-    """At most twice the error that the equations have in float32, both against float64."""
+    """Allow at most twice the error that the equations have in float32, both against float64."""
     exact = of_reference(config, buckets, random_inputs(seed, shape))
     single = random_inputs(seed, shape, torch.float32)
     ours = of_kernel(name, config, buckets, single)

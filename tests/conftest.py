@@ -1,4 +1,4 @@
-"""One thread in tests: on a busy machine PyTorch's threads spin, and 3 s become 339 s."""
+"""Tests run on one thread: on a busy machine PyTorch's threads spin, and 3 s become 339 s."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The three dense attentions against a float64 oracle, the dense twin against the Reformer."""
+"""The three dense attentions equal a float64 oracle, and the dense twin equals the Reformer."""
 
 import math
 
@@ -22,7 +22,7 @@ def random_qkv(seed, length, width=5, dtype=torch.float64):
 
 
 def oracle(q, k, v, scale, exclude_self):
-    """Position by position, from the definition; itself only when nothing else is left."""
+    """Attend position by position, as defined; to itself only when nothing else is left."""
     rows = []
     for i in range(q.shape[-2]):
         n_keys = max(1, i) if exclude_self else i + 1
@@ -50,7 +50,10 @@ def test_equals_the_oracle(name, length, exclude_self):
 
 
 def masked_sdpa(q, k, v, scale, exclude_self):
-    """PyTorch's fused kernel under a mask; its gradients err 2 to 9 times as much as naive's."""
+    """Run PyTorch's fused kernel under a mask.
+
+    Its gradients err 2 to 9 times as much as naive's.
+    """
     length = q.shape[-2]
     seen = torch.ones(length, length, dtype=torch.bool).tril(-1 if exclude_self else 0)
     seen[0, 0] = True
@@ -126,7 +129,7 @@ def test_models_with_the_three_attentions_are_the_same_model(shared_qk, reversib
 
 
 def test_ordinary_attention_follows_its_definition():
-    """Projections, heads, softmax(q k / sqrt(d)) v, output projection, head by head."""
+    """Head by head it computes softmax(q k / sqrt(d)) v between its projections."""
     config = DenseConfig(**SIZES)
     branch = Dense(config).double().layers[0].attention.eval()
     x = torch.randn(2, 11, 16, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
@@ -153,7 +156,7 @@ def test_the_dense_twin_equals_the_reformer_with_full_attention(name):
 @pytest.mark.parametrize("reversible", [True, False])
 @pytest.mark.parametrize("shared_qk", [True, False])
 def test_training_learns(shared_qk, reversible):
-    """Next token = this token + 1: near nothing left to learn after 60 steps."""
+    """The next token is this one + 1: near nothing is left to learn after 60 steps."""
     model = Dense(DenseConfig(shared_qk=shared_qk, reversible=reversible, **SIZES))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     start = torch.randint(17, (60, 8, 1), generator=torch.Generator().manual_seed(8))

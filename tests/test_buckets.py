@@ -1,4 +1,4 @@
-"""The arithmetic of buckets and chunks, for all lengths and sizes."""
+"""The arithmetic of buckets and chunks holds for all lengths and sizes."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reformer import LSHConfig
 from reformer.config import FACTORIZE_FROM, bucket_factors
-from reformer.hashing import hash_factors
+from reformer.hashing import exact_factors
 
 
 @given(st.integers(1, 5000))
@@ -41,7 +41,7 @@ def test_n_buckets_is_what_angular_hashing_makes(length, bucket_size, factorize)
 @given(st.integers(1, 2000))
 def test_hashing_factorises_only_what_multiplies_to_the_same_number(half):
     n_buckets = 2 * half
-    factors = hash_factors(n_buckets)
+    factors = exact_factors(n_buckets)
     product = 1
     for factor in factors:
         assert factor % 2 == 0

@@ -1,4 +1,4 @@
-"""Every field of every config has an effect, every illegal value its sentence."""
+"""Every field of every config has an effect, and every illegal value has its sentence."""
 
 import re
 from dataclasses import FrozenInstanceError, fields, replace
@@ -99,7 +99,7 @@ CHANGES = [
 
 
 def seen(config):
-    """All that can be seen of a model from outside, by name."""
+    """Return all that can be seen of a model from outside, by name."""
     model = (Reformer if isinstance(config, ReformerConfig) else Dense)(config)
     tokens = torch.randint(11, (2, LENGTH), generator=generator())
     pieces = {"ff": [], "loss": []}

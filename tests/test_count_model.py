@@ -1,4 +1,4 @@
-"""Count models against a slow twin, and on the embedded text."""
+"""Count models equal a slow twin, and compress the embedded text."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ def enwiki() -> TextTask:
 
 
 def text_task(n_symbols: int) -> TextTask:
-    """Random bytes, few enough for every order to have learnt something."""
+    """Draw random bytes, few enough for every order to have learnt something."""
     data = np.random.default_rng(0).integers(0, n_symbols, 900).astype(np.uint8)
     splits = {"train": 300, "valid": 200, "test": 400}
     return TextTask(
@@ -29,7 +29,7 @@ def text_task(n_symbols: int) -> TextTask:
 
 
 def slow_count_model(train: bytes, heldout: bytes, max_order: int) -> list[float]:
-    """The same model with dictionaries and recursion, byte by byte."""
+    """Compute the same model with dictionaries and recursion, byte by byte."""
     followers: dict[bytes, Counter[int]] = {}
     for order in range(max_order + 1):
         for i in range(order, len(train)):

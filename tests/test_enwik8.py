@@ -1,4 +1,4 @@
-"""Files and downloads of enwik8: found, refused with a sentence, never replaced."""
+"""Files and downloads of enwik8 are found, or refused with a sentence, but never replaced."""
 
 import threading
 import zipfile
@@ -157,7 +157,7 @@ def test_the_real_enwik8_is_expected(text: bytes, tmp_path: Path) -> None:
 
 
 class Server:
-    """A web server on this machine; `answer` is what it sends, None for 404."""
+    """Serve `answer` from a web server on this machine; None sends 404."""
 
     def __init__(self, answer: bytes | None, promised: int | None = None) -> None:
         self.n_requests = 0

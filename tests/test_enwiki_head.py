@@ -1,4 +1,4 @@
-"""The embedded text, its cache, and what happens when gensim or its file is missing."""
+"""The embedded text is cached, and a missing gensim or file of it is reported."""
 
 import subprocess
 import sys

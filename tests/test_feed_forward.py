@@ -1,4 +1,4 @@
-"""The chunked feed-forward layer and the chunked loss against the same mathematics in one piece."""
+"""The chunked feed-forward layer and the chunked loss equal the same mathematics in one piece."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def random_input(seed, shape=(3, 37, D_MODEL)):
 
 
 def oracle(layer, x):
-    """LayerNorm, then max(0, x W1 + b1) W2 + b2 (Vaswani et al., 2017, section 3.3)."""
+    """Compute LayerNorm, then max(0, x W1 + b1) W2 + b2 (Vaswani et al., 2017, section 3.3)."""
     scale, shift, w1, b1, w2, b2 = layer.parameters()
     normed = layer_norm(x, (D_MODEL,), scale, shift)
     return (normed @ w1.T + b1).clamp(min=0) @ w2.T + b2

@@ -1,5 +1,6 @@
-"""FlexAttention: its rules eagerly on the CPU, its block lists, and what torch.compile makes of
-them there.
+"""FlexAttention equals the equations on the CPU, eagerly and as torch.compile traces it.
+
+Its lists of blocks are those that hold keys.
 """
 
 import itertools
@@ -69,7 +70,7 @@ def test_the_block_lists_grow_with_the_length_only():
 
 
 def calls(length, seed, chunk_length=64, **switches):
-    """What the kernel gives FlexAttention in each round, on the CPU."""
+    """Yield what the kernel gives FlexAttention in each round, on the CPU."""
     config = LSHConfig(n_rounds=3, bucket_size=8, chunk_length=chunk_length, **switches)
     shape = (1, 2, length, 16)
     qk, v, _ = random_inputs(seed, shape, torch.float32)
@@ -80,7 +81,10 @@ def calls(length, seed, chunk_length=64, **switches):
 
 
 def test_all_rounds_and_inputs_share_one_compilation():
-    """On CUDA one takes half a minute. Traced here; the code generator of the CPU knows no z."""
+    """On CUDA one compilation takes half a minute.
+
+    It is traced here; the code generator of the CPU knows no z.
+    """
     traced = []
 
     def count(graph, _):
@@ -105,6 +109,6 @@ def test_generated_code_that_visits_the_listed_blocks_only_equals_eager(switches
         # on the CPU alone a list must be as long as there are blocks
         this.blocks.kv_indices = pad(this.blocks.kv_indices, (0, missing))
         with torch.no_grad():
-            run = torch_compile.compiled(FLEX.flex_attention)
+            run = torch_compile.compile_static(FLEX.flex_attention)
             found = run(q, k, v, this.change_logit, this.blocks, scale=1.0)
         torch.testing.assert_close(found, flex._attend_round(this, q, k, v)[0])

@@ -1,4 +1,4 @@
-"""bfloat16 inputs, autocast and extreme inputs: no NaN, and errors against float64 as stated."""
+"""bfloat16, autocast and extreme inputs give no NaN, and errors against float64 as stated."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from attention_oracle import (
     in_float64,
-    kernel,
-    kernels,
+    kernel_param,
+    kernel_params,
     of_kernel,
     of_reference,
     random_buckets,
@@ -16,7 +16,7 @@ from attention_oracle import (
 
 from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
 
-QUICK_AND_FLEX = kernels("plain", "blocked", "native", "flex")
+QUICK_AND_FLEX = kernel_params("plain", "blocked", "native", "flex")
 
 # Largest |found - exact| / |exact| of output, dqk and dv, in norms, for bfloat16 inputs against the
 # equations in float64 on the same inputs. Measured over 5 seeds, 1 and 4 rounds, logits of standard
@@ -33,12 +33,12 @@ OWN_HASH_LOSS_ERROR, OWN_HASH_GRADIENT_ERROR = 0.001, 0.1
 
 HALF = [
     *(
-        kernel(name, n, x)
+        kernel_param(name, n, x)
         for name in ("plain", "blocked", "native")
         for n in (1, 4)
         for x in (1, 3)
     ),
-    *(kernel(name, 4, 3) for name in ("flex", "compiled")),
+    *(kernel_param(name, 4, 3) for name in ("flex", "compiled")),
 ]
 
 
@@ -75,8 +75,9 @@ def test_float32_inputs_stay_float32_under_autocast(kernel):
 
 @pytest.mark.parametrize("kernel", QUICK_AND_FLEX)
 def test_the_softmax_is_summed_in_float32(kernel):
-    """The mean of up to 1,023 ones, in 4 rounds. With z in bfloat16 (6.9 +- 0.016) it is 1.6 % off,
-    and ones added up in bfloat16 end at 256.
+    """The output is the mean of up to 1,023 ones, in 4 rounds.
+
+    With z in bfloat16 (6.9 +- 0.016) it is 1.6 % off, and ones added up in bfloat16 end at 256.
     """
     config = LSHConfig(n_rounds=4, bucket_size=1024, chunk_length=1024)
     length = 256 if kernel == "flex" else 1024
@@ -107,8 +108,12 @@ def some_zeros(qk):
 
 
 EXTREME = [
-    *(kernel(name, causal) for name in ("plain", "blocked", "native") for causal in (True, False)),
-    kernel("flex", True),
+    *(
+        kernel_param(name, causal)
+        for name in ("plain", "blocked", "native")
+        for causal in (True, False)
+    ),
+    kernel_param("flex", True),
 ]
 
 
@@ -151,8 +156,12 @@ def loss_and_gradients(model, tokens, autocast):
 
 
 MODELS = [
-    *(kernel(name, kind) for name in ("plain", "blocked", "native") for kind in (True, False)),
-    kernel("flex", True),
+    *(
+        kernel_param(name, kind)
+        for name in ("plain", "blocked", "native")
+        for kind in (True, False)
+    ),
+    kernel_param("flex", True),
 ]
 
 

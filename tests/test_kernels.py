@@ -1,4 +1,4 @@
-"""The ends of what the kernels must hold for, any configuration in between, and which one runs."""
+"""The kernels hold at the ends of what is asked and in between, and the right one runs."""
 
 import importlib.util
 import sysconfig
@@ -10,7 +10,7 @@ import torch
 from attention_oracle import (
     assert_near,
     in_float64,
-    kernels,
+    kernel_params,
     of_kernel,
     of_reference,
     random_inputs,
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from reformer import LSHConfig, lsh_attention
 from reformer.kernels import KERNELS, flex, native, pick, torch_compile
 
-QUICK = kernels("plain", "blocked", "native")
+QUICK = kernel_params("plain", "blocked", "native")
 CUDA = SimpleNamespace(device=torch.device("cuda"))
 
 
@@ -66,7 +66,7 @@ def test_equals_reference_at_the_ends(kernel, end):
     ("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 3e-2)], ids=str
 )
 def test_near_the_reference_on_cuda(kernel, end, dtype, tolerance):
-    """Relative error of the whole tensor against float64 on the CPU."""
+    """The relative error of the whole tensor is taken against float64 on the CPU."""
     config, shape = ENDS[end]
     inputs = random_inputs(1, shape)
     buckets = skewed_buckets(1, config, shape[:3])

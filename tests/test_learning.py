@@ -1,4 +1,4 @@
-"""How the models start, and that they learn what only attention can know."""
+"""The models start by guessing, and learn what only attention can know."""
 
 import math
 

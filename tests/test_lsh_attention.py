@@ -1,4 +1,4 @@
-"""lsh_attention against the paper's equations: outputs, gradients, every switch, every kernel."""
+"""lsh_attention equals the paper's equations: outputs, gradients, every switch, every kernel."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from attention_oracle import (
     assert_equal_to_reference,
     assert_float32_is_as_exact_as_the_reference,
     assert_near,
-    kernels,
+    kernel_params,
     of_kernel,
     of_reference,
     outputs_and_gradients,
@@ -17,14 +17,14 @@ from attention_oracle import (
 )
 
 from reformer import LSHConfig, hash_buckets, lsh_attention
-from reformer.hashing import draw_rotations, hash_factors, rotate_to_buckets
+from reformer.hashing import draw_rotations, exact_factors, rotate_to_buckets
 from reformer.lsh_attention import attend_rounds
 from reformer.reference import reference_buckets, reference_full_attention
 from reformer.sorting import sort_rounds
 
 # "compiled" and, but for single cases, "flex" have files of their own: a call costs seconds.
-QUICK = kernels("plain", "blocked", "native")
-QUICK_AND_FLEX = kernels("plain", "blocked", "native", "flex")
+QUICK = kernel_params("plain", "blocked", "native")
+QUICK_AND_FLEX = kernel_params("plain", "blocked", "native", "flex")
 
 
 @pytest.mark.parametrize("kernel", QUICK)
@@ -114,7 +114,7 @@ def test_padding_is_not_attended_to(kernel, within_bucket, causal):
 
 
 def transposed(x):
-    """As a model makes them: (B, L, H, W) in memory."""
+    """Lay x out as a model makes it: (B, L, H, W) in memory."""
     return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
@@ -124,7 +124,7 @@ def every_other_number(x):
 
 
 def backwards_in_memory(x):
-    """Sequences next to each other: the length is the last stride."""
+    """Lay sequences next to each other, so that the length is the last stride."""
     return x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)
 
 
@@ -152,7 +152,7 @@ def test_one_vector_for_the_whole_batch_without_copies(kernel):
 @pytest.mark.parametrize("n_buckets", [2, 6, 64, 128, 192, 256])
 def test_hash_equals_reference(n_buckets):
     vectors, *_ = random_inputs(8, (2, 2, 100, 16))
-    rotations = draw_rotations(16, hash_factors(n_buckets), 3, torch.Generator().manual_seed(8))
+    rotations = draw_rotations(16, exact_factors(n_buckets), 3, torch.Generator().manual_seed(8))
     buckets = rotate_to_buckets(vectors, rotations, 3)
     assert torch.equal(buckets.long(), reference_buckets(vectors, rotations))
     again = hash_buckets(
@@ -177,7 +177,7 @@ def test_columns_of_a_round_are_random_rotations(factors):
 
 
 def test_vectors_without_structure_fill_buckets_evenly():
-    """Where the columns of all factors are orthogonal; independent normals give 1.5 here."""
+    """The columns of all factors are orthogonal here; independent normals would give 1.5."""
     vectors, *_ = random_inputs(3, (1, 1, 65536, 64), torch.float32)
     buckets = hash_buckets(
         vectors, n_buckets=1024, n_rounds=2, generator=torch.Generator().manual_seed(4)

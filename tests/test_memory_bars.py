@@ -1,4 +1,4 @@
-"""The memory bars of the project, by the peak of live tensor storage, the same on every machine.
+"""The project's bars of memory hold, by the peak of live tensor storage, alike on every machine.
 
 The region is one forward and backward pass with the gradients allocated before it, so that what
 stands above the baseline is activations and workspace: what the paper is about.
@@ -19,14 +19,14 @@ SHARED = {"vocabulary": 256, "length": LENGTH, **SIZES}
 
 
 def watched(module, inputs):
-    """A tracker that counts the parameters, their gradients and the inputs as there before."""
+    """Make a tracker that counts the parameters, their gradients and the inputs as there before."""
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
     return LivePeak([*module.parameters(), *(p.grad for p in module.parameters()), *inputs])
 
 
 def model_bytes(model):
-    """(peak of a forward and backward pass, what the forward pass leaves stored for the other)."""
+    """Return the peak of a forward and backward pass, and what the forward pass leaves stored."""
     vocabulary = model.config.vocabulary
     tokens = torch.randint(vocabulary, (1, LENGTH), generator=torch.Generator().manual_seed(1))
     with watched(model, [tokens]) as watch:

@@ -1,8 +1,8 @@
-"""The whole language model: any length, its loss, its gradients, what it may see."""
+"""The whole language model takes any length, and its loss, gradients and causality are right."""
 
 import pytest
 import torch
-from attention_oracle import kernels
+from attention_oracle import kernel_params
 from torch.nn.functional import cross_entropy, pad
 
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets
@@ -59,7 +59,10 @@ def test_any_length_gives_logits_and_gradients(attention, length):
 
 @pytest.mark.parametrize("reversible", [True, False])
 def test_the_model_is_wired_as_in_the_paper(reversible):
-    """Equation 9 for reversible layers; their streams start alike and are averaged at the end."""
+    """Reversible layers follow equation 9.
+
+    Their streams start alike and are averaged at the end.
+    """
     model = make_model(reversible=reversible, attention="dense").eval()
     tokens = random_tokens(11, 20)
     x = model.embedding.weight[tokens] + model.positions.tables[0][:20]
@@ -99,10 +102,11 @@ def test_a_window_sits_at_its_own_positions():
 @pytest.mark.parametrize(
     ("causal", "within_bucket"), [(True, True), (True, False), (False, True)], ids=str
 )
-@pytest.mark.parametrize("kernel", kernels("plain", "blocked", "native"))
+@pytest.mark.parametrize("kernel", kernel_params("plain", "blocked", "native"))
 def test_attention_of_any_length_equals_the_reference(kernel, causal, within_bucket, length):
-    """The branch pads 37 to 40. The reference gets the same hash, with padding in a bucket of its
-    own. No position sees it: it is later in a causal case, and in another bucket in the others.
+    """The branch pads 37 to 40; the reference gets its hash, with padding in a bucket of its own.
+
+    No position sees the padding: it is later in a causal case, and in another bucket in the others.
     """
     config = LSHConfig(n_rounds=3, bucket_size=4, causal=causal, within_bucket=within_bucket)
     branch = make_model(attention=config, kernel=kernel).layers[0].attention
@@ -177,7 +181,7 @@ def test_no_gradient_flows_from_later_tokens(attention, axial, length):
 
 @pytest.mark.parametrize("length", [3, 11, 16])
 def test_logits_do_not_depend_on_later_tokens(length):
-    """Where one window covers everything, so that a later token cannot move the edge of a chunk."""
+    """One window covers everything here, so that a later token cannot move the edge of a chunk."""
     model = make_model(attention=LSHConfig(n_rounds=2, bucket_size=4, within_bucket=False)).eval()
     tokens = random_tokens(4, length)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The C++ kernel where test_lsh_attention.py does not reach.
+"""The C++ kernel is tested here where test_lsh_attention.py does not reach.
 
 Sizes, threads, strides, dtypes, machines without a compiler, and the twins of hash and sort.
 """
@@ -84,18 +84,21 @@ def at_threads(n_threads, config, buckets, inputs):
 
 
 @pytest.mark.parametrize("width", [64, 61])
-def test_a_list_that_has_outgrown_the_caches_is_copied_into_records(width):
-    """On one thread 8,448 positions are: 12 MB forward. On 5 threads they stay where they are."""
+def test_a_strided_list_that_has_outgrown_the_caches_is_attended_to_in_place(width):
+    """A list of 8,448 positions takes 13 MB forward, more than the kernel grants a thread.
+
+    Its rows lie apart, as a model's do.
+    """
     config = LSHConfig(n_rounds=2, bucket_size=64)
     dense = draw(4, (1, 8448, 2, width))
     inputs = [x.detach().transpose(1, 2) for x in dense]
     inputs[0].requires_grad_(), inputs[1].requires_grad_()
     buckets = skewed_buckets(4, config, (1, 2, 8448))
     buckets[0, 0, :, 0] = 10_000  # alone
-    in_records = at_threads(1, config, buckets, inputs)
-    in_place = at_threads(5, config, buckets, inputs)
-    assert all(torch.equal(a, b) for a, b in zip(in_records, in_place, strict=True))
-    assert_near(in_records, of_kernel("blocked", config, buckets, inputs))
+    on_one_thread = at_threads(1, config, buckets, inputs)
+    on_five_threads = at_threads(5, config, buckets, inputs)
+    assert all(torch.equal(a, b) for a, b in zip(on_one_thread, on_five_threads, strict=True))
+    assert_near(on_one_thread, of_kernel("blocked", config, buckets, inputs))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -188,7 +191,7 @@ def test_sort_equals_its_twin(valid_length):
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """Nothing compiled yet, in an empty cache; afterwards this process is as it was."""
+    """Empty the cache of compiled libraries; afterwards this process is as it was."""
 
     def forget():
         build.load.cache_clear()

@@ -1,4 +1,4 @@
-"""The published Reformers as whole models, and what their adapters refuse."""
+"""The published Reformers train as whole models, and their adapters refuse what they cannot do."""
 
 import math
 import sys

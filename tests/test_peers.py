@@ -1,4 +1,4 @@
-"""The published Reformers' attention against ours: outputs, gradients, hashes.
+"""The published Reformers' attention equals ours: outputs, gradients, hashes.
 
 They agree wherever their windows do. Three differences in the peers are left out, or bounded, with
 their reason: the windows of first chunks, the rounding at positions that are alone, and two small
@@ -55,13 +55,16 @@ def random_buckets(seed, config, length, shape=(2, 3)):
 
 
 def ours_for(name, n_rounds, chunk_length):
-    """Our settings equal to the peer's, with the paper's two buckets a chunk: hashes are given."""
+    """Return our settings equal to the peer's, with the paper's two buckets a chunk.
+
+    The hashes are given.
+    """
     config = LSHConfig(n_rounds=n_rounds, chunk_length=chunk_length)
     return replace(equal_config(name, config, WIDTH), bucket_size=chunk_length // 2)
 
 
 def windows_agree(name, buckets, config):
-    """(B, H, L): is no window of this position a first chunk's?
+    """Tell for each position, (B, H, L), whether no window of it is a first chunk's.
 
     There the peers look back to the last chunk of the round before, ours to that of the same round.
     One round is the round before itself. With the bucket mask no key there counts: either it is of
@@ -77,21 +80,21 @@ def windows_agree(name, buckets, config):
 
 
 def alone(buckets, config):
-    """(B, H, L): does this position see nothing but itself, in every round?"""
+    """Tell for each position, (B, H, L), whether it sees nothing but itself in every round."""
     length = buckets.shape[-1]
     earlier = torch.ones(length, length, dtype=torch.bool).tril(-1)
     return ~(attended_sets(buckets, config) & earlier).any(dim=-1).any(dim=2)
 
 
 def outputs_and_gradients(attend, qk, v, grad, counted):
-    """Of the counted positions: nothing else gets an upstream gradient."""
+    """Return those of the counted positions: nothing else gets an upstream gradient."""
     out = attend(qk, v)
     counted = counted.unsqueeze(-1)
     return out * counted, *torch.autograd.grad(out, (qk, v), grad * counted)
 
 
 def assert_peer_equals_ours(name, config, buckets, inputs, counted, error):
-    """Entries that are near zero may differ by a tenth of the error of the largest."""
+    """Allow entries near zero to differ by a tenth of the error of the largest."""
     peer = peer_attention(name, config, seed=0)
     theirs = outputs_and_gradients(lambda q, v: peer(q, v, buckets), *inputs, counted)
     ours = outputs_and_gradients(
@@ -150,9 +153,7 @@ def test_a_position_alone_is_off_by_the_rounding_of_the_self_penalty(name, n_rou
 
 @pytest.mark.parametrize("n_chunks", [2, 4])
 def test_equals_ours_when_one_bucket_fills_the_round(name, n_chunks):
-    """Then the first chunk and the last share a bucket, and a look-back around the edge would
-    count.
-    """
+    """The first chunk and the last share a bucket, and a look-back around the edge would count."""
     config = ours_for(name, 2, 32)
     length = 32 * n_chunks
     buckets = random_buckets(5, config, length)
@@ -176,7 +177,7 @@ def test_first_chunks_differ_as_stated():
 
 
 def test_transformers_with_a_single_chunk():
-    """Then it attends to everything, without rounds."""
+    """With a single chunk it attends to everything, without rounds."""
     pytest.importorskip("transformers")
     config = ours_for("transformers", 2, 64)
     buckets = random_buckets(7, config, 64)

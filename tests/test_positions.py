@@ -1,4 +1,4 @@
-"""Position embeddings: what they start from, axial against a slow twin, which rows learn."""
+"""Position embeddings start from sinusoids, and axial ones equal a slow twin and learn by rows."""
 
 import math
 
@@ -20,7 +20,7 @@ def make_positions(axial=None, scale=1.0, length=LENGTH, d_model=D_MODEL):
 
 @pytest.mark.parametrize(("length", "width"), [(30, 12), (50, 7), (1, 2)])
 def test_sinusoids_follow_their_definition(length, width):
-    """Vaswani et al. (2017), section 3.5, with length / 2 pi for 10000, entry by entry."""
+    """Vaswani et al. (2017, section 3.5) define them; here length / 2 pi stands for 10000."""
     table = sinusoids(length, width)
     longest = max(1, length / (2 * math.pi))
     for position in range(length):
@@ -75,7 +75,7 @@ def test_only_the_rows_in_use_learn():
 
 @pytest.mark.parametrize("axial", [None, (25, 40)])
 def test_near_positions_look_alike_from_the_start(axial):
-    """What shared-QK attention needs to find its neighbours."""
+    """Shared-QK attention needs this to find its neighbours."""
     table = make_positions(axial, length=1000, d_model=64)(1000)
     unit = table / table.norm(dim=-1, keepdim=True)
 

@@ -1,8 +1,8 @@
-"""Reversible layers against ordinary autograd, with LSH attention and dropout inside."""
+"""Reversible layers equal ordinary autograd, with LSH attention and dropout inside."""
 
 import pytest
 import torch
-from attention_oracle import kernels
+from attention_oracle import kernel_params
 from torch import nn
 
 import reformer.model
@@ -39,7 +39,7 @@ def random_tokens(seed, batch=2, length=LENGTH):
 
 
 def stored_activations(layers, x1, x2, choices):
-    """The same equations by ordinary autograd."""
+    """Run the same equations by ordinary autograd."""
     for layer, choice in zip(layers, choices, strict=True):
         x1, x2 = layer(x1, x2, choice)
     return x1, x2
@@ -58,7 +58,7 @@ def assert_close(ours, expected, tolerance=1e-9):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("kernel", kernels("plain", "blocked", "native"))
+@pytest.mark.parametrize("kernel", kernel_params("plain", "blocked", "native"))
 @pytest.mark.parametrize("ff_chunks", [1, 3])
 def test_gradients_equal_those_of_stored_activations(kernel, ff_chunks):
     for seed in range(3):
@@ -139,7 +139,7 @@ def test_a_second_backward_refuses():
 
 
 def test_two_forward_passes_before_one_backward():
-    """Accumulating over micro-batches: each pass has its own tape."""
+    """Each pass has its own tape, as accumulating over micro-batches needs."""
     first, second = random_tokens(6), random_tokens(7)
     together = make_model()
     (together.loss(first, first) + together.loss(second, second)).backward()

@@ -1,4 +1,4 @@
-"""Tasks by name, and batches: the same held-out text for every model."""
+"""Tasks come by name, and their batches hold the same held-out text for every model."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def enwiki() -> TextTask:
 
 
 def text_task(n_train: int, n_valid: int, n_test: int, seed: int = 0) -> TextTask:
-    """Random bytes; each split has its own range of values."""
+    """Draw random bytes; each split has its own range of values."""
     draw = np.random.default_rng(seed).integers
     data = np.concatenate(
         [draw(0, 100, n_train), draw(100, 150, n_valid), draw(150, 256, n_test)]

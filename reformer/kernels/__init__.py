@@ -1,4 +1,4 @@
-"""Interchangeable implementations of attention over sorted rounds.
+"""The kernels are interchangeable implementations of attention over sorted rounds.
 
 Each is a module with `attend(qk, v, rounds, config) -> out`, shapes (batch, heads, length, width),
 differentiable in qk and v and equal to reformer/reference.py. One that does not run everywhere has
@@ -23,10 +23,11 @@ KERNELS: dict[str, ModuleType] = {
 
 
 def pick(kernel: str, like: Tensor) -> str:
-    """The name of the kernel that "auto" means for tensors such as `like`; other names are checked.
+    """Name the kernel that "auto" means for tensors such as `like`; other names are checked.
 
     On the CPU "native" where it can be built, on CUDA "compiled" where Triton is, else "blocked";
-    `fallback` says why.
+    `fallback` says why. Raises ValueError on an unknown name, and on a kernel that cannot run
+    there.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
     if kernel != "auto":
@@ -40,10 +41,10 @@ def pick(kernel: str, like: Tensor) -> str:
 
 
 def fallback(device: torch.device) -> str:
-    """Why "auto" is "blocked" on this device; "" if something faster runs there."""
+    """Say why "auto" is "blocked" on this device; "" if something faster runs there."""
     return native.unavailable() if device.type == "cpu" else torch_compile.unavailable(device)
 
 
-def choose(kernel: str, like: Tensor) -> ModuleType:
-    """The module behind `pick`."""
+def module_for(kernel: str, like: Tensor) -> ModuleType:
+    """Return the module of the kernel that `pick` names."""
     return KERNELS[pick(kernel, like)]

@@ -1,11 +1,10 @@
-"""Blocks of chunks small enough for the cache, rounds merged as they come, backward derived by
-hand.
+"""This kernel computes blocks of chunks that fit the cache, and its backward is derived by hand.
 
-Over all rounds and keys together attention is one softmax, with z its log-normaliser: p = exp(logit
-- z) and out = sum p v. So the backward pass needs only z and out, and recomputes the logits of each
-block: dlogit = p (dout . v - dout . out). The position itself is masked here, not penalised: under
-the paper's penalty of 1e5 its weight underflows to exactly 0 unless it is alone, and then the
-output is its own value.
+Rounds are merged as they come. Over all rounds and keys together attention is one softmax, with z
+its log-normaliser: p = exp(logit - z) and out = sum p v. So the backward pass needs only z and out,
+and recomputes the logits of each block: dlogit = p (dout . v - dout . out). The position itself is
+masked here, not penalised: under the paper's penalty of 1e5 its weight underflows to exactly 0
+unless it is alone, and then the output is its own value.
 
 Products are of the inputs' dtype, whatever autocast says; norms, z and sums are float32 at least.
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from reformer.config import LSHConfig
+from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 # Logits in a block: 2^19 floats are 2 MiB, so that what passes over them finds them in cache.
@@ -28,11 +28,10 @@ BLOCK_LOGITS = 2**19
 # On a GPU a block must outlast the launch of the next one's kernels, each some 5 us: 2^23 floats,
 # passed over at 2 TB/s, take 16 us. Not measured.
 BLOCK_LOGITS_GPU = 2**23
-MIN_NORM = 1e-12
 
 
 class Mask(NamedTuple):
-    """What the mask of a block and the correction of its logits are made of."""
+    """Hold what the mask of a block and the correction of its logits are made of."""
 
     q_rows_XM: Tensor
     k_rows_XK: Tensor
@@ -45,7 +44,7 @@ class Mask(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some chunks of one round: their queries and keys as rows of the (Y, W) matrices."""
+    """Name some chunks of one round, their queries and keys by the rows of the (Y, W) matrices."""
 
     q_rows_XM: Tensor
     k_rows_XK: Tensor
@@ -54,21 +53,21 @@ class Block(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The work on one full block: forward_block, backward_block, or twins of them."""
+    """Name the work on one full block: forward_block and backward_block, or twins of them."""
 
     forward: Callable[..., tuple[Tensor, Tensor]]
     backward: Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width)."""
+    """Attend over sorted rounds, (batch, heads, length, width)."""
     return attend_with(Steps(forward_block, backward_block), qk, v, rounds, config)
 
 
 def attend_with(
     steps: Steps, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> Tensor:
-    """The same, with other steps on full blocks."""
+    """Attend over sorted rounds, (batch, heads, length, width), with other steps on full blocks."""
     return _Attend.apply(qk, v, rounds, config, steps)
 
 
@@ -96,7 +95,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     q_YW, v_YW = qk.reshape(-1, qk.shape[-1]), v.reshape(-1, v.shape[-1])
     k_YW = _keys(q_YW, _norms(q_YW), config)
-    out_YW = torch.zeros_like(v_YW, dtype=statistics(v))
+    out_YW = torch.zeros_like(v_YW, dtype=sum_dtype(v))
     z_Y = torch.full_like(out_YW[:, 0], -torch.inf)
     for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
         run = step if is_full else forward_block
@@ -110,7 +109,10 @@ def _forward(
 def forward_block(
     q_XMW: Tensor, k_XKW: Tensor, v_XKW: Tensor, z_XM: Tensor, out_XMW: Tensor, mask: Mask
 ) -> tuple[Tensor, Tensor]:
-    """z and output of the block's queries, merged with those of the rounds before."""
+    """Merge the keys of a block into z and the output of its queries, and return both.
+
+    z (X, M) and output (X, M, W) hold the rounds before; z is -inf before the first key.
+    """
     logits = _logits(q_XMW, k_XKW, mask)
     after = torch.logaddexp(z_XM, logits.logsumexp(dim=-1))
     reference = after.masked_fill(after.isneginf(), 0)
@@ -160,7 +162,7 @@ def backward_block(
     delta_XM: Tensor,
     mask: Mask,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of the block's queries, keys and values."""
+    """Compute the gradients of a block's queries, keys and values."""
     p_XMK = _logits(q_XMW, k_XKW, mask).sub_(z_XM.unsqueeze(-1)).exp_()
     dv_XKW = p_XMK.to(v_XKW.dtype).transpose(-1, -2) @ dout_XMW
     dp_XMK = (dout_XMW @ v_XKW.transpose(-1, -2)).to(p_XMK.dtype)
@@ -170,13 +172,8 @@ def backward_block(
     return dq_XMW, dk_XKW, dv_XKW
 
 
-def statistics(x: Tensor) -> torch.dtype:
-    """The dtype of norms, log-normalisers and sums: float32 at least."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _norms(q_YW: Tensor) -> Tensor:
-    return q_YW.norm(dim=-1, keepdim=True, dtype=statistics(q_YW)).clamp_(min=MIN_NORM)
+    return q_YW.norm(dim=-1, keepdim=True, dtype=sum_dtype(q_YW)).clamp_(min=MIN_NORM)
 
 
 def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:
@@ -184,8 +181,8 @@ def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:
 
 
 def _logits(q_XMW: Tensor, k_XKW: Tensor, mask: Mask) -> Tensor:
-    """Masked logits, log N_ij subtracted."""
-    logits = (q_XMW @ k_XKW.transpose(-1, -2)).to(statistics(q_XMW))
+    """Compute the logits (X, M, K), minus log N_ij, and -inf where a key is masked."""
+    logits = (q_XMW @ k_XKW.transpose(-1, -2)).to(sum_dtype(q_XMW))
     qs, ks = mask.q_rows_XM.unsqueeze(-1), mask.k_rows_XK.unsqueeze(-2)
     span = mask.n_chunks, mask.chunks_before
     hidden = ks >= qs if mask.causal else ks == qs
@@ -202,7 +199,7 @@ def _logits(q_XMW: Tensor, k_XKW: Tensor, mask: Mask) -> Tensor:
 
 
 def _blocks(rounds: SortedRounds, config: LSHConfig) -> Iterator[Block]:
-    """All chunks of all rounds, some at a time; within a block no query stands twice."""
+    """Yield all chunks of all rounds, some at a time; within a block no query stands twice."""
     B, H, R, L = rounds.order_BHRL.shape
     M, device = rounds.chunk_length, rounds.order_BHRL.device
     needs_cells = config.within_bucket or (config.correct_duplicates and R > 1)

@@ -1,8 +1,8 @@
-"""The kernel of blocked.py with the work on each full block through torch.compile: mask, log N_ij,
-softmax and their backward pass become loops between the products.
+"""This kernel is that of blocked.py with the work on each full block through torch.compile.
 
-Every full block has the same shape, so one compilation each way serves all lengths that fill a
-block; the rest of a round, a smaller block, runs as in blocked.py.
+Mask, log N_ij, softmax and their backward pass become loops between the products. Every full block
+has the same shape, so one compilation each way serves all lengths that fill a block; the rest of a
+round, a smaller block, runs as in blocked.py.
 """
 
 from torch import Tensor
@@ -18,12 +18,12 @@ def require_usable(like: Tensor) -> None:
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width).
+    """Attend over sorted rounds, (batch, heads, length, width).
 
     Raises ValueError where torch.compile does not work.
     """
     require_usable(qk)
     steps = (blocked.forward_block, blocked.backward_block)
     return blocked.attend_with(
-        blocked.Steps(*map(torch_compile.compiled, steps)), qk, v, rounds, config
+        blocked.Steps(*map(torch_compile.compile_static, steps)), qk, v, rounds, config
     )

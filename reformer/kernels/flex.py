@@ -1,4 +1,4 @@
-"""FlexAttention over the sorted rounds, one round at a time (paper, section 2), made for CUDA.
+"""This kernel runs PyTorch's FlexAttention over one sorted round after the other, made for CUDA.
 
 PyTorch generates one fused kernel from the mask and from the correction of the logits, and returns
 each round's log-normaliser z; rounds are merged by it (eq. 14). As in blocked.py a position itself
@@ -26,8 +26,8 @@ from torch.nn.attention import flex_attention as flex
 
 from reformer.checks import require
 from reformer.config import LSHConfig
-from reformer.kernels.blocked import MIN_NORM, statistics
-from reformer.kernels.torch_compile import compiled, require_compiler
+from reformer.kernels.precision import MIN_NORM, sum_dtype
+from reformer.kernels.torch_compile import compile_static, require_compiler
 from reformer.sorting import SortedRounds, met
 
 # Queries and keys in a block of the mask: a multiple of every tile that FlexAttention's kernels use
@@ -37,7 +37,7 @@ NARROWEST = 16  # of a matrix product in Triton
 
 
 class Round(NamedTuple):
-    """One round as FlexAttention takes it."""
+    """Hold one round as FlexAttention takes it."""
 
     order_BHL: Tensor
     blocks: Any  # a BlockMask: which blocks of sorted keys a block of sorted queries sees
@@ -53,7 +53,7 @@ def require_usable(like: Tensor) -> None:
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width).
+    """Attend over sorted rounds, (batch, heads, length, width).
 
     Raises ValueError on CUDA for float64 and for a width below 16, for which it has no kernel.
     """
@@ -65,7 +65,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
             f'more, not {qk.dtype} of width {qk.shape[-1]}; use "blocked"',
         )
     with torch.autocast(qk.device.type, enabled=False):
-        norms = qk.norm(dim=-1, keepdim=True, dtype=statistics(qk)).clamp(min=MIN_NORM)
+        norms = qk.norm(dim=-1, keepdim=True, dtype=sum_dtype(qk)).clamp(min=MIN_NORM)
         k = (qk * (config.logit_scale / norms)).to(qk.dtype)
         return _Attend.apply(qk, k, v, rounds, config)
 
@@ -75,7 +75,7 @@ class _Attend(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
     ) -> Tensor:
-        out_BHLW = torch.zeros_like(v, dtype=statistics(v))
+        out_BHLW = torch.zeros_like(v, dtype=sum_dtype(v))
         z_BHL = torch.full_like(out_BHLW[..., 0], -torch.inf)
         for this in _rounds(rounds, config):
             out_s, z_s = _attend_round(this, *(_take(x, this) for x in (q, k, v)))
@@ -118,7 +118,10 @@ class _Attend(torch.autograd.Function):
 
 
 def _attend_round(this: Round, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and log-normaliser of one round, in its sorted order; without any key, 0 and -inf."""
+    """Return the output and log-normaliser of one round, in its sorted order.
+
+    A query without any key gets 0 and -inf.
+    """
     if q.device.type == "cpu":
         call = torch.ops.higher_order.flex_attention
         out, z_base_2, *_ = call(q, k, v, this.change_logit, this.blocks.as_tuple(), 1.0, {})
@@ -126,13 +129,13 @@ def _attend_round(this: Round, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor,
     # return_lse is deprecated where AuxRequest exists
     new = hasattr(flex, "AuxRequest")
     asked = {"return_aux": flex.AuxRequest(lse=True)} if new else {"return_lse": True}
-    run = compiled(flex.flex_attention)
+    run = compile_static(flex.flex_attention)
     out, z = run(q, k, v, this.change_logit, this.blocks, scale=1.0, **asked)
     return out, z.lse if new else z
 
 
 def _rounds(rounds: SortedRounds, config: LSHConfig) -> Iterator[Round]:
-    """Each round's order, mask and correction."""
+    """Yield each round's order, mask and correction of the logits."""
     cells_BHRL = rounds.cells_BHRL()
     L = cells_BHRL.shape[-1]
     lists = block_lists(L, rounds.chunk_length, rounds.chunks_before, cells_BHRL.device)
@@ -151,7 +154,7 @@ def _rounds(rounds: SortedRounds, config: LSHConfig) -> Iterator[Round]:
 def _rules(
     order_BHL: Tensor, cells_BHRL: Tensor, r: int, rounds: SortedRounds, config: LSHConfig
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-    """The mask of a round, and what is subtracted from its logits, by place in its order."""
+    """Make the mask of a round, and the correction of its logits, by place in its order."""
     n_rounds, causal = config.n_rounds, config.causal
     n_chunks, chunks_before = rounds.n_chunks, rounds.chunks_before
     valid_length = rounds.valid_length
@@ -178,7 +181,7 @@ def _rules(
 def block_lists(
     length: int, chunk_length: int, chunks_before: int, device: torch.device
 ) -> dict[str, Any]:
-    """For every block of queries the blocks that hold its keys, and the other way round.
+    """List for every block of queries the blocks that hold its keys, and the other way round.
 
     Lists as long as the longest, so linear in the length; BlockMask.from_kv_blocks would go through
     a table of all pairs of blocks, 8,192 x 8,192 at a million positions.
@@ -198,7 +201,7 @@ def block_lists(
 
 
 def _padded(name: str, lists: list[list[int]], device: torch.device) -> dict[str, Any]:
-    """The arguments of BlockMask; in no block does every query see every key ("full")."""
+    """Make arguments of BlockMask; in no block does every query see every key ("full")."""
     longest = max(len(blocks) for blocks in lists)
     made = {
         f"{name}_num_blocks": [len(blocks) for blocks in lists],
@@ -217,10 +220,10 @@ def _index(x: Tensor, this: Round) -> Tensor:
 
 
 def _take(x: Tensor, this: Round) -> Tensor:
-    """Positions to the order of a round."""
+    """Bring rows from their positions into the order of a round."""
     return x.gather(2, _index(x, this))
 
 
 def _put(x: Tensor, this: Round, x_s: Tensor) -> None:
-    """The order of a round to positions, in place."""
+    """Bring rows in the order of a round back to their positions, in place."""
     x.scatter_(2, _index(x, this), x_s.to(x.dtype))

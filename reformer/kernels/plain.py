@@ -1,4 +1,4 @@
-"""The readable kernel: all rounds and chunks at once, differentiated by PyTorch.
+"""This kernel is the readable one: all rounds and chunks at once, differentiated by PyTorch.
 
 Products are of the inputs' dtype, whatever autocast says; norms, logits and the softmax over them
 are float32 at least.
@@ -11,27 +11,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reformer.config import LSHConfig
+from reformer.config import SELF_PENALTY, LSHConfig
+from reformer.kernels.precision import sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
-
-SELF_PENALTY = 1e5  # the paper's: a position attends to itself only when nothing else is left
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width)."""
+    """Attend over sorted rounds, (batch, heads, length, width)."""
     with torch.autocast(qk.device.type, enabled=False):
         return _attend(qk, v, rounds, config)
 
 
 def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    statistics = torch.promote_types(qk.dtype, torch.float32)
     order_BHRL = rounds.order_BHRL.long()
     position_BHRCM = order_BHRL.unflatten(-1, (rounds.n_chunks, rounds.chunk_length))
     position_BHRCK = look_back(position_BHRCM, rounds.chunks_before, dim=3)
     q_BHRCMW = _take(qk, position_BHRCM)
-    k_BHRCKW = _take(normalize(qk.to(statistics), dim=-1).to(qk.dtype), position_BHRCK)
+    k_BHRCKW = _take(normalize(qk.to(sum_dtype(qk)), dim=-1).to(qk.dtype), position_BHRCK)
     logits = config.logit_scale * q_BHRCMW @ k_BHRCKW.transpose(-1, -2)
-    logits = _mask(logits.to(statistics), position_BHRCM, position_BHRCK, rounds, config)
+    logits = _mask(logits.to(sum_dtype(qk)), position_BHRCM, position_BHRCK, rounds, config)
     z_BHRCM = logits.logsumexp(dim=-1)
     out_BHRCMW = logits.softmax(dim=-1).to(v.dtype) @ _take(v, position_BHRCK)
 
@@ -46,7 +44,7 @@ def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> T
 
 
 def _take(x_BHLW: Tensor, position_BHRCM: Tensor) -> Tensor:
-    """Rows of x by position: (B, H, R, C, M, W)."""
+    """Gather rows of x by position, (B, H, R, C, M, W)."""
     B, H, _, W = x_BHLW.shape
     index = position_BHRCM.reshape(B, H, -1, 1).expand(B, H, -1, W)
     return x_BHLW.gather(2, index).view(*position_BHRCM.shape, W)
@@ -79,6 +77,6 @@ def _mask(
 
 
 def _cells_of_round(cells_BHRL: Tensor, r: int, position_BHRCM: Tensor) -> Tensor:
-    """The cells in round r of the positions that stand in every round's chunks: (B, H, R, C, M)."""
+    """Gather the cells in round r of the positions in every round's chunks, (B, H, R, C, M)."""
     cells_BHL = cells_BHRL[:, :, r]
     return cells_BHL.gather(-1, position_BHRCM.flatten(2)).view(position_BHRCM.shape)

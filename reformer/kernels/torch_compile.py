@@ -1,4 +1,4 @@
-"""Where torch.compile can work, and how the kernels here use it: static shapes, no graph breaks."""
+"""The kernels use torch.compile with static shapes and no graph breaks, where it can work."""
 
 import importlib
 import importlib.util
@@ -24,7 +24,7 @@ VARIANTS = 256
 
 
 def unavailable(device: torch.device) -> str:
-    """Why torch.compile cannot generate code for this device; "" if it can."""
+    """Say why torch.compile cannot generate code for this device; "" if it can."""
     if device.type == "cpu":
         return _unavailable_on_cpu()
     if device.type != "cuda":
@@ -55,8 +55,8 @@ def require_compiler(kernel: str, like: Tensor) -> None:
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` through torch.compile, the same one for every caller in this process.
+def compile_static(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `function` in torch.compile, once for every caller in this process.
 
     It is compiled at first use, and again for every new combination of shapes, dtypes and options.
     A graph break is an error: the rest would run eagerly, and a record would call it compiled.

@@ -1,4 +1,4 @@
-"""What each benchmark is run with: its length, a kernel that works here, and what is written down.
+"""Each benchmark gets a length and a kernel that works here, and what it measures is written down.
 
 Without --benchmark-enable (CONTRIBUTING.md) each benchmark runs once, at the shorter length, as a
 test of its result.
@@ -19,7 +19,7 @@ MADE_FOR_CUDA = ("flex",)  # on the CPU with logits for all pairs
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Both lengths and all kernels where something is measured, else what is quick."""
+    """Take both lengths and all kernels where something is measured, else what is quick."""
     measured = metafunc.config.getoption("benchmark_enable")
     if "length" in metafunc.fixturenames:
         metafunc.parametrize("length", LENGTHS if measured else LENGTHS[:1])
@@ -30,13 +30,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def named(metafunc: pytest.Metafunc) -> list[str]:
-    """The arguments for which the test itself says the values."""
+    """List the arguments whose values the test itself names."""
     return [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
 
 
 @pytest.fixture
 def kernel(request: pytest.FixtureRequest) -> str:
-    """A kernel that works on this machine's CPU."""
+    """Give a kernel that works on this machine's CPU, or skip."""
     try:
         return kernels.pick(request.param, torch.empty(0))
     except ValueError as reason:
@@ -45,7 +45,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def measure(benchmark: Any, length: int) -> Callable[..., Any]:
-    """measure(function, kernel): time it and give back what it returned."""
+    """Give measure(function, kernel), which times a function and returns what it returned."""
 
     def run(function: Callable[[], Any], kernel: str = "") -> Any:
         benchmark.extra_info.update(length=length, kernel=kernel, threads=torch.get_num_threads())
@@ -55,7 +55,7 @@ def measure(benchmark: Any, length: int) -> Callable[..., Any]:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:
-    """What else must agree for two files to be compared (report/benchmark_json.py)."""
+    """Write down what else must agree for two files to be compared (report/benchmark_json.py)."""
     machine_info["torch"] = torch.__version__
     machine_info["threads"] = torch.get_num_threads()
     machine_info["capability"] = torch.backends.cpu.get_cpu_capability()

@@ -1,4 +1,4 @@
-"""The time of each part of a Reformer layer alone, and a check that the part did its work.
+"""Each part of a Reformer layer is timed alone, and checked to have done its work.
 
 Shapes: B batch, H heads, L length, W head width, R rounds, N buckets, D model width.
 """
@@ -34,7 +34,7 @@ def sorted_rounds(qk_BHLW):
 
 
 def layer_of(length):
-    """A reversible layer with a chunked feed-forward part."""
+    """Build a reversible layer with a chunked feed-forward part."""
     config = ReformerConfig(
         vocabulary=256,
         length=length,
@@ -116,7 +116,7 @@ def in_one_piece(feed_forward: FeedForward, x):
 
 
 def test_reversible_layer_step(measure, length):
-    """Forward and backward; each call hashes anew, as in training."""
+    """Forward and backward are timed together, and each call hashes anew, as in training."""
     layer = layer_of(length)
     x1, x2 = (draw(1, length, D, seed=i).requires_grad_() for i in range(2))
     gradient = draw(1, length, D, seed=2)

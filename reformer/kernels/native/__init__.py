@@ -1,4 +1,4 @@
-"""The CPU kernel in C++: kernel.py calls it, build.py compiles it at first use."""
+"""The CPU kernel is written in C++, which kernel.py calls and build.py compiles at first use."""
 
 from reformer.kernels.native.kernel import (
     attend,

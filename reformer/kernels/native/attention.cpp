@@ -25,7 +25,7 @@ template <class T, class F> int over_lists(const Problem& p, F&& step) {
   try {
     const int lists = p.batch * p.heads;
     const size_t bytes = p.length * p.width * sizeof(T);  // of a list in one tensor
-    for (void* made : {p.out.data, p.dq.data, p.dv.data})  // by native.py, dense
+    for (void* made : {p.out.data, p.dq.data, p.dv.data})  // by kernel.py, dense
       if (made) in_huge_pages(made, lists * bytes);
     const bool outgrows = bytes * (p.is_backward() ? 5 : 3) > CACHE_BYTES;
     const bool are_long = outgrows && p.length >= 4 * PART * p.threads;

@@ -1,4 +1,4 @@
-"""Compile the C++ of the native kernel at first use, cache it, load it.
+"""Compile the C++ of the native kernel at first use, keep the library in a cache, and load it.
 
 The library lies in $XDG_CACHE_HOME/reformer-bench (~/.cache/reformer-bench), under a name made of
 source, flags, compiler and processor. The compiler is $CXX, or g++.
@@ -26,7 +26,7 @@ TIMEOUT_S = 120
 
 
 class Unavailable(Exception):
-    """There is no native kernel on this machine; the message says why."""
+    """Signal that there is no native kernel on this machine; the message says why."""
 
 
 _pinned: list[Path] = []
@@ -40,7 +40,7 @@ def pin(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
-    """The library, compiled if it was not. Raises Unavailable."""
+    """Load the library, which is compiled first if it was not; raises Unavailable."""
     path = library()
     try:
         return ctypes.CDLL(str(path))
@@ -49,7 +49,7 @@ def load() -> ctypes.CDLL:
 
 
 def library() -> Path:
-    """The library's path, compiled if it is not there. Raises Unavailable."""
+    """Return the library's path, and compile it if it is not there; raises Unavailable."""
     if _pinned:
         return _pinned[0]
     compiler = _compiler()
@@ -127,7 +127,7 @@ def _fingerprint(compiler: str) -> str:
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Describe the processor, on which depends what -march=native means."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

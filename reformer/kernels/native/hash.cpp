@@ -5,7 +5,7 @@
 
 namespace {
 
-struct Hash {  // mirrored in native.py
+struct Hash {  // mirrored in kernel.py
   const void* vectors;  // (batch, heads, length, width); strides in elements, the last is 1
   int64_t stride_b, stride_h, stride_l;
   const void* rotations;  // (columns, width), columns by round, then factor, then half buckets

@@ -1,4 +1,4 @@
-"""The CPU kernel in C++: LSH attention, its backward, the hash and the sort (paper, section 2).
+"""The CPU kernel does LSH attention, its backward, the hash and the sort in C++ (paper, section 2).
 
 The mathematics is that of blocked.py; attention.cpp says what is faster about it. Compiled at first
 use where there is a compiler; `unavailable()` says why not where there is none. Results do not
@@ -61,7 +61,10 @@ class _Hash(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def unavailable() -> str:
-    """Why there is no native kernel on this machine; "" if there is. The first call compiles."""
+    """Say why there is no native kernel on this machine; "" if there is.
+
+    The first call compiles it.
+    """
     try:
         build.load()
     except build.Unavailable as error:
@@ -77,7 +80,7 @@ def require_usable(*tensors: Tensor) -> None:
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Attention over sorted rounds, (batch, heads, length, width), on the CPU.
+    """Attend over sorted rounds, (batch, heads, length, width), on the CPU.
 
     float32 and float64 as they are, lower precision in float32 inside. Raises ValueError on other
     devices, where the kernel cannot be compiled, and where `rounds` are not those of qk.
@@ -118,9 +121,10 @@ class _Attend(torch.autograd.Function):
 
 
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
-    """The twin of reformer.hashing.rotate_to_buckets, (B, H, R, L) int32.
+    """Hash vectors with given rotations, (B, H, R, L) int32.
 
-    Buckets differ from its only where two projections agree to rounding.
+    The twin of reformer.hashing.rotate_to_buckets: buckets differ from its only where two
+    projections agree to rounding.
     """
     dtype = _dtype(vectors_BHLW)
     vectors_BHLW = _in_rows(vectors_BHLW.detach(), dtype)
@@ -141,11 +145,10 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
 
 
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
-    """Order by (bucket, position), and where every bucket ends in it, both int32.
+    """Return the order by (bucket, position), and where every bucket ends in it, both int32.
 
-    The twin of the sort in reformer.sorting.sort_rounds: positions from `valid_length` on come
-    last, in a bucket of their own, number n_buckets. Raises ValueError on a bucket outside
-    [0, n_buckets).
+    The twin of reformer.sorting.sort_buckets: positions from `valid_length` on come last, in a
+    bucket of their own, number n_buckets. Raises ValueError on a bucket outside [0, n_buckets).
     """
     buckets_BHRL = buckets_BHRL.int().contiguous()
     *lists, length = buckets_BHRL.shape
@@ -170,7 +173,7 @@ def _dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def _in_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Any strides but the last: a model's (B, L, H, W) is not copied."""
+    """Cast x, and copy it only if its rows are not contiguous; a model's (B, L, H, W) are."""
     x = x.to(dtype)
     return x if x.stride(-1) == 1 else x.contiguous()
 

@@ -6,7 +6,7 @@ struct Rows {  // a (batch, heads, length, width) tensor; strides in elements, t
   int64_t batch, head, row;
 };
 
-struct Problem {  // mirrored in native.py
+struct Problem {  // mirrored in kernel.py
   Rows q, v, out, dout, dq, dv;
   void* z;                      // (batch, heads, length): log-normalisers
   const int32_t *order, *ends;  // (batch, heads, rounds, length), (batch, heads, rounds, buckets)

@@ -1,5 +1,5 @@
-// Included by attention.cpp, inside its namespace: packed keys, blocks of queries, and which stretches
-// of keys they need.
+// Included by attention.cpp, inside its namespace: packed keys, blocks of queries, and which
+// stretches of keys they need.
 
 constexpr int QUERIES = 8 * TILE;           // in a block: a multiple of PANEL
 constexpr size_t WINDOW_BYTES = 384 << 10;  // of packed panels, for a second-level cache

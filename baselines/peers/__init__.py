@@ -1,0 +1,115 @@
+"""Run the published PyTorch Reformers, reformer-pytorch and transformers, behind our interface.
+
+What runs is the peers' own code; replaced are only the projections around the attention, hashes
+that are given, and the places where random numbers come from. `baselines.config.DIFFERENCES` says
+what they compute otherwise than the paper, `equal_config` gives our settings that compute the same.
+Each peer has its adapter in a file of its own, and its package is imported when first needed.
+
+Shapes: B batch, H heads, L length, R rounds.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from baselines.config import PEERS
+from baselines.peers.adapter import Adapter, PeerAttention
+from baselines.peers.generators import draw_seed, kept_generators
+from baselines.peers.reformer_pytorch import ReformerPytorch
+from baselines.peers.transformers import Transformers
+from reformer.checks import refuse_unknown, require
+from reformer.config import LSHConfig, ReformerConfig
+
+__all__ = ["ADAPTERS", "PeerAttention", "PeerModel", "equal_config", "peer_attention", "peer_model"]
+
+ADAPTERS: dict[str, Adapter] = {
+    "reformer-pytorch": ReformerPytorch(exact=False),
+    "reformer-pytorch-exact": ReformerPytorch(exact=True),
+    "transformers": Transformers(),
+}
+
+
+def peer_attention(name: str, config: LSHConfig, seed: int) -> PeerAttention:
+    """Build the attention core of a peer: causal, differentiable, without its projections.
+
+    With buckets it attends with the given hash, else it draws its own: length / chunk_length
+    buckets in reformer-pytorch, whose chunk is its bucket, as many as ours in transformers. `seed`
+    decides the hashes; each call draws new ones, and torch's global generators stay as they are.
+    Of the config count `n_rounds`, `chunk_length` and, in transformers only, `bucket_size`,
+    `factorize_hash` and `chunks_before`; the rest is the peer's own, see `equal_config`. Raises
+    ValueError on an unknown name, a missing package, and what the peer cannot do.
+    """
+    adapter = _adapter(name)
+    require(config.causal, f"causal is False; the peer {name!r} is compared in causal attention")
+    attend, generator = adapter.attention(config), torch.Generator().manual_seed(seed)
+
+    def attend_apart(qk: Tensor, v: Tensor, buckets: Tensor | None = None) -> Tensor:
+        config.require_length(qk.shape[-2])
+        if buckets is not None:
+            buckets = _number_apart(buckets, (*qk.shape[:2], config.n_rounds, qk.shape[-2]))
+        with kept_generators(draw_seed(generator)):
+            return attend(qk, v, buckets)
+
+    return attend_apart
+
+
+def equal_config(name: str, config: LSHConfig, width: int) -> LSHConfig:
+    """Change our settings so that we compute what the peer computes, at `width` numbers a head.
+
+    Raises ValueError on an unknown name.
+    """
+    return _adapter(name).equal_config(config, width)
+
+
+def peer_model(name: str, settings: ReformerConfig) -> "PeerModel":
+    """Build the whole language model of a peer, every layer with LSH attention.
+
+    The feed-forward layers have ReLU, the positions are learned. `kernel` has no effect, nor has
+    `loss_chunks` in reformer-pytorch; in both the logits are whole in memory. Raises ValueError on
+    an unknown name, a missing package, and what the peer cannot do.
+    """
+    adapter, lsh, dropout = _adapter(name), settings.attention, settings.dropout
+    if not isinstance(lsh, LSHConfig) or not lsh.causal:
+        raise ValueError(f"attention is {lsh!r}; a peer is measured with causal LSH attention")
+    require(dropout == 0, f"dropout is {dropout}; a peer is measured without")
+    lsh.require_length(settings.length)
+    with kept_generators(settings.seed):
+        return PeerModel(name, settings, adapter.model(settings, lsh))
+
+
+class PeerModel(nn.Module):
+    """Turn tokens (batch, length) int64 into logits (batch, length, vocabulary) by a peer's code.
+
+    All randomness comes from the settings' seed: in training each call draws new hashes, in
+    evaluation every call draws the same ones. torch's global generators stay as they are.
+    """
+
+    def __init__(self, name: str, settings: ReformerConfig, peer: nn.Module) -> None:
+        super().__init__()
+        self.kernel, self.config, self.peer = name, settings, peer
+        self.generator = torch.Generator().manual_seed(settings.seed)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Compute the logits (batch, length, vocabulary)."""
+        with kept_generators(draw_seed(self.generator) if self.training else self.config.seed):
+            out = self.peer(tokens)
+        return out if isinstance(out, Tensor) else out.logits
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Average the cross-entropy in nats over the targets that are not -100; a scalar."""
+        return cross_entropy(self(tokens).flatten(0, 1), targets.flatten())
+
+
+def _adapter(name: str) -> Adapter:
+    refuse_unknown(name, PEERS, "peer")
+    return ADAPTERS[name]
+
+
+def _number_apart(buckets_BHRL: Tensor, expected: tuple[int, ...]) -> Tensor:
+    """Give no two rounds the same bucket number, which is how both peers sort the rounds; int64."""
+    require(
+        tuple(buckets_BHRL.shape) == expected and not buckets_BHRL.is_floating_point(),
+        f"buckets are {buckets_BHRL.dtype} {tuple(buckets_BHRL.shape)}, not integers {expected}",
+    )
+    first = (buckets_BHRL.max() + 1) * torch.arange(expected[2], device=buckets_BHRL.device)
+    return buckets_BHRL.long() + first.unsqueeze(-1)
