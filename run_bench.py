@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USER_ERROR = 2
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells say it
@@ -58,27 +58,25 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def add_run_options(run: argparse.ArgumentParser) -> None:
-    """What `run` understands."""
+    """Add the options of `run`."""
+
+    def pairs(form: str, help: str) -> dict[str, Any]:
+        return {"nargs": "+", "action": "extend", "default": [], "metavar": form, "help": help}
+
     add = run.add_argument
     add("suites", nargs="*", metavar="SUITE", help="see: run_bench.py list")
     add("--preset", choices=("quick", "cpu", "paper"), default="quick")
     add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
-    add("--where", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add("--where", **pairs("KEY=VALUE", "only cases with these settings"))
+    add("--set", **pairs("KEY=VALUE", "change settings of all cases, such as d_model=512"))
+    add("--data", **pairs("NAME=PATH", "text=FILE trains on your own text; enwik8=PATH"))
+    add("--download", action="store_true", help="fetch missing public data")
     add("--seeds", type=int, metavar="N", help="default: 1 at quick, 3 otherwise")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--timeout", type=float, metavar="S", help="seconds a process may take")
-    add(
-        "--retry",
-        default="",
-        metavar="STATUS,...",
-        help="try again: oom,timeout,crash,diverged,skipped",
-    )
+    statuses = "oom,timeout,crash,diverged,skipped"
+    add("--retry", default="", metavar="STATUS,...", help=f"try again: {statuses}")
     add("--prune", action="store_true", help="skip longer lengths of what ran out of memory")
-    add(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings"
-    )
-    add("--data", nargs="+", action="extend", default=[], metavar="NAME=PATH")
-    add("--download", action="store_true", help="fetch missing public data")
     add("--dry-run", action="store_true", help="cases, what is there, predicted time and memory")
 
 

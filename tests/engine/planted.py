@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import torch
+from sweeps import result_of
 
 from suites.engine.job import Job
 from suites.engine.measure import ruler, worker
@@ -44,13 +45,20 @@ def run_job(job: Job) -> dict[str, Any]:
     ends.get(job.settings.d_ff, lambda: None)()
     if job.settings.d_ff == FAILS_LATE and job.kind == "memory":
         raise_error()
-    part: dict[str, Any] = {"pid": os.getpid()}
-    if job.kind == "time":
-        disturbed = job.settings.d_ff in (DISTURBED, FAILS_AGAIN)
+    changes: dict[str, Any] = {"pid": os.getpid()}
+    if job.kind == "time" and job.settings.d_ff in (DISTURBED, FAILS_AGAIN):
         if job.settings.d_ff == FAILS_AGAIN and is_second_try():
             raise_error()
-        part |= {"stopped_by": "interval", "disturbed": disturbed, "readings": {}}
-    return {"part": part, "kernel": "planted"}
+        changes["disturbed"] = True
+    return result_of(job.kind, **changes)
+
+
+def run_with_one_failing_training(job: Job) -> dict[str, Any]:
+    """Trainings side by side: that of seed 0 runs out of memory, the others end well, later."""
+    if job.kind == "quality" and job.seed == 0:
+        raise MemoryError
+    time.sleep(0.6)
+    return result_of(job.kind)
 
 
 def is_second_try() -> bool:
@@ -63,8 +71,7 @@ def time_spin(job: Job, ms: float = SPIN_MS) -> dict[str, Any]:
     """A healthy timing of a spin, as cases are timed."""
     gc.freeze()
     spin = ruler.Spin(ms)
-    part = measure_time({"work": spin}, CPU(), job.settings.time_budget_s)
-    return {"part": {**part, "disturbed": False, "readings": {}}, "kernel": ""}
+    return result_of("time", **measure_time({"work": spin}, CPU(), job.settings.time_budget_s))
 
 
 def time_slower_spin(job: Job) -> dict[str, Any]:
@@ -75,15 +82,14 @@ def time_slower_spin(job: Job) -> dict[str, Any]:
 def take_a_while(job: Job) -> dict[str, Any]:
     """A healthy job of known duration, in seconds its time budget."""
     time.sleep(job.settings.time_budget_s)
-    return {"part": {"stopped_by": "interval"}, "kernel": ""}
+    return result_of(job.kind)
 
 
 def note_span(job: Job) -> dict[str, Any]:
     """A healthy job that says when it ran, on the clock that all processes share."""
     started = time.monotonic()
     time.sleep(job.settings.time_budget_s)
-    part = {"span": [started, time.monotonic()], "stopped_by": "interval"}
-    return {"part": part, "kernel": ""}
+    return result_of(job.kind, span=[started, time.monotonic()])
 
 
 def raise_error() -> None:
@@ -126,7 +132,7 @@ def diverge() -> None:
         heldout_tokens=64,
     )
     torch.set_num_threads(1)
-    job = Job(case="x", kind="quality", index=0, seed=0, settings=settings, device="cpu")
+    job = Job(case_id="x", kind="quality", index=0, seed=0, settings=settings, device="cpu")
     worker.train(job, worker.open_device("cpu"))
 
 

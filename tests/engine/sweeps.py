@@ -1,14 +1,62 @@
 """Plans of planted cases, and the watcher of their sweeps."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from suites.base import make_case
 from suites.engine.job import Job
-from suites.engine.store.runs import Entry, Plan, RunFolder
+from suites.engine.store.plan import Entry, Plan
+from suites.engine.store.records import Code, JobLine
+from suites.engine.store.runs import RunFolder
 from suites.settings import Settings
 
 IDENTITY = {"machine": "test", "threads": 1}
+CODE: Code = {"commit": "", "dirty": False, "hash": "feedfeedfeed"}
+MIB = 2**20
+MEMORY = {
+    "peak_bytes": 120 * MIB,
+    "rest_bytes": 90 * MIB,
+    "live_peak_bytes": 100 * MIB,
+    "weights_bytes": 10 * MIB,
+    "gradients_bytes": 10 * MIB,
+    "optimizer_bytes": 10 * MIB,
+    "baseline_bytes": 300 * MIB,
+    "method": "vmhwm",
+}
+QUALITY = {
+    "bits_per_dim": 3.0,
+    "accuracy": 0.4,
+    "curve": [[2, 3.0]],
+    "train_curve": [[2, 3.1]],
+    "evaluated_with": {},
+    "heldout_tokens": 64,
+    "train_tokens": 128,
+    "data": {"name": "planted"},
+}
+
+
+def part_of(kind: str, **changes: Any) -> dict[str, Any]:
+    """The part of a job that ended well, as a worker reports it."""
+    time = {
+        "first_ms": {"step": 3.0},
+        "samples_ms": {"step": [1.0, 1.1, 0.9]},
+        "steady": True,
+        "stopped_by": "interval",
+        "disturbed": False,
+        "readings": {},
+    }
+    return {"time": time, "memory": MEMORY, "quality": QUALITY}[kind] | changes
+
+
+def result_of(kind: str, **changes: Any) -> dict[str, Any]:
+    """What the process of such a job sends."""
+    return {
+        "part": part_of(kind, **changes),
+        "kernel": "planted",
+        "identity": IDENTITY,
+        "versions": {},
+        "gflops": 100.0,
+    }
 
 
 class Quiet:
@@ -17,10 +65,10 @@ class Quiet:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def starting(self, job: Job, open_jobs: list[Job]) -> None:
+    def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
         self.jobs.append(job)
 
-    def finished(self, job: Job, line: Mapping[str, Any]) -> None:
+    def finished(self, job: Job, line: JobLine) -> None:
         pass
 
 

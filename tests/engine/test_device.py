@@ -132,7 +132,7 @@ def test_a_case_is_measured_on_cuda(tmp_path, attention):
         attention=attention, d_model=64, d_ff=128, n_heads=2, train_steps=2, heldout_tokens=1024
     )
     for kind, part in (("time", "samples_ms"), ("memory", "reserved_bytes"), ("quality", "curve")):
-        job = Job(case="x", kind=kind, index=0, seed=0, settings=settings, device="cuda")
+        job = Job(case_id="x", kind=kind, index=0, seed=0, settings=settings, device="cuda")
         outcome = run_in_process(RUN_JOB, job, log=tmp_path / "log.txt", limit_memory=False)
         assert outcome.failure is None
         assert part in outcome.result["part"]

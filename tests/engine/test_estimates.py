@@ -1,13 +1,14 @@
 """How long what is left will take."""
 
 import pytest
-from sweeps import IDENTITY, plan_of
+from sweeps import CODE, IDENTITY, plan_of, result_of
 
+from suites.engine.job import Outcome
 from suites.engine.store.runs import RunFolder
+from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.ledger import job_line
+from suites.engine.sweep.merging import line_of
 from suites.engine.sweep.prediction import predict_job_s, predict_step_s
-from suites.engine.sweep.scheduler import Options, Sweep
 from suites.settings import Settings
 
 
@@ -15,18 +16,18 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
     plan = plan_of([Settings(length=n) for n in (256, 512, 1024)])
     plan.gflops = 100.0
     assert plan.identity == IDENTITY
-    sweep = Sweep(RunFolder("test", tmp_path), plan, Options())
-    jobs = sweep.open_jobs()
+    backlog = Backlog(RunFolder(tmp_path / "test"), plan)
+    jobs = backlog.open_jobs()
     predicted = {job.key: predict_job_s(job.settings, job.kind, 100.0) for job in jobs}
     trainings = [s for key, s in predicted.items() if key[1] == "quality"]
-    side_by_side = max(max(trainings), sum(trainings) / sweep.n_trainings)
+    side_by_side = max(max(trainings), sum(trainings) / 2)
     alone = sum(predicted.values()) - sum(trainings)
-    assert Estimates(sweep).total(jobs) == pytest.approx(alone + side_by_side)
+    assert Estimates(backlog, 2).total(jobs) == pytest.approx(alone + side_by_side)
 
     done = next(job for job in jobs if job.kind == "time")
-    line = {**job_line(done, "ok", "", 3 * predicted[done.key], {}), "part": {"disturbed": False}}
-    sweep.ledger.add(line)
-    estimates = Estimates(sweep)
+    outcome = Outcome(result_of("time"), wall_s=3 * predicted[done.key])
+    backlog.ledger.add(line_of(done, outcome, CODE, plan))
+    estimates = Estimates(backlog, 2)
     for job in jobs:
         factor = 3 if job.kind == "time" else 1
         assert estimates.seconds(job) == pytest.approx(factor * predicted[job.key], rel=1e-3)

@@ -125,7 +125,7 @@ def test_without_the_kernels_mark_memory_is_sampled(
 
 
 def measured_and_predicted(one: Settings) -> tuple[int, int]:
-    job = Job(case="x", kind="memory", index=0, seed=0, settings=one, device="cpu")
+    job = Job(case_id="x", kind="memory", index=0, seed=0, settings=one, device="cpu")
     step = worker.build_step(job, CPU(), keep_gradients=True)
     found = measure_memory(step.run, CPU(), step.parameters, step.optimizer, step.inputs)
     predicted = predict_memory(one)

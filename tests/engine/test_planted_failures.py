@@ -30,14 +30,14 @@ def test_each_failure_is_a_row_and_the_cases_around_it_are_measured(measure: Mea
     after = planted.settings_for(planted.HEALTHY, length=128)
     folder, _ = measure(plan_of([before, *settings, after]), timeout_s=3.0)
 
-    found = {record["settings"]["d_ff"]: record for record in folder.read_records()}
+    found = {record["settings"]["d_ff"]: record for record in folder.records()}
     for end, (status, reason) in FAILING.items():
         record = found[end]
         assert record["status"] == status, record["reason"]
         assert reason in record["reason"]
         assert record["time"] is None
         assert (folder.path / "logs" / f"{record['case']}.txt").exists()
-    healthy = [r for r in folder.read_records() if r["settings"]["d_ff"] == planted.HEALTHY]
+    healthy = [r for r in folder.records() if r["settings"]["d_ff"] == planted.HEALTHY]
     assert len(healthy) == 2
     for record in healthy:
         assert record["status"] == "ok"
@@ -54,7 +54,7 @@ def test_given_up_cases_cost_one_job_crashed_ones_are_tried_for_memory(measure: 
 
 def test_what_was_measured_stays_beside_a_later_failure(measure: Measure) -> None:
     folder, _ = measure(plan_of([planted.settings_for(planted.FAILS_LATE)]))
-    (record,) = folder.read_records()
+    (record,) = folder.records()
     assert record["status"] == "crash"
     assert "while measuring memory" in record["reason"]
     assert record["memory"] is None
@@ -65,7 +65,7 @@ def test_prune_skips_only_longer_lengths_of_the_same_settings(measure: Measure) 
     lengths = [planted.settings_for(planted.GROWS, length=n) for n in (64, 128)]
     other = planted.settings_for(planted.HEALTHY, length=128)
     folder, _ = measure(plan_of([*lengths, other]), prune=True)
-    status = {(r["settings"]["d_ff"], r["settings"]["length"]): r for r in folder.read_records()}
+    status = {(r["settings"]["d_ff"], r["settings"]["length"]): r for r in folder.records()}
     assert status[planted.GROWS, 64]["status"] == "oom"
     assert status[planted.GROWS, 128]["status"] == "skipped"
     assert "out of memory at length 64" in status[planted.GROWS, 128]["reason"]
@@ -76,25 +76,25 @@ def test_prune_sees_what_a_sweep_ties_to_the_length(measure: Measure) -> None:
     """Tokens constant: the batch is tied; more tokens at the shorter length say nothing."""
     tied = [planted.settings_for(planted.GROWS, length=n, batch=256 // n) for n in (64, 128)]
     folder, _ = measure(plan_of(tied), prune=True)
-    assert [r["status"] for r in folder.read_records()] == ["oom", "skipped"]
+    assert [r["status"] for r in folder.records()] == ["oom", "skipped"]
 
 
 def test_prune_does_not_see_more_tokens_at_a_shorter_length(measure: Measure) -> None:
     more = [planted.settings_for(planted.GROWS, length=n, batch=b) for n, b in ((64, 8), (128, 1))]
     folder, _ = measure(plan_of(more), prune=True)
-    assert [r["status"] for r in folder.read_records()] == ["oom", "oom"]
+    assert [r["status"] for r in folder.records()] == ["oom", "oom"]
 
 
 def test_longer_lengths_are_tried_without_prune(measure: Measure) -> None:
     lengths = [planted.settings_for(planted.GROWS, length=n) for n in (64, 128)]
     folder, _ = measure(plan_of(lengths))
-    assert [record["status"] for record in folder.read_records()] == ["oom", "oom"]
+    assert [record["status"] for record in folder.records()] == ["oom", "oom"]
 
 
 def test_a_disturbed_timing_runs_once_more_and_both_are_kept(measure: Measure) -> None:
     folder, jobs = measure(plan_of([planted.settings_for(planted.DISTURBED)]))
     assert [job.index for job in jobs if job.kind == "time"] == [0, 0, 1, 1]
-    time_part = folder.read_records()[0]["time"]
+    time_part = folder.records()[0]["time"]
     assert len(time_part["processes"]) == len(time_part["replaced"]) == 2
     pids = [p["pid"] for p in time_part["processes"] + time_part["replaced"]]
     assert len(set(pids)) == 4
@@ -103,8 +103,9 @@ def test_a_disturbed_timing_runs_once_more_and_both_are_kept(measure: Measure) -
 def test_a_disturbed_timing_stays_if_its_second_try_fails(measure: Measure) -> None:
     plan = plan_of([planted.settings_for(planted.FAILS_AGAIN, measures=("time",), processes=1)])
     folder, jobs = measure(plan)
-    assert [line["status"] for line in folder.read_jobs()] == ["ok", "crash"]
-    (record,) = folder.read_records()
+    assert folder.job_lines() == [], "all that is in a record is in the record alone"
+    (record,) = folder.records()
+    assert [job["status"] for job in record["jobs"]] == ["ok", "crash"]
     assert record["status"] == "ok"
     assert record["time"]["processes"][0]["disturbed"] is True
     assert "replaced" not in record["time"]
@@ -167,7 +168,7 @@ def test_exceptions_are_told_apart(error: Exception, status: str, reason: str) -
 def test_a_process_starts_within_the_limit(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     seconds = [
-        run_in_process("suites.engine.sweep.executors.local:nothing", None, log=log).wall_s
+        run_in_process("suites.engine.sweep.executors.child:nothing", None, log=log).wall_s
         for _ in range(6)
     ]
     # the first may start the fork server; a busy machine is excused for all but the best
@@ -186,5 +187,5 @@ def test_a_sweep_of_100_tiny_cases_costs_under_15_percent(measure: Measure) -> N
     start = time.monotonic()
     folder, jobs = measure(plan, run_job="planted:take_a_while")
     wall = time.monotonic() - start
-    assert len(folder.read_records()) == 100
+    assert len(folder.records()) == 100
     assert 1 - len(jobs) * budget / wall < 0.15

@@ -119,7 +119,7 @@ def test_ctrl_c_stops_with_the_way_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_second_sweep_is_refused_while_one_runs(tmp_path: Path) -> None:
-    first, second = RunFolder("test", tmp_path), RunFolder("test", tmp_path)
+    first, second = RunFolder(tmp_path / "test"), RunFolder(tmp_path / "test")
     with first.locked():
         with pytest.raises(ValueError, match=f"measured by process {os.getpid()}"):
             second.locked().__enter__()
@@ -136,7 +136,7 @@ def test_torn_lines_are_measured_again_and_nothing_else(measure: Measure) -> Non
         path.write_bytes(b"".join(lines[:n_left]) + lines[n_left][:-20])
     folder, jobs = measure(plan)
     assert len(jobs) == 3
-    assert [r["status"] for r in folder.read_records()] == ["ok", "ok"]
+    assert [r["status"] for r in folder.records()] == ["ok", "ok"]
     assert measure(plan)[1] == []
 
 
@@ -146,16 +146,16 @@ def test_what_other_code_measured_of_an_unfinished_case_is_measured_again(
     """A record has one code: nothing is merged into it that another code measured."""
     plan = plan_of(HEALTHY)
     folder, jobs = measure(plan)
-    of_code = {line["code"]["hash"] for line in folder.read_jobs()}
-    assert of_code == {r["code"]["hash"] for r in folder.read_records()} == {code_hash(ROOT)}
-    finished = folder.read_records()[0]
+    of_code = {line["code"]["hash"] for line in folder.job_lines()}
+    assert of_code == {r["code"]["hash"] for r in folder.records()} == {code_hash(ROOT)}
+    finished = folder.records()[0]
     folder.records_path.write_text(json.dumps(finished) + "\n")
     changed = {"commit": "", "dirty": True, "hash": "changed"}
     monkeypatch.setattr(scheduler, "code_state", lambda: changed)
     assert Sweep(folder, plan, Options()).n_outdated == 3
     folder, jobs = measure(plan)
-    assert [job.case == finished["case"] for job in jobs] == [False] * 3
-    before, after = folder.read_records()
+    assert [job.case_id == finished["case"] for job in jobs] == [False] * 3
+    before, after = folder.records()
     assert before == finished
     assert after["code"] == changed
 
@@ -173,10 +173,10 @@ def test_a_disk_that_fills_up_keeps_what_was_measured(measure: Measure) -> None:
             sweep.run(Quiet())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    assert [r["status"] for r in folder.read_records()] == ["ok"]
+    assert [r["status"] for r in folder.records()] == ["ok"]
     assert size < sum(p.stat().st_size for p in (folder.jobs_path, folder.records_path))
     folder, jobs = measure(plan)
-    assert [r["status"] for r in folder.read_records()] == ["ok", "ok"]
+    assert [r["status"] for r in folder.records()] == ["ok", "ok"]
     assert {job.settings.length for job in jobs} == {128}
 
 
@@ -188,7 +188,7 @@ def test_retry_measures_failed_jobs_again_and_keeps_the_rest(measure: Measure) -
     assert measure(plan, retry=("oom",))[1] == []
     folder, jobs = measure(plan, retry=("crash",))
     assert [(job.kind, job.settings.d_ff) for job in jobs] == [("memory", planted.FAILS_LATE)]
-    assert len(folder.read_records()) == 3
+    assert len(folder.records()) == 3
 
 
 def test_a_further_suite_shares_what_was_measured(measure: Measure) -> None:
@@ -197,7 +197,7 @@ def test_a_further_suite_shares_what_was_measured(measure: Measure) -> None:
     extend(plan, plan_of(HEALTHY[1:], suites=("other",)))
     folder, jobs = measure(plan)
     assert jobs == []
-    assert [r["suites"] for r in folder.read_records()] == [["planted"], ["planted", "other"]]
+    assert [r["suites"] for r in folder.records()] == [["planted"], ["planted", "other"]]
 
 
 def test_more_seeds_add_quality_only(measure: Measure) -> None:
@@ -210,7 +210,7 @@ def test_more_seeds_add_quality_only(measure: Measure) -> None:
     extend(plan, more)
     folder, jobs = measure(plan)
     assert [(job.kind, job.seed) for job in jobs] == [("quality", s) for s in (1, 1, 2, 2)]
-    assert sorted(r["seed"] for r in folder.read_records()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(r["seed"] for r in folder.records()) == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_whole_runs_compare_as_planted(tmp_path: Path) -> None:
         folder, plan = RunFolder(name, tmp_path), plan_of(settings)
         with folder.locked():
             Sweep(folder, plan, Options(run_job=f"planted:{job}")).run(Quiet())
-        return folder.read_records()
+        return folder.records()
 
     first, again = run("first", cases), run("again", cases)
     found = compare_runs(first, again)

@@ -9,8 +9,9 @@ from sweeps import Measure, plan_of
 
 from suites.engine.job import Job
 from suites.engine.measure import worker
-from suites.engine.sweep import scheduler
+from suites.engine.sweep.executors import local
 from suites.engine.sweep.executors.local import Running, run_in_process
+from suites.engine.sweep.merging import lines_of
 from suites.settings import Settings
 
 SPAN_S = 0.6
@@ -18,7 +19,7 @@ SPAN_S = 0.6
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "available_cores", lambda: 2)
+    monkeypatch.setattr(local, "available_cores", lambda: 2)
 
 
 def overlap(a: list[float], b: list[float]) -> float:
@@ -36,14 +37,14 @@ def test_two_trainings_at_a_time_and_nothing_beside_a_timing(measure: Measure) -
     plan.seeds = [0, 1]
     folder, jobs = measure(plan, run_job="planted:note_span")
     assert len(jobs) == 2 * (2 + 1 + 2)
-    lines = folder.read_jobs()
+    lines = [line for record in folder.records() for line in lines_of(record)]
     for a, b in itertools.combinations(lines, 2):
         if not a["kind"] == b["kind"] == "quality":
             assert overlap(a["part"]["span"], b["part"]["span"]) < 0
     spans = [line["part"]["span"] for line in lines if line["kind"] == "quality"]
     together = [overlap(a, b) > SPAN_S / 2 for a, b in itertools.combinations(spans, 2)]
     assert sum(together) == 2
-    assert all(record["status"] == "ok" for record in folder.read_records())
+    assert all(record["status"] == "ok" for record in folder.records())
 
 
 def test_a_training_that_fails_leaves_the_one_beside_it_alone(measure: Measure) -> None:
@@ -53,7 +54,7 @@ def test_a_training_that_fails_leaves_the_one_beside_it_alone(measure: Measure) 
         for i, end in enumerate(ends)
     ]
     folder, _ = measure(plan_of(settings), timeout_s=2.0)
-    status = {r["settings"]["length"]: r["status"] for r in folder.read_records()}
+    status = {r["settings"]["length"]: r["status"] for r in folder.records()}
     assert status == {64: "timeout", 128: "ok", 192: "crash", 256: "ok"}
 
 
@@ -95,5 +96,5 @@ def test_a_training_on_the_cpu_has_one_thread(
     kind: str, device: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "available_cores", lambda: 6)
-    job = Job(case="x", kind=kind, index=0, seed=0, settings=Settings(), device=device)
+    job = Job(case_id="x", kind=kind, index=0, seed=0, settings=Settings(), device=device)
     assert worker.n_threads(job) == threads
