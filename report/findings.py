@@ -7,13 +7,10 @@ from math import isinf
 
 from report.reading.cases import CaseResult
 from report.reading.series import Series, View
-from report.statistics.intervals import (
-    BAND,
-    Estimate,
-    paired_difference,
-    ratio_of_medians,
-)
+from report.statistics.estimates import BAND, Estimate
+from report.statistics.intervals import ratio_of_medians
 from report.statistics.scaling import Crossover, crossover, scaling_exponent
+from report.statistics.seeds import paired_difference
 from report.text import FAILED, bytes_text, factor_text, length_text, plural, signed_text, times
 
 Measured = Callable[[CaseResult], float | None]

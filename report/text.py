@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from report.statistics.intervals import Estimate, Ratio
+from report.statistics.estimates import Estimate, Ratio
 
 # An interval that reaches further than this above its value is told by its ends.
 WIDE = 1.3

@@ -12,12 +12,9 @@ from reformer.checks import refuse_unknown
 from report.findings import TYPICAL_DENSE, activations
 from report.reading.cases import CaseResult, gather
 from report.reading.series import case_name, distinguishing, name_of_case, phrase
-from report.statistics.intervals import (
-    Estimate,
-    Ratio,
-    paired_difference,
-    ratio_of_medians,
-)
+from report.statistics.estimates import Estimate, Ratio
+from report.statistics.intervals import ratio_of_medians
+from report.statistics.seeds import paired_difference
 from report.tables.cases_table import to_markdown
 from report.text import FAILED, bytes_text, interval_text, ms_text, percent_text, signed_text, times
 from suites.engine.store.records import Record

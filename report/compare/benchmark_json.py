@@ -18,7 +18,8 @@ import numpy as np
 
 from report.compare.runs import RunComparison, compare_runs
 from report.reading.cases import samples_of
-from report.statistics.intervals import MIN_CASES_FOR_NOISE, Array, Noise, log_medians
+from report.statistics.noise import MIN_CASES_FOR_NOISE, Noise
+from report.statistics.samples import Array, log_medians
 from suites.engine.store.records import FORMAT, Record
 
 # pytest-benchmark takes at least as many samples.

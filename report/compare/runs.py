@@ -8,15 +8,10 @@ import pandas as pd
 
 from report.findings import activations
 from report.reading.cases import CaseResult, code_of, gather, identity_differences, samples_of
-from report.statistics.intervals import (
-    BAND,
-    MIN_SEEDS,
-    Estimate,
-    Noise,
-    paired_difference,
-    process_noise,
-    ratio_of_medians,
-)
+from report.statistics.estimates import BAND, Estimate
+from report.statistics.intervals import ratio_of_medians
+from report.statistics.noise import Noise, process_noise
+from report.statistics.seeds import MIN_SEEDS, paired_difference
 from report.tables.cases_table import to_markdown
 from report.text import percent_text, plural, signed_text, times
 from suites.engine.store.records import Record

@@ -20,7 +20,7 @@ from report.figures.style import (
     save,
 )
 from report.reading.series import caption_of
-from report.statistics.intervals import Estimate
+from report.statistics.estimates import Estimate
 from report.text import FAILED
 
 # More groups than this stand only in the table.

@@ -8,7 +8,7 @@ from report.figures.style import looks
 from report.findings import MEASURES
 from report.reading.cases import CaseResult
 from report.reading.series import Series, View
-from report.statistics.intervals import Estimate
+from report.statistics.estimates import Estimate
 from report.text import FAILED, length_text
 
 Value = Callable[[CaseResult], Estimate | None]

@@ -11,7 +11,8 @@ from report import paper
 from report.figures.style import COLD, MARKERS, WARM, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
 from report.reading.series import View, distinguishing, phrase
-from report.statistics.intervals import Estimate, mean_over_seeds
+from report.statistics.estimates import Estimate
+from report.statistics.seeds import mean_over_seeds
 from report.text import interval_text, plural
 
 

@@ -21,7 +21,8 @@ from report.figures.style import (
 from report.findings import crossover_of, pairs, typical
 from report.reading.cases import CaseResult
 from report.reading.series import View
-from report.statistics.intervals import Estimate, ratio_of_medians
+from report.statistics.estimates import Estimate
+from report.statistics.intervals import ratio_of_medians
 from report.text import factor_text, length_text
 
 

@@ -26,7 +26,7 @@ from report.figures.style import (
 from report.findings import MEASURES, finding
 from report.reading.cases import CaseResult
 from report.reading.series import View
-from report.statistics.intervals import Estimate
+from report.statistics.estimates import Estimate
 from report.text import plural
 
 MIB = 2**20

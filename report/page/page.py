@@ -15,7 +15,8 @@ from report.findings import MEASURES, crossover_of, exponent_of, finding
 from report.page.page_template import PAGE
 from report.reading.cases import CaseResult, code_of, gather, load_run, samples_of, suite_names
 from report.reading.series import View, caption_of, view_of
-from report.statistics.intervals import MIN_SEEDS, outliers
+from report.statistics.samples import outliers
+from report.statistics.seeds import MIN_SEEDS
 from report.tables.cases_table import suite_table, to_markdown, write_tables
 from report.text import bytes_text, off_text, plural
 from suites.engine.store.records import Record

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
-from report.statistics.intervals import (
-    Estimate,
-    Noise,
-    Processes,
-    mean_over_seeds,
-    median,
-    process_noise,
-)
+from report.statistics.estimates import Estimate
+from report.statistics.intervals import estimate_geometric_mean
+from report.statistics.noise import Noise, process_noise
+from report.statistics.samples import Processes
+from report.statistics.seeds import mean_over_seeds
 from suites.engine.store.records import FORMAT, Record, mispredicted, read_records
 
 PARTS = ("forward", "backward", "optimizer", "step")
@@ -75,7 +72,7 @@ class CaseResult:
     def time(self, part: str = "step") -> Estimate | None:
         """The median of a part in ms; None if not measured."""
         processes = self.processes(part)
-        return median(processes, self.noise) if processes else None
+        return estimate_geometric_mean(processes, self.noise) if processes else None
 
     def memory(self, name: str) -> float | None:
         """One entry of the memory part, such as "peak_bytes"; None if not measured."""

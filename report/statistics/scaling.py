@@ -9,18 +9,10 @@ from math import inf, isnan, nan, sqrt
 import numpy as np
 from scipy import stats
 
-from report.statistics.intervals import (
-    N_DRAWS,
-    TAILS,
-    Array,
-    Estimate,
-    Noise,
-    Processes,
-    bootstrap_deviations,
-    combined_noise,
-    log_medians,
-    student_t,
-)
+from report.statistics.bootstrap import N_DRAWS, bootstrap_deviations
+from report.statistics.estimates import TAILS, Estimate, student_t
+from report.statistics.noise import Noise, combined_noise
+from report.statistics.samples import Array, Processes, log_medians
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from report.reading.cases import (
     suite_names,
 )
 from report.reading.series import name_of_case
-from report.statistics.intervals import middle, outliers
+from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.text import bytes_text, interval_text, ms_text, off_text
 from suites.engine.store.records import Record, mispredicted
 from suites.settings import SETTINGS, Settings
@@ -87,7 +87,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
     for part in PARTS:
         samples = samples_of(record, part)
         if samples:
-            row[f"{part}_ms"] = middle(samples)
+            row[f"{part}_ms"] = geometric_mean_of_medians(samples)
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)

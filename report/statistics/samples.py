@@ -1,0 +1,30 @@
+"""Raw samples of time, as one array per process, and what is read off them directly."""
+
+from collections.abc import Sequence
+from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Processes = Sequence[Sequence[float] | Array]
+
+
+def log_medians(processes: Processes) -> Array:
+    return np.log([float(np.median(process)) for process in processes])
+
+
+def geometric_mean_of_medians(processes: Processes) -> float:
+    """The geometric mean of the medians of the processes."""
+    return exp(float(log_medians(processes).mean()))
+
+
+def outliers(samples: Sequence[float] | Array) -> list[int]:
+    """Which samples lie further from the quartiles than 1.5 times their distance (Tukey's fences).
+
+    A label: outliers count like all other samples.
+    """
+    data = np.asarray(samples, float)
+    low, high = np.quantile(data, (0.25, 0.75))
+    reach = 1.5 * (high - low)
+    return [int(i) for i in np.flatnonzero((data < low - reach) | (data > high + reach))]
