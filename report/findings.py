@@ -2,21 +2,17 @@
 of the page.
 """
 
-from collections.abc import Callable
 from math import isinf
 
 from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES, Measured, rest_bytes
+from report.reading.rivals import common_points, crossover_of, typical
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
-from report.statistics.scaling import Crossover, crossover, scaling_exponent
 from report.statistics.seeds import paired_difference
 from report.text import FAILED, bytes_text, factor_text, length_text, plural, signed_text, times
 
-Measured = Callable[[CaseResult], float | None]
-# What stands for the Reformer, and for its rivals.
-TYPICAL_ROUNDS = 4
-TYPICAL_DENSE = "sdpa"
 UNITS = {
     "n_rounds": "hash round",
     "n_layers": "layer",
@@ -25,27 +21,7 @@ UNITS = {
 }
 
 
-def step_ms(case: CaseResult) -> float | None:
-    """Median time of a step."""
-    time = case.time()
-    return time.value if time else None
-
-
-def activations(case: CaseResult) -> float | None:
-    """Peak memory beyond weights, gradients and optimizer state."""
-    return case.memory("rest_bytes")
-
-
-def bits(case: CaseResult) -> float | None:
-    """Mean held-out bits per dim."""
-    found = case.bits()
-    return found.value if found else None
-
-
-MEASURES: dict[str, Measured] = {"time": step_ms, "memory": activations, "quality": bits}
-
-
-def finding(view: View, measure: str) -> str:
+def suite_finding(view: View, measure: str) -> str:
     """One sentence on "time", "memory" or "quality" in this suite."""
     measured = MEASURES[measure]
     ours = typical([s for s in view.series if s.kind == "reformer"], measured)
@@ -61,61 +37,13 @@ def finding(view: View, measure: str) -> str:
     return _at_longest(ours, dense, measure)
 
 
-def typical(series: list[Series], measured: Measured) -> Series | None:
-    """The line that stands for its kind: 4 rounds, or sdpa, else the one with most points."""
-
-    def rank(line: Series) -> tuple[bool, int]:
-        settings = line.cases[0].settings
-        usual = (
-            settings.get("n_rounds") == TYPICAL_ROUNDS or settings.get("attention") == TYPICAL_DENSE
-        )
-        n_measured = sum(measured(case) is not None for case in line.cases)
-        return (usual and n_measured > 0, n_measured)
-
-    best = max(series, key=rank, default=None)
-    return best if best and rank(best)[1] else None
-
-
-def pairs(a: Series, b: Series, measured: Measured) -> list[tuple[float, CaseResult, CaseResult]]:
-    """(x, case of a, case of b) wherever both were measured; the x of a where b is a level."""
-    at = {x: case for x, case in b.points if measured(case) is not None}
-    level = next((case for case in b.cases if measured(case) is not None), None)
-    both = [(x, one, at.get(x) if b.on_axis else level) for x, one in a.points]
-    return [(x, one, two) for x, one, two in both if two is not None and measured(one) is not None]
-
-
-def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover | None:
-    """Where `ours` becomes faster than `dense` in a part; None below two common lengths."""
-    common = pairs(ours, dense, lambda case: sum(map(sum, case.processes(part))) or None)
-    if len(common) < 2:
-        return None
-    lengths = [int(x) for x, _, _ in common]
-    a, b = (
-        [one.processes(part) for _, one, _ in common],
-        [two.processes(part) for _, _, two in common],
-    )
-    return crossover(lengths, a, b, common[0][1].noise)
-
-
-def exponent_of(line: Series, measure: str) -> Estimate | None:
-    """How time or memory of a line grows with its x; None below two points."""
-    measured = MEASURES[measure]
-    points = [(x, c) for x, c in line.points if measured(c) is not None]
-    if len(points) < 2:
-        return None
-    xs = [x for x, _ in points]
-    if measure == "time":
-        return scaling_exponent(xs, [c.processes() for _, c in points], points[0][1].noise)
-    return scaling_exponent(xs, [[[measured(c) or 0.0]] for _, c in points])
-
-
 def compared(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
     """How a stands to b in words, without naming them: "takes 1.40x (1.35 to 1.46) the time of"."""
     if measure == "time":
         ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
         return f"{mean} {factor_text(ratio)} the time of"
     if measure == "memory":
-        mine, other = activations(a) or 0.0, activations(b) or 0.0
+        mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         share = f" ({times(mine / other)}x)" if other else ""
         return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
     if not set(a.quality()) & set(b.quality()):
@@ -135,7 +63,7 @@ def failures_of(line: Series, measured: Measured) -> str:
 
 
 def _at_longest(ours: Series, dense: Series, measure: str) -> str:
-    common = pairs(ours, dense, MEASURES[measure])
+    common = common_points(ours, dense, MEASURES[measure])
     lost = failures_of(dense, MEASURES[measure]) or failures_of(ours, MEASURES[measure])
     ending = f"; {lost}" if lost else ""
     if not common:
@@ -173,7 +101,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         if measure == "quality":
             return f"{text}, {dense.name} by {paired_change(others[-1], others[0])}"
         return f"{text}, {growth_text(others[-1], others[0], measure)} with {dense.name}"
-    common = pairs(line, dense, measured)
+    common = common_points(line, dense, measured)
     return f"{text}; with {b} it {compared(last, common[-1][2], measure)} {dense.name}"
 
 
@@ -184,8 +112,8 @@ def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
     """Last over first, with an interval for time."""
     if measure == "time":
         return factor_text(ratio_of_medians(last.processes(), first.processes(), last.noise))
-    base = activations(first)
-    return f"{times((activations(last) or 0) / base)}x" if base else "from nothing"
+    base = rest_bytes(first)
+    return f"{times((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
@@ -232,7 +160,7 @@ def alike(a: CaseResult, b: CaseResult, measure: str) -> bool:
         verdict = ratio_of_medians(a.processes(), b.processes(), a.noise).verdict
         return verdict in ("same", "ambiguous")
     if measure == "memory":
-        return (activations(b) or 0) <= BAND * (activations(a) or 0)
+        return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
     if not set(a.quality()) & set(b.quality()):
         return False
     change = paired_difference(a.quality(), b.quality())

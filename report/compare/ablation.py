@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from reformer.checks import refuse_unknown
-from report.findings import TYPICAL_DENSE, activations
 from report.reading.cases import CaseResult, gather
+from report.reading.measures import rest_bytes
+from report.reading.rivals import TYPICAL_DENSE
 from report.reading.series import case_name, distinguishing, name_of_case, phrase
 from report.statistics.estimates import Estimate, Ratio
 from report.statistics.intervals import ratio_of_medians
@@ -57,7 +58,7 @@ class Level:
     @property
     def memory_ratio(self) -> float | None:
         """Activations over those of the base; measured once, so without an interval."""
-        mine, other = activations(self.case), activations(self.base)
+        mine, other = rest_bytes(self.case), rest_bytes(self.base)
         return mine / other if mine is not None and other else None
 
 
@@ -166,7 +167,7 @@ def _group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[s
 
 
 def _n_measured(case: CaseResult) -> int:
-    return bool(case.processes()) + bool(case.quality()) + (activations(case) is not None)
+    return bool(case.processes()) + bool(case.quality()) + (rest_bytes(case) is not None)
 
 
 def _levels(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
@@ -233,7 +234,7 @@ def _row(one: Level, factor: str) -> dict[str, Any]:
                 f"{name}_low": estimate.low,
                 f"{name}_high": estimate.high,
             }
-    row |= {"rest_bytes": activations(one.case), "memory_ratio": one.memory_ratio}
+    row |= {"rest_bytes": rest_bytes(one.case), "memory_ratio": one.memory_ratio}
     if one.time_ratio:
         row |= {name: getattr(one.time_ratio, name) for name in ("verdict", "smallest_visible")}
     return row
@@ -254,7 +255,7 @@ def _words(one: Level, factor: str) -> dict[str, str]:
         "costs: time against base": ""
         if is_base or time is None
         else f"{percent_text(time)}, {time.verdict}",
-        "activations": bytes_text(activations(one.case)),
+        "activations": bytes_text(rest_bytes(one.case)),
         "costs: memory against base": "" if is_base or memory is None else f"{times(memory)}x",
         f"per extra {unit}: bits": per_unit[0],
         f"per extra {unit}: time": per_unit[1],

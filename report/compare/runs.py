@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from report.findings import activations
 from report.reading.cases import CaseResult, code_of, gather, identity_differences, samples_of
+from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
 from report.statistics.noise import Noise, process_noise
@@ -120,7 +120,7 @@ def _run_row(
         words["reason"] = ": ".join(new.failure)
         worse += ["status"] if row["verdict"] == "fails now" else []
     words["verdict"] = row["verdict"]
-    was, now = activations(old), activations(new)
+    was, now = rest_bytes(old), rest_bytes(new)
     if was and now is not None:
         row["memory_ratio"] = now / was
         words["memory"] = f"{times(now / was)}x"

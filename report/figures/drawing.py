@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 
 from report.figures.style import looks
-from report.findings import MEASURES
 from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
 from report.text import FAILED, length_text

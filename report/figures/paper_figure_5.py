@@ -18,8 +18,8 @@ from report.figures.style import (
     x_axis,
     y_axis,
 )
-from report.findings import crossover_of, pairs, typical
 from report.reading.cases import CaseResult
+from report.reading.rivals import common_points, crossover_of, typical
 from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -103,7 +103,7 @@ def speed_finding(view: View) -> str:
     """
     ours = typical([s for s in view.series if s.kind == "reformer"], forward_median)
     dense = typical([s for s in view.series if s.kind == "dense"], forward_median)
-    common = pairs(ours, dense, forward_median) if ours and dense else []
+    common = common_points(ours, dense, forward_median) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"
     x, a, b = common[-1]

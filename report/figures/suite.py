@@ -23,8 +23,9 @@ from report.figures.style import (
     x_axis,
     y_axis,
 )
-from report.findings import MEASURES, finding
+from report.findings import suite_finding
 from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.text import plural
@@ -82,7 +83,7 @@ def draw_time(view: View, folder: Path) -> list[Path]:
         f"Mean of the medians of {plural(n, 'process')} per case; bars: 95 % intervals "
         "(hierarchical bootstrap, widened for the few processes as Student's t is)."
     )
-    add_words(figure, finding(view, "time"), f"{view.caption} {note}")
+    add_words(figure, suite_finding(view, "time"), f"{view.caption} {note}")
     return save(figure, folder, f"{view.name}_time")
 
 
@@ -113,7 +114,7 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
         f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
         "weights, gradients and optimizer state. Measured once per case: no interval."
     )
-    add_words(figure, finding(view, "memory"), f"{view.caption} {note}")
+    add_words(figure, suite_finding(view, "memory"), f"{view.caption} {note}")
     return save(figure, folder, f"{view.name}_memory")
 
 
@@ -141,7 +142,9 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
         note += " Cases of one seed have no interval." if 1 in seeds else ""
     steps = sorted({case.settings["train_steps"] for case in view.cases if case.quality()})
     trained = f"After {' or '.join(map(str, steps))} training steps. " if steps else ""
-    add_words(figure, finding(view, "quality"), f"{view.caption} {trained}{note}{_stand_in(view)}")
+    add_words(
+        figure, suite_finding(view, "quality"), f"{view.caption} {trained}{note}{_stand_in(view)}"
+    )
     return save(figure, folder, f"{view.name}_quality")
 
 

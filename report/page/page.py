@@ -11,9 +11,11 @@ from jinja2 import Environment
 from baselines.config import DIFFERENCES
 from report.figures.evaluated_with import evaluated_cases, rounds_table
 from report.figures.suite import draw_suite
-from report.findings import MEASURES, crossover_of, exponent_of, finding
+from report.findings import suite_finding
 from report.page.page_template import PAGE
 from report.reading.cases import CaseResult, code_of, gather, load_run, samples_of, suite_names
+from report.reading.measures import MEASURES
+from report.reading.rivals import crossover_of, exponent_of
 from report.reading.series import View, caption_of, view_of
 from report.statistics.samples import outliers
 from report.statistics.seeds import MIN_SEEDS
@@ -65,7 +67,7 @@ def section(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
     return {
         "name": view.name,
         "question": view.question,
-        "findings": [finding(view, measure) for measure in told],
+        "findings": [suite_finding(view, measure) for measure in told],
         "figures": [path.stem for path in drawn if path.suffix == ".png"],
         "table": suite_table(view.cases),
         "scaling": scaling_table(view),

@@ -13,9 +13,10 @@ from synthetic import make_records, suites, true_bits, write_lines
 from report import paper
 from report.figures.evaluated_with import rounds_table
 from report.figures.suite import draw_suite
-from report.findings import crossover_of, finding, typical
+from report.findings import suite_finding
 from report.page.page import caveats, scaling_table, timing_caveats, write_report
 from report.reading.cases import gather
+from report.reading.rivals import crossover_of, typical
 from report.reading.series import view_of
 from report.statistics.scaling import crossover
 
@@ -93,7 +94,7 @@ def test_titles_state_what_is_true(cases):
     2,896.
     """
     view = view_of("sequence_length", cases)
-    text = finding(view, "time")
+    text = suite_finding(view, "time")
     assert text.startswith("At 8,192 tokens LSH-4 takes 0.6")
     low, high = (float(v) for v in re.search(r"x \((.*?) to (.*?)\)", text).groups())
     assert low <= 16 / 16**1.4 * 2 <= high
@@ -102,24 +103,24 @@ def test_titles_state_what_is_true(cases):
         for v in re.search(r"crossover at .*?\((.*?) to (.*?)\)", text).groups()
     )
     assert low <= 512 * 2**2.5 <= high
-    text = finding(view, "quality")
+    text = suite_finding(view, "quality")
     low, high = (
         float(v) for v in re.search(r"\((.*?) to (.*?)\) bits per dim worse", text).groups()
     )
     assert low <= 0.05 <= high
-    text = finding(view_of("layers", cases), "memory")
+    text = suite_finding(view_of("layers", cases), "memory")
     assert text.startswith("From 2 to 8 layers the memory for activations grows 1.00x with LSH-4,")
     assert text.endswith("4.00x with dense sdpa")
-    text = finding(view_of("hash_rounds", cases), "time")
+    text = suite_finding(view_of("hash_rounds", cases), "time")
     low, high = (float(v) for v in re.search(r"\((.*?) to (.*?)\) with LSH", text).groups())
     assert low <= 1.6 / 0.55 <= high
-    text = finding(view_of("bucket_size", cases), "time")
+    text = suite_finding(view_of("bucket_size", cases), "time")
     assert re.match(r"Fastest: LSH-4, chunk 32 at .*; worst: LSH-4, chunk 128 at .*sdpa: 26", text)
 
 
 def test_crossover_beyond_the_range_is_said(records):
     short = [r for r in records if r["settings"]["length"] <= 2048]
-    assert "crossover beyond the measured range" in finding(
+    assert "crossover beyond the measured range" in suite_finding(
         view_of("sequence_length", gather(short)), "time"
     )
 
@@ -200,7 +201,7 @@ def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
     view = view_of("layers", gather(records))
     draw_suite(view, tmp_path)
     assert "One seed: no interval." in words(tmp_path / "layers_quality.svg")
-    assert "(" not in finding(view, "time")
+    assert "(" not in suite_finding(view, "time")
     assert any("one seed" in c for c in caveats(records, gather(records)))
 
 
