@@ -16,7 +16,7 @@ from report.reading.series import case_name, distinguishing, name_of_case, phras
 from report.statistics.estimates import Estimate, Ratio
 from report.statistics.intervals import ratio_of_medians
 from report.statistics.seeds import paired_difference
-from report.tables.cases_table import to_markdown
+from report.tables.markup import to_markdown
 from report.text import FAILED, bytes_text, interval_text, ms_text, percent_text, signed_text, times
 from suites.engine.store.records import Record
 from suites.settings import DENSE_ONLY, HOW, LSH_ONLY

@@ -12,7 +12,7 @@ from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
 from report.statistics.noise import Noise, process_noise
 from report.statistics.seeds import MIN_SEEDS, paired_difference
-from report.tables.cases_table import to_markdown
+from report.tables.markup import to_markdown
 from report.text import percent_text, plural, signed_text, times
 from suites.engine.store.records import Record
 

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from report.figures.drawing import Value, draw_failures, draw_lines, draw_seeds, failed_points
-from report.figures.evaluated_with import draw_evaluated_with, evaluated_cases
+from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves, learning_curves
 from report.figures.paper_figure_5 import draw_attention_speed
 from report.figures.style import (
@@ -28,6 +28,7 @@ from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.statistics.estimates import Estimate
+from report.tables.evaluated_with_table import evaluated_cases
 from report.text import plural
 
 MIB = 2**20

@@ -5,21 +5,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment
 
 from baselines.config import DIFFERENCES
-from report.figures.evaluated_with import evaluated_cases, rounds_table
 from report.figures.suite import draw_suite
 from report.findings import suite_finding
 from report.page.page_template import PAGE
 from report.reading.cases import CaseResult, code_of, gather, load_run, samples_of, suite_names
 from report.reading.measures import MEASURES
-from report.reading.rivals import crossover_of, exponent_of
 from report.reading.series import View, caption_of, view_of
 from report.statistics.samples import outliers
 from report.statistics.seeds import MIN_SEEDS
-from report.tables.cases_table import suite_table, to_markdown, write_tables
+from report.tables.cases_table import suite_table, write_tables
+from report.tables.evaluated_with_table import evaluated_cases, rounds_table
+from report.tables.markup import to_markdown
+from report.tables.scaling_table import scaling_table
 from report.text import bytes_text, off_text, plural
 from suites.engine.store.records import Record
 
@@ -73,27 +73,6 @@ def section(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "scaling": scaling_table(view),
         "rounds": rounds_table(rounds) if rounds else None,
     }
-
-
-def scaling_table(view: View) -> pd.DataFrame | None:
-    """Exponents of time and memory against length, and crossovers against each dense baseline; for
-    length sweeps.
-    """
-    if view.varies != "length":
-        return None
-    dense = [series for series in view.series if series.kind == "dense"]
-    rows = []
-    for line in view.series:
-        row = {"model": line.name}
-        for measure in ("time", "memory"):
-            p = exponent_of(line, measure)
-            interval = f" ({p.low:.2f} to {p.high:.2f})" if p and p.has_interval else ""
-            row[f"{measure} ~ length to the power"] = f"{p.value:.2f}{interval}" if p else ""
-        for rival in dense:
-            found = crossover_of(line, rival) if line.kind != "dense" else None
-            row[f"faster than {rival.name} from"] = found.text() if found else ""
-        rows.append(row)
-    return pd.DataFrame(rows) if rows else None
 
 
 def render(

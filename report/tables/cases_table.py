@@ -22,6 +22,7 @@ from report.reading.cases import (
 )
 from report.reading.series import name_of_case
 from report.statistics.samples import geometric_mean_of_medians, outliers
+from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, interval_text, ms_text, off_text
 from suites.engine.store.records import Record, mispredicted
 from suites.settings import SETTINGS, Settings
@@ -40,7 +41,6 @@ MEMORY_BESIDE = (
 MEMORY = [name for name in (*FIRST, *MEMORY_BESIDE) if name.endswith("_bytes")]
 WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)]
 WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
-LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -136,35 +136,6 @@ def _predicted(case: CaseResult) -> str:
 def _order(case: CaseResult) -> tuple[str, int, int, int]:
     s = case.settings
     return s["attention"], s.get("n_rounds") or 0, s["length"], s.get("n_layers") or 0
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown; a bar inside a cell is escaped."""
-    rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.to_numpy())]
-    rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
-
-
-def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A table as LaTeX (booktabs), text escaped, +- as a sign."""
-    rows = [[_latex(str(cell)) for cell in row] for row in table.to_numpy()]
-    head = [_latex(str(name)) for name in table.columns]
-    body = "\n".join(" & ".join(row) + r" \\" for row in rows)
-    return (
-        "\\begin{table}\n\\centering\n\\caption{" + _latex(caption) + "}\n"
-        "\\begin{tabular}{l" + "r" * (len(head) - 1) + "}\n\\toprule\n"
-        f"{' & '.join(head)} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
-        "\\end{tabular}\n\\end{table}\n"
-    )
-
-
-def _latex(text: str) -> str:
-    text = text.replace("\\", "/").replace("~", " ").replace("^", " ")
-    for plain, escaped in LATEX_SPECIAL.items():
-        # the sign is put in last: its own dollars stay
-        text = text.replace(plain, escaped)
-    return text
 
 
 def write_tables(

@@ -11,14 +11,15 @@ import pytest
 from synthetic import make_records, suites, true_bits, write_lines
 
 from report import paper
-from report.figures.evaluated_with import rounds_table
 from report.figures.suite import draw_suite
 from report.findings import suite_finding
-from report.page.page import caveats, scaling_table, timing_caveats, write_report
+from report.page.page import caveats, timing_caveats, write_report
 from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical
 from report.reading.series import view_of
 from report.statistics.scaling import crossover
+from report.tables.evaluated_with_table import rounds_table
+from report.tables.scaling_table import scaling_table
 
 SWEEPS = ("sequence_length", "hash_rounds", "bucket_size", "layers")
 

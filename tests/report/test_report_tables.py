@@ -14,7 +14,8 @@ from synthetic import make_records, write_lines
 from report.reading.cases import gather, load_run, suite_names
 from report.reading.series import view_of
 from report.statistics.estimates import Estimate
-from report.tables.cases_table import FIRST, suite_table, to_frame, to_latex, to_markdown
+from report.tables.cases_table import FIRST, suite_table, to_frame
+from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, ms_text
 
 
