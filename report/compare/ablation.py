@@ -272,9 +272,7 @@ def _per_unit(one: Level) -> tuple[str, str]:
     bits = time = ""
     if set(one.case.quality()) & set(below.case.quality()):
         change = paired_difference(one.case.quality(), below.case.quality())
-        bits = signed_text(
-            Estimate(change.value / n_units, change.low / n_units, change.high / n_units)
-        )
+        bits = signed_text(change.divided_by(n_units))
     there = below.case.time()
     if there and one.case.processes():
         ratio = ratio_of_medians(one.case.processes(), below.case.processes(), one.case.noise)

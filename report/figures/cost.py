@@ -8,18 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from report.compare.ablation import Ablation, Level
+from report.figures.drawing import error_bars
 from report.figures.style import (
     COLD,
     GREY,
     MARKERS,
-    SETTINGS,
+    RC_PARAMS,
     WARM,
     add_legend,
     add_words,
     new_figure,
     save,
 )
-from report.reading.series import caption_of
+from report.reading.captions import caption_of
 from report.statistics.estimates import Estimate
 from report.text import FAILED
 
@@ -36,7 +37,7 @@ def write_ablation(found: Ablation, folder: Path) -> list[Path]:
     paths[0].write_text(found.markdown())
     found.table().to_csv(paths[1], index=False)
     if any(level.bits_change is not None for level in found.levels):
-        with matplotlib.rc_context(SETTINGS):
+        with matplotlib.rc_context(RC_PARAMS):
             paths += draw_cost(found, folder, name)
     return paths
 
@@ -97,8 +98,8 @@ def draw_path(
     axes.errorbar(
         [c.value for c, _, _ in points],
         [b.value for _, b, _ in points],
-        xerr=bars([c for c, _, _ in points]),
-        yerr=bars([b for _, b, _ in points]),
+        xerr=error_bars([c for c, _, _ in points]),
+        yerr=error_bars([b for _, b, _ in points]),
         color=colour,
         marker="o",
         markersize=7,
@@ -124,8 +125,8 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
         axes.errorbar(
             [at.value],
             [bits.value],
-            xerr=bars([at]),
-            yerr=bars([bits]),
+            xerr=error_bars([at]),
+            yerr=error_bars([bits]),
             color=colour,
             marker=marker,
             markersize=9,
@@ -133,12 +134,6 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
             linestyle="",
             label=other.name,
         )
-
-
-def bars(found: Sequence[Estimate]) -> list[list[float]]:
-    """Lengths of error bars down and up; 0 without an interval."""
-    down = [max(0.0, e.value - e.low) if e.has_interval else 0.0 for e in found]
-    return [down, [max(0.0, e.high - e.value) if e.has_interval else 0.0 for e in found]]
 
 
 def failures(found: Ablation) -> str:

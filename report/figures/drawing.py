@@ -33,13 +33,11 @@ def draw_lines(
             draw_levels(axes, [e for _, e in found], colour, style, name)
             continue
         xs = [shifted(x, i, view) if spread else x for x, _ in found]
-        bars = [[max(0.0, e.value - e.low) if e.has_interval else 0.0 for _, e in found]]
-        bars.append([max(0.0, e.high - e.value) if e.has_interval else 0.0 for _, e in found])
         if found:
             axes.errorbar(
                 xs,
                 [e.value for _, e in found],
-                yerr=bars,
+                yerr=error_bars([e for _, e in found]),
                 color=colour,
                 linestyle=style,
                 marker=marker,
@@ -165,3 +163,15 @@ def failed_points(series: Series, measure: str) -> list[tuple[float, str]]:
         if status and wanted and MEASURES[measure](case) is None:
             found.append((x, FAILED.get(status, status)))
     return found
+
+
+def subject_of(view: View) -> str:
+    """What a suite measures one of."""
+    attention = all(case.settings.get("subject") == "attention" for case in view.cases)
+    return "attention call" if attention else "training step"
+
+
+def error_bars(found: Sequence[Estimate]) -> list[list[float]]:
+    """Lengths of error bars down and up; 0 without an interval."""
+    down = [max(0.0, e.value - e.low) if e.has_interval else 0.0 for e in found]
+    return [down, [max(0.0, e.high - e.value) if e.has_interval else 0.0 for e in found]]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from report import paper
+from report.figures.drawing import error_bars
 from report.figures.style import COLD, MARKERS, WARM, add_legend, add_words, new_figure, save
 from report.reading.series import View
 from report.tables.evaluated_with_table import (
@@ -31,11 +32,10 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
         found = [(at, e) for at, r in enumerate(columns) if (e := evaluated_value(case, r, name))]
         label = trained_name(case, cases)
         best += [(e.value, label, columns[at]) for at, e in found]
-        bars = [[(e.high - e.low) / 2 if e.has_interval else 0.0 for _, e in found]]
         axes.errorbar(
             [at + 0.03 * (i - (len(cases) - 1) / 2) for at, _ in found],
             [e.value for _, e in found],
-            yerr=bars[0],
+            yerr=error_bars([e for _, e in found]),
             color=(*COLD, *WARM)[i % 8],
             marker=MARKERS[i % len(MARKERS)],
             capsize=3,

@@ -59,7 +59,7 @@ def setting_text(view: View) -> str:
 def forward_s(case: CaseResult) -> Estimate | None:
     """Seconds of the forward pass."""
     time = case.time("forward")
-    return time and Estimate(time.value / 1e3, time.low / 1e3, time.high / 1e3, time.n)
+    return time and time.divided_by(1e3)
 
 
 def forward_median(case: CaseResult) -> float | None:

@@ -35,7 +35,7 @@ WIDTH = 9.0  # inches
 # A range over this factor is drawn on a log axis.
 LOG_FROM = 6.0
 
-SETTINGS: dict[Any, Any] = {
+RC_PARAMS: dict[Any, Any] = {
     "font.size": 10.5,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -149,7 +149,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write NAME.png and NAME.svg; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(RC_PARAMS):
         figure.savefig(paths[0])
         figure.savefig(paths[1], metadata={"Date": None})
     return paths

@@ -8,12 +8,13 @@ from typing import Any
 from jinja2 import Environment
 
 from baselines.config import DIFFERENCES
-from report.figures.suite import draw_suite
+from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
 from report.page.page_template import PAGE
+from report.reading.captions import caption_of, stand_in_text
 from report.reading.cases import CaseResult, code_of, gather, load_run, samples_of, suite_names
 from report.reading.measures import MEASURES
-from report.reading.series import View, caption_of, view_of
+from report.reading.series import View, view_of
 from report.statistics.samples import outliers
 from report.statistics.seeds import MIN_SEEDS
 from report.tables.cases_table import suite_table, write_tables
@@ -103,14 +104,9 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
     found = [
         "Times of few processes have wide intervals: a difference not seen may still be there."
     ]
-    quality = [record["quality"] for record in records if record.get("quality")]
-    stand_ins = dict.fromkeys(
-        str(q["data"].get("name")) for q in quality if (q.get("data") or {}).get("stand_in")
-    )
+    stand_ins = stand_in_text(records)
     if stand_ins:
-        found.append(
-            f"Data: {', '.join(stand_ins)}, a stand-in: not comparable with published bits per dim."
-        )
+        found.append(stand_ins)
     n_few = sum(0 < len(case.quality()) < MIN_SEEDS for case in cases)
     if n_few:
         found.append(

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from report.reading.cases import CaseResult, commit_of, in_suite
+from report.reading.captions import caption_of
+from report.reading.cases import CaseResult, in_suite
 from report.text import plural
 from suites.base import Suite
 from suites.settings import HOW, LSH_ONLY, OURS_ONLY, SETTINGS
@@ -166,32 +167,6 @@ def phrase(key: str, value: object) -> str:
     if key == "n_rounds":
         return plural(int(str(value)), "round")
     return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
-
-
-def caption_of(cases: Sequence[CaseResult]) -> str:
-    """Machine, seeds and commit."""
-    records = [record for case in cases for record in case.records]
-    seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
-    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
-    commits = dict.fromkeys(commit_of(record) for record in records)
-    count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
-    trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
-    if any(trained):
-        count += f"trained with {plural(max(trained), 'thread')}; "
-    mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
-    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
-    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
-    if kernels:
-        count += f"LSH by kernel {', '.join(kernels)}; "
-    return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
-
-
-def _machine(identity: dict[str, object]) -> str:
-    parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
-    threads = identity.get("threads")
-    parts.append(plural(int(str(threads)), "thread") if threads else "")
-    parts.append(f"torch {identity['torch']}" if identity.get("torch") else "")
-    return ", ".join(part for part in parts if part)
 
 
 def _suite(name: str) -> Suite | None:

@@ -27,6 +27,10 @@ class Estimate:
         """Is there an interval?"""
         return not isnan(self.low)
 
+    def divided_by(self, divisor: float) -> "Estimate":
+        """The same in a unit `divisor` times as large, or per unit of `divisor`."""
+        return Estimate(self.value / divisor, self.low / divisor, self.high / divisor, self.n)
+
 
 @dataclass(frozen=True, slots=True)
 class Ratio(Estimate):

@@ -11,7 +11,7 @@ import pytest
 from synthetic import make_records, suites, true_bits, write_lines
 
 from report import paper
-from report.figures.suite import draw_suite
+from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
 from report.page.page import caveats, timing_caveats, write_report
 from report.reading.cases import gather

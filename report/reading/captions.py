@@ -1,0 +1,42 @@
+"""What stands under a figure: on which machine, from how many seeds, by which code."""
+
+from collections.abc import Iterable, Sequence
+
+from report.reading.cases import CaseResult, commit_of
+from report.text import plural
+from suites.engine.store.records import Record
+
+
+def caption_of(cases: Sequence[CaseResult]) -> str:
+    """Machine, seeds and commit."""
+    records = [record for case in cases for record in case.records]
+    seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
+    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
+    commits = dict.fromkeys(commit_of(record) for record in records)
+    count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
+    trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
+    if any(trained):
+        count += f"trained with {plural(max(trained), 'thread')}; "
+    mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
+    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
+    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
+    if kernels:
+        count += f"LSH by kernel {', '.join(kernels)}; "
+    return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
+
+
+def _machine(identity: dict[str, object]) -> str:
+    parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
+    threads = identity.get("threads")
+    parts.append(plural(int(str(threads)), "thread") if threads else "")
+    parts.append(f"torch {identity['torch']}" if identity.get("torch") else "")
+    return ", ".join(part for part in parts if part)
+
+
+def stand_in_text(records: Iterable[Record]) -> str:
+    """A sentence that names the data that stand in for the paper's; "" if none do."""
+    data = [(record.get("quality") or {}).get("data") or {} for record in records]
+    names = dict.fromkeys(str(one.get("name")) for one in data if one.get("stand_in"))
+    if not names:
+        return ""
+    return f"Data: {', '.join(names)}, a stand-in: not comparable with published bits per dim."
