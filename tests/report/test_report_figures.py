@@ -13,7 +13,8 @@ from synthetic import make_records, suites, true_bits, write_lines
 from report import paper
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
-from report.page.page import caveats, timing_caveats, write_report
+from report.page.caveats import caveats, timing_caveats
+from report.page.page import write_report
 from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical
 from report.reading.series import view_of
