@@ -5,15 +5,25 @@ of the page.
 from math import isinf
 
 from report.reading.cases import CaseResult
+from report.reading.differences import bits_difference
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import common_points, crossover_of, typical
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
-from report.statistics.seeds import paired_difference
-from report.text import FAILED, bytes_text, factor_text, length_text, plural, signed_text, times
+from report.text import (
+    STATUS_TEXT,
+    bytes_text,
+    factor_digits,
+    factor_text,
+    length_text,
+    plural,
+    signed_text,
+)
 
-UNITS = {
+UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
+NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
+NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
     "length": "token",
@@ -44,12 +54,10 @@ def compared(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") ->
         return f"{mean} {factor_text(ratio)} the time of"
     if measure == "memory":
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
-        share = f" ({times(mine / other)}x)" if other else ""
+        share = f" ({factor_digits(mine / other)}x)" if other else ""
         return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
-    if not set(a.quality()) & set(b.quality()):
-        return "has no seed in common with"
-    change = paired_difference(a.quality(), b.quality())
-    return f"is {difference_text(change)}"
+    change = bits_difference(a, b)
+    return f"is {difference_text(change)}" if change else "has no seed in common with"
 
 
 def failures_of(line: Series, measured: Measured) -> str:
@@ -58,7 +66,7 @@ def failures_of(line: Series, measured: Measured) -> str:
         status, _ = case.failure
         if status and status != "skipped" and measured(case) is None:
             at = f" at {length_text(x)}" if line.on_axis else ""
-            return f"{line.name} {FAILED[status]}{at}"
+            return f"{line.name} {STATUS_TEXT[status]}{at}"
     return ""
 
 
@@ -81,7 +89,7 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
 def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
     measured = MEASURES[measure]
     points = [(x, c) for x, c in line.points if measured(c) is not None]
-    unit = UNITS.get(view.varies, view.varies.replace("_", " "))
+    unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
         return f"{view.name}: one point measured, {line.name}"
@@ -91,7 +99,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         text = f"From {a} to {b}, {line.name} changes by {change}"
     else:
         growth = growth_text(last, first, measure)
-        text = f"From {a} to {b} the {NOUNS[measure]} grows {growth} with {line.name}"
+        text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
     if dense is None:
         return text
     if dense.on_axis:
@@ -105,23 +113,18 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     return f"{text}; with {b} it {compared(last, common[-1][2], measure)} {dense.name}"
 
 
-NOUNS = {"time": "time of a step", "memory": "memory for activations"}
-
-
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
     """Last over first, with an interval for time."""
     if measure == "time":
         return factor_text(ratio_of_medians(last.processes(), first.processes(), last.noise))
     base = rest_bytes(first)
-    return f"{times((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
+    return f"{factor_digits((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
     """The change in bits per dim, paired over seeds."""
-    if not set(last.quality()) & set(first.quality()):
-        return "an unknown amount (no seed in common)"
-    change = paired_difference(last.quality(), first.quality())
-    return f"{signed_text(change)} bits per dim"
+    change = bits_difference(last, first)
+    return f"{signed_text(change)} bits per dim" if change else UNKNOWN_CHANGE
 
 
 def _best_and_worst(view: View, measure: str) -> str:
@@ -161,10 +164,8 @@ def alike(a: CaseResult, b: CaseResult, measure: str) -> bool:
         return verdict in ("same", "ambiguous")
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
-    if not set(a.quality()) & set(b.quality()):
-        return False
-    change = paired_difference(a.quality(), b.quality())
-    return change.has_interval and change.low <= 0 <= change.high
+    change = bits_difference(a, b)
+    return change is not None and change.has_interval and change.low <= 0 <= change.high
 
 
 def difference_text(change: Estimate) -> str:

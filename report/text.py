@@ -6,7 +6,7 @@ from report.statistics.estimates import Estimate, Ratio
 
 # An interval that reaches further than this above its value is told by its ends.
 WIDE = 1.3
-FAILED = {
+STATUS_TEXT = {
     "oom": "out of memory",
     "timeout": "timed out",
     "crash": "crashed",
@@ -64,13 +64,13 @@ def interval_text(estimate: Estimate | None, decimals: int) -> str:
 
 def factor_text(ratio: Estimate) -> str:
     """1.42x (1.35 to 1.46), or without an interval where there is none."""
-    value = f"{times(ratio.value)}x"
+    value = f"{factor_digits(ratio.value)}x"
     if not ratio.has_interval or not isfinite(ratio.high):
         return value
-    return f"{value} ({times(ratio.low)} to {times(ratio.high)})"
+    return f"{value} ({factor_digits(ratio.low)} to {factor_digits(ratio.high)})"
 
 
-def times(ratio: float) -> str:
+def factor_digits(ratio: float) -> str:
     """A factor with three digits at most."""
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 

@@ -7,20 +7,20 @@ from typing import Any
 import pandas as pd
 
 from report.reading.cases import CaseResult, code_of, gather, identity_differences, samples_of
-from report.reading.measures import rest_bytes
+from report.reading.differences import bits_difference, memory_ratio
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
 from report.statistics.noise import Noise, process_noise
-from report.statistics.seeds import MIN_SEEDS, paired_difference
+from report.statistics.seeds import MIN_SEEDS
 from report.tables.markup import to_markdown
-from report.text import percent_text, plural, signed_text, times
+from report.text import factor_digits, percent_text, plural, signed_text
 from suites.engine.store.records import Record
 
 NOTHING_WORSE, SOMETHING_WORSE = 0, 1
 # Share of the bits per dim below which a change is none: of many cases one in 40 looks worse by
 # chance.
 VISIBLE_BITS = 0.01
-WORDS = ["case", "verdict", "time", "visible from", "memory", "bits per dim", "reason"]
+COLUMNS_FOR_PEOPLE = ["case", "verdict", "time", "visible from", "memory", "bits per dim", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def compare_runs(
     rows = [_run_row(old, new, known.get(old.id, pooled)) for old, new in common]
     table = pd.DataFrame([row for row, _ in rows])
     n_worse = int(table["worse"].ne("").sum())
-    people = pd.DataFrame([words for _, words in rows], columns=WORDS)
+    people = pd.DataFrame([words for _, words in rows], columns=COLUMNS_FOR_PEOPLE)
     people = people.dropna(axis=1, how="all").fillna("")
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
@@ -120,13 +120,13 @@ def _run_row(
         words["reason"] = ": ".join(new.failure)
         worse += ["status"] if row["verdict"] == "fails now" else []
     words["verdict"] = row["verdict"]
-    was, now = rest_bytes(old), rest_bytes(new)
-    if was and now is not None:
-        row["memory_ratio"] = now / was
-        words["memory"] = f"{times(now / was)}x"
-        worse += ["memory"] if now / was > BAND else []
-    if set(old.quality()) & set(new.quality()):
-        change = paired_difference(new.quality(), old.quality())
+    factor = memory_ratio(new, old)
+    if factor is not None:
+        row["memory_ratio"] = factor
+        words["memory"] = f"{factor_digits(factor)}x"
+        worse += ["memory"] if factor > BAND else []
+    change = bits_difference(new, old)
+    if change is not None:
         row |= _numbers("bits_change", change)
         words["bits per dim"] = f"{signed_text(change)}, {plural(change.n, 'seed')}"
         level = sum(old.quality().values()) / len(old.quality())

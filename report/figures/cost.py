@@ -22,7 +22,7 @@ from report.figures.style import (
 )
 from report.reading.captions import caption_of
 from report.statistics.estimates import Estimate
-from report.text import FAILED
+from report.text import STATUS_TEXT
 
 # More groups than this stand only in the table.
 MAX_GROUPS = 4
@@ -139,6 +139,8 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
 def failures(found: Ablation) -> str:
     """The levels that failed, in words."""
     lost = [
-        f"{one.name} {FAILED[one.case.failure[0]]}" for one in found.levels if one.case.failure[0]
+        f"{one.name} {STATUS_TEXT[one.case.failure[0]]}"
+        for one in found.levels
+        if one.case.failure[0]
     ]
     return f" Not drawn: {', '.join(lost)}." if lost else ""

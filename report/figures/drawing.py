@@ -9,7 +9,7 @@ from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
-from report.text import FAILED, length_text
+from report.text import STATUS_TEXT, length_text
 
 Value = Callable[[CaseResult], Estimate | None]
 
@@ -161,7 +161,7 @@ def failed_points(series: Series, measure: str) -> list[tuple[float, str]]:
         status, _ = case.failure
         wanted = measure in (case.settings.get("measures") or (measure,))
         if status and wanted and MEASURES[measure](case) is None:
-            found.append((x, FAILED.get(status, status)))
+            found.append((x, STATUS_TEXT.get(status, status)))
     return found
 
 

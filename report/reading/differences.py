@@ -1,0 +1,28 @@
+"""Two cases against each other: time, memory and quality of one over those of the other."""
+
+from report.reading.cases import CaseResult
+from report.reading.measures import rest_bytes
+from report.statistics.estimates import Estimate, Ratio
+from report.statistics.intervals import ratio_of_medians
+from report.statistics.seeds import paired_difference
+
+
+def time_ratio(a: CaseResult, b: CaseResult, part: str = "step") -> Ratio | None:
+    """The time of a part of a over that of b; None where either was not timed."""
+    one, other = a.processes(part), b.processes(part)
+    return ratio_of_medians(one, other, a.noise) if one and other else None
+
+
+def memory_ratio(a: CaseResult, b: CaseResult) -> float | None:
+    """The activations of a over those of b; None where either was not measured or b has none.
+
+    Memory is measured once, so there is no interval.
+    """
+    one, other = rest_bytes(a), rest_bytes(b)
+    return one / other if one is not None and other else None
+
+
+def bits_difference(a: CaseResult, b: CaseResult) -> Estimate | None:
+    """The bits per dim of a less those of b, paired over seeds; None without a seed in common."""
+    one, other = a.quality(), b.quality()
+    return paired_difference(one, other) if set(one) & set(other) else None
