@@ -7,7 +7,7 @@ from math import isinf
 from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference
 from report.reading.measures import MEASURES, Measured, rest_bytes
-from report.reading.rivals import common_points, crossover_of, typical
+from report.reading.rivals import common_points, crossover_of, typical_line
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -34,8 +34,8 @@ NOUN_OF_SETTING = {
 def suite_finding(view: View, measure: str) -> str:
     """One sentence on "time", "memory" or "quality" in this suite."""
     measured = MEASURES[measure]
-    ours = typical([s for s in view.series if s.kind == "reformer"], measured)
-    dense = typical([s for s in view.series if s.kind == "dense"], measured)
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], measured)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
     if ours is None and dense is None:
         return f"{view.name}: no {measure} was measured"
     if ours is None or dense is None or view.varies != "length":
@@ -47,7 +47,7 @@ def suite_finding(view: View, measure: str) -> str:
     return _at_longest(ours, dense, measure)
 
 
-def compared(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
+def comparison_text(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
     """How a stands to b in words, without naming them: "takes 1.40x (1.35 to 1.46) the time of"."""
     if measure == "time":
         ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
@@ -60,7 +60,7 @@ def compared(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") ->
     return f"is {difference_text(change)}" if change else "has no seed in common with"
 
 
-def failures_of(line: Series, measured: Measured) -> str:
+def first_failure_text(line: Series, measured: Measured) -> str:
     """ "dense naive out of memory at 32K" for the first failure; "" if there is none."""
     for x, case in line.points:
         status, _ = case.failure
@@ -72,12 +72,14 @@ def failures_of(line: Series, measured: Measured) -> str:
 
 def _at_longest(ours: Series, dense: Series, measure: str) -> str:
     common = common_points(ours, dense, MEASURES[measure])
-    lost = failures_of(dense, MEASURES[measure]) or failures_of(ours, MEASURES[measure])
+    lost = first_failure_text(dense, MEASURES[measure]) or first_failure_text(
+        ours, MEASURES[measure]
+    )
     ending = f"; {lost}" if lost else ""
     if not common:
         return f"{ours.name} and {dense.name} have no length in common{ending}"
     x, a, b = common[-1]
-    text = f"At {x:,.0f} tokens {ours.name} {compared(a, b, measure)} {dense.name}"
+    text = f"At {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {dense.name}"
     found = crossover_of(ours, dense) if measure == "time" else None
     if found:
         where = found.text()
@@ -110,7 +112,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
             return f"{text}, {dense.name} by {paired_change(others[-1], others[0])}"
         return f"{text}, {growth_text(others[-1], others[0], measure)} with {dense.name}"
     common = common_points(line, dense, measured)
-    return f"{text}; with {b} it {compared(last, common[-1][2], measure)} {dense.name}"
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {dense.name}"
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
@@ -147,15 +149,15 @@ def _best_and_worst(view: View, measure: str) -> str:
     }[measure]
     word = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}[measure]
     text = f"{word}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-    if alike(one, other, measure):
+    if no_visible_difference(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
         text = f"No visible difference between {len(found)} combinations ({span})"
-    dense = typical([s for s in view.series if s.kind == "dense"], measured)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
     level = [v for c in (dense.cases if dense else []) if (v := measured(c)) is not None]
     return f"{text}; {dense.name}: {told(level[0])}" if dense and level else text
 
 
-def alike(a: CaseResult, b: CaseResult, measure: str) -> bool:
+def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     """Do a and b show no difference: verdict not clear, memory within 3 %, or 0 in the interval
     over seeds?
     """

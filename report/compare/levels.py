@@ -8,7 +8,7 @@ from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
 from report.reading.measures import rest_bytes
 from report.reading.rivals import TYPICAL_DENSE
-from report.reading.series import case_name, distinguishing, name_of_case, phrase
+from report.reading.series import distinguishing, name_among, name_by_settings, phrase
 from report.statistics.estimates import Estimate, Ratio
 from suites.settings import DENSE_ONLY, HOW, LSH_ONLY
 
@@ -61,7 +61,7 @@ def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseRe
 
 def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
     keys = distinguishing([other for other in cases if other.kind == case.kind])
-    return case_name(case, [key for key in keys if key in FAMILY])
+    return name_by_settings(case, [key for key in keys if key in FAMILY])
 
 
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
@@ -87,7 +87,7 @@ def _n_measured(case: CaseResult) -> int:
 
 def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
     """Levels in order; none if the group lacks the base."""
-    ordered = sorted(found, key=_in_order)
+    ordered = sorted(found, key=_sort_key)
     usual = next((v for v in ordered if TYPICAL_DENSE in str(v)), ordered[0])
     start = usual if base is None else base
     levels: list[Level] = []
@@ -99,7 +99,7 @@ def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) 
     return levels
 
 
-def _in_order(level: Any) -> tuple[bool, float, str]:
+def _sort_key(level: Any) -> tuple[bool, float, str]:
     is_number = isinstance(level, int | float)
     return not is_number, float(level) if is_number else 0.0, str(level)
 
@@ -122,7 +122,7 @@ def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: s
             and shared(case) == shared(first.base)
             and _n_measured(case)
         ]
-        names = [name_of_case(case, like) for case in like]
+        names = [name_among(case, like) for case in like]
         found += [
             Level(first.group, None, name, case, first.base)
             for name, case in zip(names, like, strict=True)

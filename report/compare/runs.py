@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from report.reading.cases import CaseResult, code_of, gather, identity_differences, samples_of
+from report.reading.cases import CaseResult, code_text, gather, identity_differences, samples_of
 from report.reading.differences import bits_difference, memory_ratio
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -87,7 +87,7 @@ def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, 
     """A sentence on the code and the kernels of each side, where the records tell."""
     told = []
     for which, records in (("First", before), ("second", after)):
-        commits = dict.fromkeys(code_of(r) for r in records if r.get("code"))
+        commits = dict.fromkeys(code_text(r) for r in records if r.get("code"))
         kernels = dict.fromkeys(str(r["kernel"]) for r in records if r.get("kernel"))
         if commits:
             told.append(f"{which}: {', '.join(commits)}; kernels {', '.join(kernels)}")

@@ -70,7 +70,7 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     note = (
         "Each mark is a level: further left is cheaper, lower is better. Bars: 95 % intervals, "
         "vertical over seeds paired with the base's, horizontal over processes; "
-        f"memory is measured once.{left_out}{failures(found)}"
+        f"memory is measured once.{left_out}{failed_levels_text(found)}"
     )
     caption = f"{caption_of([level.case for level in found.levels])} {note}"
     add_words(figure, found.finding(), caption)
@@ -136,7 +136,7 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
         )
 
 
-def failures(found: Ablation) -> str:
+def failed_levels_text(found: Ablation) -> str:
     """The levels that failed, in words."""
     lost = [
         f"{one.name} {STATUS_TEXT[one.case.failure[0]]}"

@@ -73,13 +73,13 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     add_legend(figure, axes[0])
     add_words(
         figure,
-        curve_finding(cases, names_of(panels)),
+        curve_finding(cases, names_by_case(panels)),
         f"{view.caption} Thin: seeds; thick: their mean.",
     )
     return save(figure, folder, f"{view.name}_curves")
 
 
-def names_of(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
+def names_by_case(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
     """The line names by identity of their cases, with the panel where there are several."""
     return {
         id(case): f"{name}, {at}" if at else name

@@ -33,8 +33,8 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
     names = {whole: ("peak_bytes", "live_peak_bytes"), rest: ("rest_bytes", "live_rest_bytes")}
     for axes, (process, live) in names.items():
         x_axis(axes, view)
-        seen = draw_lines(axes, view, mebibytes(process))
-        seen += draw_lines(axes, view, mebibytes(live), style="--", named=False)
+        seen = draw_lines(axes, view, memory_in_mib(process))
+        seen += draw_lines(axes, view, memory_in_mib(live), style="--", named=False)
         if axes is whole:
             seen += draw_predictions(axes, view)
         y_axis(axes, [value for value in seen if value > 0], base=2)
@@ -55,7 +55,7 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
     return save(figure, folder, f"{view.name}_memory")
 
 
-def mebibytes(name: str) -> Value:
+def memory_in_mib(name: str) -> Value:
     """A reading of a memory entry in MiB."""
 
     def read(case: CaseResult) -> Estimate | None:

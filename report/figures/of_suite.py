@@ -9,7 +9,7 @@ import matplotlib
 from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves, learning_curves
 from report.figures.memory import draw_memory
-from report.figures.paper_figure_5 import draw_attention_speed
+from report.figures.paper_figure_5 import draw_paper_figure_5
 from report.figures.quality import draw_quality
 from report.figures.style import RC_PARAMS
 from report.figures.time import draw_time
@@ -37,5 +37,5 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
         tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
         if len(tokens) == 1 and any(case.time("forward") for case in attention):
-            paths += draw_attention_speed(view, folder)
+            paths += draw_paper_figure_5(view, folder)
     return paths

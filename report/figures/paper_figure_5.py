@@ -19,18 +19,18 @@ from report.figures.style import (
     y_axis,
 )
 from report.reading.cases import CaseResult
-from report.reading.rivals import common_points, crossover_of, typical
+from report.reading.rivals import common_points, crossover_of, typical_line
 from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import ratio_of_medians
 from report.text import factor_text, length_text
 
 
-def draw_attention_speed(view: View, folder: Path) -> list[Path]:
+def draw_paper_figure_5(view: View, folder: Path) -> list[Path]:
     """Seconds per attention evaluation by length, tokens constant, beside the paper's curves."""
     figure, (ours, theirs) = new_figure(2)
     x_axis(ours, view)
-    seconds = [*draw_lines(ours, view, forward_s), *draw_paper_figure_5(theirs, view)]
+    seconds = [*draw_lines(ours, view, forward_s), *draw_published_curves(theirs, view)]
     for axes, unit in ((ours, "seconds per attention evaluation"), (theirs, "")):
         y_axis(axes, seconds, always_log=True)
         tick_unit(axes, unit)
@@ -39,14 +39,14 @@ def draw_attention_speed(view: View, folder: Path) -> list[Path]:
     theirs.set_ylim(ours.get_ylim())  # failures may have raised it
     add_legend(figure, ours)
     caption = (
-        f"{view.caption} {setting_text(view)} Bars: 95 % intervals. "
+        f"{view.caption} {call_sizes_text(view)} Bars: 95 % intervals. "
         f"{paper.NAME}, {paper.FIGURE_5_SOURCE}, on hardware that it does not name."
     )
-    add_words(figure, speed_finding(view), caption)
+    add_words(figure, attention_finding(view), caption)
     return save(figure, folder, f"{view.name}_paper")
 
 
-def setting_text(view: View) -> str:
+def call_sizes_text(view: View) -> str:
     """What one evaluation is: sizes that all cases share."""
     settings = view.cases[0].settings
     tokens, width = settings["batch"] * settings["length"], settings["d_model"]
@@ -68,7 +68,7 @@ def forward_median(case: CaseResult) -> float | None:
     return time.value if time else None
 
 
-def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
+def draw_published_curves(axes: Axes, view: View) -> list[float]:
     """The paper's curves, named at their ends, looking like ours of the same name; its full
     attention like our twin of it, or else like the first dense line. Returns all its seconds.
     """
@@ -97,12 +97,12 @@ def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
     return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]
 
 
-def speed_finding(view: View) -> str:
+def attention_finding(view: View) -> str:
     """Forward time of the typical Reformer over that of the typical dense attention, at the longest
     common length.
     """
-    ours = typical([s for s in view.series if s.kind == "reformer"], forward_median)
-    dense = typical([s for s in view.series if s.kind == "dense"], forward_median)
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], forward_median)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], forward_median)
     common = common_points(ours, dense, forward_median) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from report.reading.series import AXES, Series, View
+from report.reading.series import AXIS_LABELS, Series, View
 from report.text import length_text
 
 # Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention.
@@ -104,7 +104,7 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> None:
     """The suite's setting, with ticks where it was measured: everywhere, or at `values`."""
     values = view.x_values if values is None else values
-    axes.set_xlabel(AXES.get(view.varies, view.varies.replace("_", " ")))
+    axes.set_xlabel(AXIS_LABELS.get(view.varies, view.varies.replace("_", " ")))
     if not values:
         axes.set_xticks([])
         return

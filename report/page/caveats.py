@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from baselines.config import DIFFERENCES
 from report.reading.captions import stand_in_text
-from report.reading.cases import CaseResult, code_of, samples_of
+from report.reading.cases import CaseResult, code_text, samples_of
 from report.statistics.samples import outliers
 from report.statistics.seeds import MIN_SEEDS
 from report.text import bytes_text, off_text, plural
@@ -32,7 +32,9 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
         found.append("Measured with uncommitted changes: the commit does not tell the code.")
     coded = [record for record in records if record.get("code")]
     if len({record["code"].get("hash") for record in coded}) > 1:
-        found.append(f"MIXED CODE: measured with {'; '.join(dict.fromkeys(map(code_of, coded)))}.")
+        found.append(
+            f"MIXED CODE: measured with {'; '.join(dict.fromkeys(map(code_text, coded)))}."
+        )
     peers = dict.fromkeys(str(case.settings.get("attention")) for case in cases)
     found += [f"{peer}, {DIFFERENCES[peer]}." for peer in peers if peer in DIFFERENCES]
     if any(case.mark for case in cases):

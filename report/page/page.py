@@ -43,7 +43,7 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     for view in views:
         drawn = draw_suite(view, folder / FIGURES)
         paths += drawn
-        sections.append(section(view, drawn))
+        sections.append(section_of(view, drawn))
     with (folder / "table.md").open("a") as file:
         for part in sections:
             for name, title in TABLE_TITLES.items():
@@ -54,7 +54,7 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     return [*paths, page]
 
 
-def section(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
+def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
     """What the page shows of a suite."""
     told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
     rounds = evaluated_cases(view.cases)

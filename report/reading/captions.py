@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from report.reading.cases import CaseResult, commit_of
+from report.reading.cases import CaseResult, commit_text
 from report.text import plural
 from suites.engine.store.records import Record
 
@@ -12,7 +12,7 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     records = [record for case in cases for record in case.records]
     seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
     machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
-    commits = dict.fromkeys(commit_of(record) for record in records)
+    commits = dict.fromkeys(commit_text(record) for record in records)
     count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
     trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
     if any(trained):

@@ -192,16 +192,16 @@ def identity_mark(record: Record, differing: dict[str, list[str]]) -> str:
     return ", ".join(f"{name} {own.get(name)}" for name in differing)
 
 
-def commit_of(record: Record) -> str:
+def commit_text(record: Record) -> str:
     """The commit that measured, short; where it was changed, with a hash of the code that ran."""
     code = record.get("code") or {}
     commit = str(code.get("commit") or "")[:9] or "no commit"
     return commit + (f"-dirty ({code.get('hash')})" if code.get("dirty") else "")
 
 
-def code_of(record: Record) -> str:
+def code_text(record: Record) -> str:
     """The commit and the hash of the measured code, which alone decides what was measured."""
-    return f"commit {commit_of(record)}, code {(record.get('code') or {}).get('hash')}"
+    return f"commit {commit_text(record)}, code {(record.get('code') or {}).get('hash')}"
 
 
 def in_suite(cases: Iterable[CaseResult], suite: str) -> list[CaseResult]:

@@ -11,7 +11,7 @@ TYPICAL_ROUNDS = 4
 TYPICAL_DENSE = "sdpa"
 
 
-def typical(series: list[Series], measured: Measured) -> Series | None:
+def typical_line(series: list[Series], measured: Measured) -> Series | None:
     """The line that stands for its kind: 4 rounds, or sdpa, else the one with most points."""
 
     def rank(line: Series) -> tuple[bool, int]:

@@ -33,7 +33,7 @@ SWITCHES = {
     "within_bucket": ("across buckets", ""),
     "correct_duplicates": ("duplicates kept", ""),
 }
-AXES = {
+AXIS_LABELS = {
     "length": "sequence length (tokens)",
     "n_rounds": "hash rounds",
     "bucket_size": "bucket size (mean positions per bucket)",
@@ -109,7 +109,7 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
         keys = distinguishing(alike, varies if on_axis else "")
         groups: dict[str, list[CaseResult]] = {}
         for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
-            groups.setdefault(case_name(case, keys, varies), []).append(case)
+            groups.setdefault(name_by_settings(case, keys, varies), []).append(case)
         for name, members in groups.items():
             points = [(_x(case, varies) if on_axis else float("nan"), case) for case in members]
             points.sort(key=lambda point: point[0])
@@ -135,26 +135,28 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     return keys
 
 
-def case_name(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
+def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
     """A short name: the kind of attention, then the settings `keys`."""
     attention = str(case.settings.get("attention")).replace("_", "-")
     base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
     if case.kind != "dense" and varies != "n_rounds":
         base += f"-{case.settings.get('n_rounds')}"
-    rest = [phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in NAMED]
+    rest = [
+        phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in IN_THE_BASE
+    ]
     return ", ".join(part for part in (base, *rest, case.mark) if part)
 
 
-NAMED = ("attention", "n_rounds")
+IN_THE_BASE = ("attention", "n_rounds")
 
 
-def name_of_case(case: CaseResult, among: Sequence[CaseResult]) -> str:
+def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
     """A short name that tells the case from the others of its kind; length and layers have their
     own columns.
     """
     kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
-    return case_name(case, keys)
+    return name_by_settings(case, keys)
 
 
 def phrase(key: str, value: object) -> str:

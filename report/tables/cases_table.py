@@ -13,21 +13,21 @@ import pandas as pd
 from report.reading.cases import (
     PARTS,
     CaseResult,
-    commit_of,
+    commit_text,
     in_suite,
     kind_of,
     resolved,
     samples_of,
     suite_names,
 )
-from report.reading.series import name_of_case
+from report.reading.series import name_among
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, interval_text, ms_text, off_text
 from suites.engine.store.records import Record, mispredicted
 from suites.settings import SETTINGS, Settings
 
-FIRST = (
+FIRST_COLUMNS = (
     "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
     "chunk_length reversible ff_chunks seed status reason forward_ms backward_ms optimizer_ms "
     "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
@@ -38,7 +38,7 @@ TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady distu
 MEMORY_BESIDE = (
     "baseline_bytes weights_bytes gradients_bytes optimizer_bytes reserved_bytes memory_method"
 ).split()
-MEMORY = [name for name in (*FIRST, *MEMORY_BESIDE) if name.endswith("_bytes")]
+MEMORY = [name for name in (*FIRST_COLUMNS, *MEMORY_BESIDE) if name.endswith("_bytes")]
 WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)]
 WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 
@@ -48,7 +48,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     the processes.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
-    names = [*FIRST, *(name for name in SETTINGS if name not in FIRST)]
+    names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
     names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
     frame = pd.DataFrame(rows).reindex(columns=names)
     for name in WHOLE_NUMBERS:
@@ -73,7 +73,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         **{name: memory.get(name) for name in MEMORY},
         **{name: quality.get(name) for name in ("bits_per_dim", "accuracy")},
         **{name: identity.get(name) for name in ("device", "machine")},
-        "commit": commit_of(record),
+        "commit": commit_text(record),
         "code": (record.get("code") or {}).get("hash"),
         "stopped_by": time.get("stopped_by"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
@@ -106,11 +106,11 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     reason as rows.
     """
     rows = []
-    for case in sorted(cases, key=_order):
+    for case in sorted(cases, key=_sort_key):
         status, reason = case.failure
         bits = case.bits()
         row = {
-            "model": name_of_case(case, cases),
+            "model": name_among(case, cases),
             **{name: case.settings.get(name) for name in ("length", "n_layers")},
             **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
             "peak memory": bytes_text(case.memory("peak_bytes")),
@@ -133,7 +133,7 @@ def _predicted(case: CaseResult) -> str:
     return text if off is None else f"{text} ({off_text(off)})"
 
 
-def _order(case: CaseResult) -> tuple[str, int, int, int]:
+def _sort_key(case: CaseResult) -> tuple[str, int, int, int]:
     s = case.settings
     return s["attention"], s.get("n_rounds") or 0, s["length"], s.get("n_layers") or 0
 

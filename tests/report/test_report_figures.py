@@ -16,7 +16,7 @@ from report.findings import suite_finding
 from report.page.caveats import caveats, timing_caveats
 from report.page.page import write_report
 from report.reading.cases import gather
-from report.reading.rivals import crossover_of, typical
+from report.reading.rivals import crossover_of, typical_line
 from report.reading.series import view_of
 from report.statistics.scaling import crossover
 from report.tables.evaluated_with_table import rounds_table
@@ -234,8 +234,8 @@ def test_how_far_timings_can_be_trusted_is_told(records):
 
 def test_the_typical_line_is_four_rounds_and_sdpa(cases):
     view = view_of("sequence_length", cases)
-    ours = typical([s for s in view.series if s.kind == "reformer"], lambda case: 1.0)
-    dense = typical([s for s in view.series if s.kind == "dense"], lambda case: 1.0)
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], lambda case: 1.0)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], lambda case: 1.0)
     assert (ours.name, dense.name) == ("LSH-4", "dense sdpa")
     found = crossover_of(ours, dense)
     assert found.estimate.low < 512 * 2**2.5 < found.estimate.high

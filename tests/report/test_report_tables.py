@@ -14,7 +14,7 @@ from synthetic import make_records, write_lines
 from report.reading.cases import gather, load_run, suite_names
 from report.reading.series import view_of
 from report.statistics.estimates import Estimate
-from report.tables.cases_table import FIRST, suite_table, to_frame
+from report.tables.cases_table import FIRST_COLUMNS, suite_table, to_frame
 from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, ms_text
 
@@ -24,7 +24,7 @@ def test_a_row_per_case_seed_and_suite_with_failures(records):
     expected = Counter((r["case"], r["seed"], s) for r in records for s in r["suites"])
     found = Counter(zip(frame["case"], frame["seed"], frame["suite"], strict=True))
     assert found == expected
-    assert list(frame.columns[: len(FIRST)]) == FIRST
+    assert list(frame.columns[: len(FIRST_COLUMNS)]) == FIRST_COLUMNS
     statuses = frame.groupby("status")["reason"].unique().to_dict()
     assert list(statuses["oom"]) == ["out of memory: 8,589,934,592 bytes asked for"]
     assert {"crash", "timeout", "ok"} <= set(statuses)
