@@ -7,9 +7,9 @@ from report.statistics.intervals import ratio_of_medians
 from report.statistics.seeds import paired_difference
 
 
-def time_ratio(a: CaseResult, b: CaseResult, part: str = "step") -> Ratio | None:
-    """The time of a part of a over that of b; None where either was not timed."""
-    one, other = a.processes(part), b.processes(part)
+def time_ratio(a: CaseResult, b: CaseResult) -> Ratio | None:
+    """The time of a step of a over that of b; None where either was not timed."""
+    one, other = a.processes(), b.processes()
     return ratio_of_medians(one, other, a.noise) if one and other else None
 
 
