@@ -1,5 +1,6 @@
-"""What a suite found, in a sentence computed from the data: the titles of figures and the summary
-of the page.
+"""Say in a sentence, computed from the data, what a suite found.
+
+The sentences are the titles of the figures and the summary of the page.
 """
 
 from math import isinf
@@ -32,7 +33,12 @@ NOUN_OF_SETTING = {
 
 
 def suite_finding(view: View, measure: str) -> str:
-    """One sentence on "time", "memory" or "quality" in this suite."""
+    """Say in one sentence what a suite found on "time", "memory" or "quality".
+
+    Over lengths it compares the Reformer with dense attention at the longest length; over bucket
+    sizes it names the best and the worst; over other settings it tells the change from first to
+    last.
+    """
     measured = MEASURES[measure]
     ours = typical_line([s for s in view.series if s.kind == "reformer"], measured)
     dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
@@ -48,7 +54,10 @@ def suite_finding(view: View, measure: str) -> str:
 
 
 def comparison_text(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
-    """How a stands to b in words, without naming them: "takes 1.40x (1.35 to 1.46) the time of"."""
+    """Say how case a stands to case b on a measure, without naming either.
+
+    The words fit between two names: "takes 1.40x (1.35 to 1.46) the time of".
+    """
     if measure == "time":
         ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
         return f"{mean} {factor_text(ratio)} the time of"
@@ -61,7 +70,10 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str, mean: str = "tak
 
 
 def first_failure_text(line: Series, measured: Measured) -> str:
-    """ "dense naive out of memory at 32K" for the first failure; "" if there is none."""
+    """Name the first failure of a line, such as "dense naive out of memory at 32K".
+
+    It is "" where nothing failed that was to be measured.
+    """
     for x, case in line.points:
         status, _ = case.failure
         if status and status != "skipped" and measured(case) is None:
@@ -116,7 +128,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
-    """Last over first, with an interval for time."""
+    """Tell the last case over the first as a factor, with an interval for time."""
     if measure == "time":
         return factor_text(ratio_of_medians(last.processes(), first.processes(), last.noise))
     base = rest_bytes(first)
@@ -124,7 +136,7 @@ def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
-    """The change in bits per dim, paired over seeds."""
+    """Tell the change in bits per dim from the first case to the last, paired over seeds."""
     change = bits_difference(last, first)
     return f"{signed_text(change)} bits per dim" if change else UNKNOWN_CHANGE
 
@@ -158,8 +170,10 @@ def _best_and_worst(view: View, measure: str) -> str:
 
 
 def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
-    """Do a and b show no difference: verdict not clear, memory within 3 %, or 0 in the interval
-    over seeds?
+    """Return whether two cases show no difference on a measure.
+
+    For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
+    for quality: the interval over seeds holds 0.
     """
     if measure == "time":
         verdict = ratio_of_medians(a.processes(), b.processes(), a.noise).verdict
@@ -171,7 +185,7 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
 
 
 def difference_text(change: Estimate) -> str:
-    """A difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    """Tell a difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
     if change.value < 0:
         change = Estimate(-change.value, -change.high, -change.low, change.n)
         return f"{interval_in_brackets(change)} bits per dim better than"
@@ -179,7 +193,7 @@ def difference_text(change: Estimate) -> str:
 
 
 def interval_in_brackets(estimate: Estimate) -> str:
-    """Value (low to high), without signs where they are positive."""
+    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
     value = f"{estimate.value:.3f}"
     return (
         f"{value} ({estimate.low:.3f} to {estimate.high:.3f})" if estimate.has_interval else value

@@ -1,5 +1,6 @@
-"""What the paper published (Kitaev, Kaiser, Levskaya, "Reformer", ICLR 2020, arXiv 2001.04451).
-Typed in nowhere else.
+"""This file alone holds the numbers that the paper published, with their sources.
+
+Kitaev, Kaiser, Levskaya, "Reformer: The Efficient Transformer", ICLR 2020, arXiv 2001.04451.
 """
 
 NAME = "Kitaev et al. 2020"

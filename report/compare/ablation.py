@@ -1,4 +1,4 @@
-"""One setting at a time: what each of its levels buys and costs against a base, all else equal."""
+"""An ablation tells what each level of one setting buys and costs, all else being equal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,28 +17,34 @@ from suites.settings import SETTINGS
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """All levels of a factor, the largest group first; `others`: dense cases for orientation."""
+    """An ablation holds all levels of a factor, those of the largest group first.
+
+    `others` are dense cases for orientation, against the base of the group that they resemble.
+    """
 
     factor: str
     levels: tuple[Level, ...]
     others: tuple[Level, ...]
 
     def table(self) -> pd.DataFrame:
-        """A row per level, in numbers."""
+        """Return a row of numbers per level."""
         return pd.DataFrame([row_of(level, self.factor) for level in self.levels])
 
     def for_people(self) -> pd.DataFrame:
-        """A row per level, in words: what it buys and costs against the base and per extra unit."""
+        """Return a row of words per level: what it buys and costs, in all and per extra unit.
+
+        Both are against the base; columns in which nothing stands are left out.
+        """
         rows = [words_of(level, self.factor) for level in self.levels]
         table = pd.DataFrame(rows).replace("", None).dropna(axis=1, how="all")
         return table.astype(object).fillna("")
 
     def markdown(self) -> str:
-        """The finding and the table for people."""
+        """Return the finding and the table for people as Markdown."""
         return f"{self.finding()}.\n\n{to_markdown(self.for_people())}"
 
     def finding(self) -> str:
-        """What the first and the last step up from the base buy and cost, in the main group."""
+        """Say what the first and the last step up from the base buy and cost in the main group."""
         main = [one for one in self.levels if one.group == self.levels[0].group]
         start = next(one for one in main if one.case is one.base)
         steps = [one for one in main if one is not start]
@@ -53,11 +59,12 @@ class Ablation:
 def compare_by(
     records: Sequence[Record], factor: str, base: Any = None, mixed: bool = False
 ) -> Ablation:
-    """Each level of `factor` against the lowest, or `base`, in groups equal in all other settings.
+    """Compare each level of `factor` with the lowest, or with `base`, all else being equal.
 
-    chunk_length counts as in force. By "attention", levels are models, and only the settings they
-    share must be equal. Raises ValueError on an unknown factor or base, on a factor that does not
-    vary alone, and on records of different identity unless `mixed`.
+    Levels are compared within groups of cases that are equal in all other settings; chunk_length
+    counts as in force. By "attention", levels are models, the base is sdpa, and only the settings
+    that the models share must be equal. Raises ValueError on an unknown factor or base, on a factor
+    that does not vary alone, and on records of different identity unless `mixed`.
     """
     refuse_unknown(factor, SETTINGS, "setting")
     cases = gather(records, mixed)

@@ -1,4 +1,4 @@
-"""A level of a setting as a row of numbers, as a row of words, and as a step in a sentence."""
+"""A level is told as a row of numbers, as a row of words, or as a step in a sentence."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ UNIT_OF_FACTOR = {"n_rounds": "round", "n_layers": "layer"}
 
 
 def row_of(one: Level, factor: str) -> dict[str, Any]:
+    """Return the numbers of a level, with the ends of their intervals."""
     row: dict[str, Any] = {
         factor: one.level,
         "where": one.group,
@@ -46,6 +47,7 @@ def row_of(one: Level, factor: str) -> dict[str, Any]:
 
 
 def words_of(one: Level, factor: str) -> dict[str, str]:
+    """Return what a level buys and costs in words, by column; "" where nothing is known."""
     is_base = one.case is one.base
     bits, time, memory = one.bits_change, one.time_ratio, one.memory_ratio
     status, reason = one.case.failure
@@ -71,7 +73,7 @@ def words_of(one: Level, factor: str) -> dict[str, str]:
 
 
 def _per_unit(one: Level) -> tuple[str, str]:
-    """Bits and ms per unit of the factor since the level below; "" where that says nothing."""
+    """Tell the bits and ms that a unit of the factor adds to the level below; "" if unknown."""
     below = one.previous
     if below is None:
         return "", ""
@@ -91,7 +93,7 @@ def _per_unit(one: Level) -> tuple[str, str]:
 
 
 def step_text(one: Level, below: CaseResult, start: str) -> str:
-    """What a step up from another level buys and costs.
+    """Say what a step up from another level buys and costs.
 
     "1 round to 2 rounds: -0.100 (-0.112 to -0.088) bits per dim for 1.27x the time".
     """

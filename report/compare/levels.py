@@ -1,4 +1,4 @@
-"""Cases grouped so that within a group only one setting differs: its levels."""
+"""Cases are grouped so that within a group only one setting differs: its levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ FAMILY = (*LSH_ONLY, *DENSE_ONLY, "reversible", "ff_chunks", "loss_chunks")
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the factor, against the base of its group: cases that are otherwise equal."""
+    """A level is one value of the factor, beside the base of its group.
+
+    All cases of a group are equal but for the factor.
+    """
 
     group: str  # the settings that tell the groups apart
     level: Any
@@ -29,22 +32,22 @@ class Level:
 
     @property
     def bits_change(self) -> Estimate | None:
-        """Bits per dim less those of the base, paired over seeds."""
+        """Return bits per dim less those of the base, paired over seeds; None without a pair."""
         return bits_difference(self.case, self.base)
 
     @property
     def time_ratio(self) -> Ratio | None:
-        """Time of a step over that of the base."""
+        """Return the time of a step over that of the base; None if one was not timed."""
         return time_ratio(self.case, self.base)
 
     @property
     def memory_ratio(self) -> float | None:
-        """Activations over those of the base; measured once, so without an interval."""
+        """Return the activations over those of the base; measured once, they have no interval."""
         return memory_ratio(self.case, self.base)
 
 
 def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseResult]]:
-    """Cases that are equal but for the factor, by its level."""
+    """Group cases that are equal but for the factor; each group maps levels to cases."""
     without = {factor, *HOW, *(FAMILY if factor == "attention" else ())}
     groups: dict[object, dict[Any, CaseResult]] = {}
     for case in cases:
@@ -65,7 +68,7 @@ def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
 
 
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
-    """The fewest settings that tell the groups apart, in words."""
+    """Name the groups by the fewest settings that tell them apart."""
     firsts = [next(iter(found.values())) for found in groups]
     free = FAMILY if factor == "attention" else ()
     keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
@@ -86,7 +89,7 @@ def _n_measured(case: CaseResult) -> int:
 
 
 def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
-    """Levels in order; none if the group lacks the base."""
+    """Return the levels of a group in order, or none if the group lacks the base."""
     ordered = sorted(found, key=_sort_key)
     usual = next((v for v in ordered if TYPICAL_DENSE in str(v)), ordered[0])
     start = usual if base is None else base
@@ -105,7 +108,10 @@ def _sort_key(level: Any) -> tuple[bool, float, str]:
 
 
 def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: str) -> list[Level]:
-    """Dense cases with the settings that a group shares with them: the mark to beat."""
+    """Find the dense cases that share a group's settings: the marks to beat.
+
+    Empty for a factor that dense models have too: these then stand in groups of their own.
+    """
     if factor not in LSH_ONLY:
         return []
 

@@ -1,4 +1,4 @@
-"""Comparisons: two runs case by case, or the levels of one setting against a base within a run."""
+"""Two runs are compared case by case: in time, memory, bits per dim and failures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ COLUMNS_FOR_PEOPLE = ["case", "verdict", "time", "visible from", "memory", "bits
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """`table`: a row per common case, numbers; `for_people`: the same in words; `exit_code`: 1 if
-    something is slower, fails now, takes more memory or predicts worse.
+    """A comparison of two runs has a row per common case.
+
+    `table` holds numbers, `for_people` the same in words; `exit_code` is 1 if something is slower,
+    fails now, takes more memory or predicts worse.
     """
 
     table: pd.DataFrame
@@ -36,7 +38,7 @@ class RunComparison:
     notes: tuple[str, ...] = ()  # sentences for below the table
 
     def markdown(self) -> str:
-        """The table for people, how many of each verdict, the notes."""
+        """Return the table for people, how many cases got each verdict, and the notes."""
         counts = self.table["verdict"].value_counts()
         told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
         mark = f"{self.mark}\n\n" if self.mark else ""
@@ -49,12 +51,13 @@ def compare_runs(
     mixed: bool = False,
     noise_by_case: Mapping[str, Noise] | None = None,
 ) -> RunComparison:
-    """`after` against `before` for each common case: time with verdict, memory, bits per dim
-    (paired over seeds). noise_by_case: the noise between processes where the records do not tell.
+    """Compare `after` with `before` for each common case: time, memory, bits per dim.
 
-    Worse is what is slower, fails now though it did not, takes over 3 % more memory, or has over
-    1 % more bits per dim with an interval of at least 3 seeds above 0. Raises ValueError if no case
-    is in common, or, naming the difference, if the identities differ and not `mixed`.
+    Time has a verdict; bits per dim are paired over seeds. noise_by_case: the noise between
+    processes where the records do not tell. Worse is what is slower, fails now though it did not,
+    takes over 3 % more memory, or has over 1 % more bits per dim with an interval of at least 3
+    seeds above 0. Raises ValueError if no case is in common, or, naming the difference, if the
+    identities differ and not `mixed`.
     """
     differing = identity_differences([*before, *after])
     if differing and not mixed:
@@ -84,7 +87,7 @@ def compare_runs(
 
 
 def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, ...]:
-    """A sentence on the code and the kernels of each side, where the records tell."""
+    """Name in a sentence the code and the kernels of each side, where the records tell."""
     told = []
     for which, records in (("First", before), ("second", after)):
         commits = dict.fromkeys(code_text(r) for r in records if r.get("code"))
@@ -95,7 +98,7 @@ def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, 
 
 
 def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
-    """A sentence on the cases that only one of the two has, if there are any."""
+    """Count in a sentence the cases that only one of the two has, if there are any."""
     alone = {"first": len({*olds} - {*news}), "second": len({*news} - {*olds})}
     told = [f"{plural(n, 'case')} only in the {which}" for which, n in alone.items() if n]
     return (f"Not compared: {', '.join(told)}.",) if told else ()
@@ -104,7 +107,7 @@ def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
 def _run_row(
     old: CaseResult, new: CaseResult, noise: Noise | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A case of both runs in numbers and in words."""
+    """Return a case of both runs in numbers and in words."""
     row: dict[str, Any] = {"case": old.id, "label": old.label, "verdict": "not timed"}
     words: dict[str, Any] = {"case": old.label}
     worse = []

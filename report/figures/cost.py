@@ -1,4 +1,4 @@
-"""Quality against cost: what each level buys (bits per dim) and costs (time, memory)."""
+"""This figure draws quality against cost: what each level of a setting buys and costs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ Cost = Callable[[Level], Estimate | None]
 
 
 def write_ablation(found: Ablation, folder: Path) -> list[Path]:
-    """Write compare_by_FACTOR.md, .csv and, with quality, .png and .svg; their paths."""
+    """Write compare_by_FACTOR.md and .csv and, with quality, .png and .svg; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"compare_by_{found.factor}"
     paths = [folder / f"{name}.md", folder / f"{name}.csv"]
@@ -43,8 +43,9 @@ def write_ablation(found: Ablation, folder: Path) -> list[Path]:
 
 
 def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
-    """Change in bits per dim over time and over memory, a path per group through the levels; dense
-    as single marks.
+    """Draw the change in bits per dim over time and over memory, a path per group of levels.
+
+    Dense cases are single marks.
     """
     figure, (by_time, by_memory) = new_figure(2, height=5.2)
     bases = {one.group: one for one in found.levels if one.case is one.base}
@@ -78,12 +79,12 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
 
 
 def time_cost(level: Level) -> Estimate | None:
-    """Time of a step over that of the base; the base itself is 1 without an interval."""
+    """Return the time of a step over that of the base; the base is 1 without an interval."""
     return Estimate(1.0) if level.case is level.base and level.case.time() else level.time_ratio
 
 
 def memory_cost(level: Level) -> Estimate | None:
-    """Activations over those of the base."""
+    """Return the activations over those of the base."""
     ratio = level.memory_ratio
     return None if ratio is None else Estimate(ratio)
 
@@ -91,7 +92,7 @@ def memory_cost(level: Level) -> Estimate | None:
 def draw_path(
     axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
 ) -> None:
-    """The levels of a group, joined in their order; named where `named`."""
+    """Draw the levels of a group, joined in their order, with their names if `named`."""
     points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.bits_change)]
     if not points:
         return
@@ -119,7 +120,7 @@ def draw_path(
 
 
 def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -> None:
-    """A dense case, against the same base."""
+    """Draw a dense case against the base of the group that it resembles."""
     at, bits = cost(other), other.bits_change
     if at and bits:
         axes.errorbar(
@@ -137,7 +138,7 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
 
 
 def failed_levels_text(found: Ablation) -> str:
-    """The levels that failed, in words."""
+    """Name the levels that failed; "" if none did."""
     lost = [
         f"{one.name} {STATUS_TEXT[one.case.failure[0]]}"
         for one in found.levels

@@ -1,5 +1,6 @@
-"""Models trained with so many hash rounds, evaluated with others (the shape of the paper's Table
-2).
+"""This figure draws models trained with so many hash rounds and evaluated with others.
+
+Its shape is that of the paper's Table 2.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,7 @@ from report.text import plural
 
 
 def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
-    """A line per model, trained with so many rounds, over the rounds it is evaluated with (paper,
-    Table 2).
-    """
+    """Draw a line per trained model over the rounds that it is evaluated with."""
     cases = sorted(evaluated_cases(view.cases), key=lambda c: c.settings.get("n_rounds") or 0)
     name = rounds_measure(cases)
     columns = evaluated_rounds(cases)
@@ -55,7 +54,10 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
 
 
 def evaluated_finding(found: Sequence[tuple[float, str, str]], name: str) -> str:
-    """The best and the worst pair of trained and evaluated."""
+    """Name the best and the worst pair of rounds trained with and evaluated with.
+
+    `found` holds (value, name of the trained model, rounds evaluated with).
+    """
     best, worst = (max(found), min(found)) if name == "accuracy" else (min(found), max(found))
     unit = " %" if name == "accuracy" else " bits per dim"
 

@@ -1,4 +1,4 @@
-"""The peak memory of a step of a suite, measured two ways and predicted."""
+"""This figure draws the peak memory of a step, measured two ways and predicted."""
 
 from pathlib import Path
 
@@ -25,8 +25,9 @@ MIB = 2**20
 
 
 def draw_memory(view: View, folder: Path) -> list[Path]:
-    """Peak memory of a step: in all, and for activations and workspace alone; measured two ways,
-    and predicted.
+    """Draw the peak memory of a step, in all and for activations and workspace alone.
+
+    Lines are the whole process, dashes the live tensors, bars the prediction.
     """
     figure, panels = new_figure(2)
     whole, rest = panels
@@ -56,7 +57,7 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
 
 
 def memory_in_mib(name: str) -> Value:
-    """A reading of a memory entry in MiB."""
+    """Return a function that reads an entry of a case's memory in MiB."""
 
     def read(case: CaseResult) -> Estimate | None:
         value = case.memory(name)
@@ -66,7 +67,7 @@ def memory_in_mib(name: str) -> Value:
 
 
 def draw_predictions(axes: Axes, view: View) -> list[float]:
-    """A bar at the predicted peak of each case."""
+    """Draw a bar at the predicted peak of each case, and return the peaks in MiB."""
     seen = []
     for series, (colour, _) in zip(view.series, looks(view.series), strict=True):
         for x, case in series.points:

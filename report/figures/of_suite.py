@@ -1,5 +1,6 @@
-"""One figure per suite and measure: time per step, peak memory, bits per dim (PNG and SVG). No
-torch.
+"""A suite gets one figure per measure, and further ones where its cases allow.
+
+No torch.
 """
 
 from pathlib import Path
@@ -19,7 +20,10 @@ from report.tables.evaluated_with_table import evaluated_cases
 
 
 def draw_suite(view: View, folder: Path) -> list[Path]:
-    """All figures of a suite for whatever it measured; failed cases alone make a figure too."""
+    """Draw all figures of a suite as PNG and SVG, for whatever it measured; return their paths.
+
+    Cases that failed make a figure too, even if no case was measured.
+    """
     paths = []
     with matplotlib.rc_context(RC_PARAMS):
         for measure, draw in (

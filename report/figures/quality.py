@@ -1,4 +1,4 @@
-"""The held-out bits per dim of a suite, beside count models of the same text."""
+"""This figure draws held-out bits per dim, beside count models of the same text."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from report.reading.series import View
 
 
 def draw_quality(view: View, folder: Path) -> list[Path]:
-    """Held-out bits per dim, seeds as dots, beside count models of the same text."""
+    """Draw held-out bits per dim with their intervals, seeds as dots, and count models."""
     figure, (axes,) = new_figure()
     at = {x for s in view.series if s.on_axis for x, case in s.points if case.quality()}
     at |= {x for s in view.series if s.on_axis for x, _ in failed_points(s, "quality")}
@@ -43,8 +43,9 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
 
 
 def draw_references(axes: Axes, view: View) -> None:
-    """Count models as dotted lines; those far off the data are named at the edge, or they would
-    squeeze the lines.
+    """Draw count models as dotted lines, or name them in the legend if they are far off.
+
+    Drawn all, they would squeeze the lines.
     """
     found: dict[str, float] = {}
     for case in view.cases:

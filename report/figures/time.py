@@ -1,4 +1,4 @@
-"""The median time of a step of a suite, against the setting that it varies."""
+"""This figure draws the time of a step against the setting that the suite varies."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from report.text import plural
 
 
 def draw_time(view: View, folder: Path) -> list[Path]:
-    """Median time of a training step against the suite's setting."""
+    """Draw the time of a step with its interval, in s where some take over 2 s, else in ms."""
     longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
     size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
 

@@ -1,4 +1,4 @@
-"""What a reader must know before believing the numbers of a run."""
+"""Caveats tell what a reader must know before believing the numbers of a run."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from suites.engine.store.records import Record
 
 
 def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]:
-    """What a reader must know before believing the numbers, as far as the records tell."""
+    """List what a reader must know before believing the numbers, as far as the records tell."""
     found = [
         "Times of few processes have wide intervals: a difference not seen may still be there."
     ]
@@ -52,7 +52,7 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
 
 
 def timing_caveats(records: Sequence[Record]) -> list[str]:
-    """How far the timings can be trusted: foreign load, unsteadiness, single samples, outliers."""
+    """List what limits trust in timings: other load, unsteadiness, single samples, outliers."""
     found = []
     processes = [p for r in records for p in (r.get("time") or {}).get("processes") or []]
     samples = [one for record in records for one in samples_of(record, "step")]

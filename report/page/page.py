@@ -1,4 +1,4 @@
-"""The report of a run: tables, figures and index.html, written into the run folder."""
+"""The report of a run is written into its folder: tables, figures and index.html."""
 
 from collections.abc import Sequence
 from importlib import metadata
@@ -29,8 +29,7 @@ TABLE_TITLES = {
 
 
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
-    """Write table.csv, table.md, table.tex, figures/ and index.html into the run folder; their
-    paths.
+    """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
 
     Raises ValueError if there are no records, or if they are of different identity and not `mixed`.
     """
@@ -55,7 +54,7 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
 
 
 def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
-    """What the page shows of a suite."""
+    """Collect what the page shows of a suite."""
     told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
     rounds = evaluated_cases(view.cases)
     return {
@@ -75,7 +74,7 @@ def render(
     cases: Sequence[CaseResult],
     sections: Sequence[dict[str, Any]],
 ) -> str:
-    """The page as HTML; figures are linked relatively, everything else is inside."""
+    """Return the page as HTML; it links figures relatively and holds everything else."""
     environment = Environment(
         loader=PackageLoader("report.page", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What stands under a figure: on which machine, from how many seeds, by which code."""
+"""A caption tells on which machine, from how many seeds and by which code was measured."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from suites.engine.store.records import Record
 
 
 def caption_of(cases: Sequence[CaseResult]) -> str:
-    """Machine, seeds and commit."""
+    """Name the machine, the seeds, the kernels and the commit of cases."""
     records = [record for case in cases for record in case.records]
     seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
     machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
@@ -34,7 +34,7 @@ def _machine(identity: dict[str, object]) -> str:
 
 
 def stand_in_text(records: Iterable[Record]) -> str:
-    """A sentence that names the data that stand in for the paper's; "" if none do."""
+    """Name in a sentence the data that stand in for the paper's; "" if none do."""
     data = [(record.get("quality") or {}).get("data") or {} for record in records]
     names = dict.fromkeys(str(one.get("name")) for one in data if one.get("stand_in"))
     if not names:

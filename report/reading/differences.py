@@ -1,4 +1,4 @@
-"""Two cases against each other: time, memory and quality of one over those of the other."""
+"""Two cases are compared in time, memory and quality."""
 
 from report.reading.cases import CaseResult
 from report.reading.measures import rest_bytes
@@ -8,13 +8,13 @@ from report.statistics.seeds import paired_difference
 
 
 def time_ratio(a: CaseResult, b: CaseResult) -> Ratio | None:
-    """The time of a step of a over that of b; None where either was not timed."""
+    """Return the time of a step of a over that of b; None where either was not timed."""
     one, other = a.processes(), b.processes()
     return ratio_of_medians(one, other, a.noise) if one and other else None
 
 
 def memory_ratio(a: CaseResult, b: CaseResult) -> float | None:
-    """The activations of a over those of b; None where either was not measured or b has none.
+    """Return the activations of a over those of b; None if one was not measured or b has 0.
 
     Memory is measured once, so there is no interval.
     """
@@ -23,6 +23,9 @@ def memory_ratio(a: CaseResult, b: CaseResult) -> float | None:
 
 
 def bits_difference(a: CaseResult, b: CaseResult) -> Estimate | None:
-    """The bits per dim of a less those of b, paired over seeds; None without a seed in common."""
+    """Return the bits per dim of a less those of b, paired over seeds.
+
+    It is None without a seed in common.
+    """
     one, other = a.quality(), b.quality()
     return paired_difference(one, other) if set(one) & set(other) else None

@@ -1,4 +1,4 @@
-"""The one number of a case that stands for its time, its memory or its quality."""
+"""One number of a case stands for its time, one for its memory, one for its quality."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,18 @@ Measured = Callable[[CaseResult], float | None]
 
 
 def step_ms(case: CaseResult) -> float | None:
-    """Median time of a step."""
+    """Return the time of a step in ms, the geometric mean of the medians of the processes."""
     time = case.time()
     return time.value if time else None
 
 
 def rest_bytes(case: CaseResult) -> float | None:
-    """Peak memory beyond weights, gradients and optimizer state."""
+    """Return the peak memory beyond weights, gradients and optimizer state, in bytes."""
     return case.memory("rest_bytes")
 
 
 def bits_per_dim(case: CaseResult) -> float | None:
-    """Mean held-out bits per dim."""
+    """Return the held-out bits per dim, the mean over seeds."""
     found = case.bits()
     return found.value if found else None
 

@@ -1,4 +1,4 @@
-"""Lines of a suite against each other: which stand for their kind, and where one overtakes."""
+"""Lines of a suite are set against each other: which is typical, and where one overtakes."""
 
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES, Measured
@@ -12,7 +12,10 @@ TYPICAL_DENSE = "sdpa"
 
 
 def typical_line(series: list[Series], measured: Measured) -> Series | None:
-    """The line that stands for its kind: 4 rounds, or sdpa, else the one with most points."""
+    """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
+
+    It is None where no line measured this.
+    """
 
     def rank(line: Series) -> tuple[bool, int]:
         settings = line.cases[0].settings
@@ -29,7 +32,10 @@ def typical_line(series: list[Series], measured: Measured) -> Series | None:
 def common_points(
     a: Series, b: Series, measured: Measured
 ) -> list[tuple[float, CaseResult, CaseResult]]:
-    """(x, case of a, case of b) wherever both were measured; the x of a where b is a level."""
+    """Return (x, case of a, case of b) wherever both were measured.
+
+    Where b is a level, its one case stands at every x of a.
+    """
     at = {x: case for x, case in b.points if measured(case) is not None}
     level = next((case for case in b.cases if measured(case) is not None), None)
     both = [(x, one, at.get(x) if b.on_axis else level) for x, one in a.points]
@@ -37,7 +43,10 @@ def common_points(
 
 
 def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover | None:
-    """Where `ours` becomes faster than `dense` in a part; None below two common lengths."""
+    """Find the length from which on `ours` is faster than `dense` in a part.
+
+    It is None below two common lengths.
+    """
     common = common_points(ours, dense, lambda case: sum(map(sum, case.processes(part))) or None)
     if len(common) < 2:
         return None
@@ -50,7 +59,7 @@ def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover |
 
 
 def exponent_of(line: Series, measure: str) -> Estimate | None:
-    """How time or memory of a line grows with its x; None below two points."""
+    """Fit how "time" or "memory" of a line grows with its x; None below two points."""
     measured = MEASURES[measure]
     points = [(x, c) for x, c in line.points if measured(c) is not None]
     if len(points) < 2:

@@ -1,6 +1,4 @@
-"""The cases of a suite as lines of a figure: one per model variant, points along the suite's
-setting.
-"""
+"""The cases of a suite become the lines of a figure, one per variant of a model."""
 
 import importlib
 from collections.abc import Iterable, Sequence
@@ -44,8 +42,9 @@ AXIS_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line: cases of one model variant by x; with `on_axis` False a level, as x does not apply to
-    it.
+    """A series holds the cases of one variant of a model, by x.
+
+    With `on_axis` False it is a level: x does not apply to it.
     """
 
     name: str
@@ -55,13 +54,13 @@ class Series:
 
     @property
     def cases(self) -> list[CaseResult]:
-        """The cases without their x."""
+        """Return the cases of the line, without their x."""
         return [case for _, case in self.points]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A suite as it is drawn."""
+    """A view is a suite as it is drawn: its lines, its axis and its caption."""
 
     name: str
     question: str
@@ -72,18 +71,19 @@ class View:
 
     @property
     def cases(self) -> list[CaseResult]:
-        """All cases of all lines."""
+        """Return all cases of all lines."""
         return [case for series in self.series for case in series.cases]
 
     @property
     def x_values(self) -> list[float]:
-        """The measured values on the x axis, ascending."""
+        """Return the measured values on the x axis, ascending."""
         return sorted({x for s in self.series if s.on_axis for x, _ in s.points})
 
 
 def view_of(name: str, cases: Iterable[CaseResult]) -> View:
-    """The lines of the suite `name`. The axis is the suite's own; for a suite no longer in the
-    code, the widest.
+    """Arrange the cases of the suite `name` into lines along the suite's own axis.
+
+    For a suite that is no longer in the code, the axis is the setting with most values.
     """
     members = in_suite(cases, name)
     suite = _suite(name)
@@ -99,9 +99,7 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
 
 
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
-    """The cases grouped into lines along the setting `varies`: by kind, ours first, then by their
-    settings.
-    """
+    """Group cases into lines along the setting `varies`, ours first, then by their settings."""
     found = []
     for kind in KINDS:
         alike = [case for case in cases if case.kind == kind]
@@ -118,8 +116,9 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 
 
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
-    """The settings that tell these cases apart, beside `varies` and what is tied to it (batch =
-    tokens / length).
+    """Find the settings that tell these cases apart, beside `varies`.
+
+    What follows from `varies` is left out too, such as batch = tokens / length.
     """
     keys = []
     for key in SETTINGS:
@@ -136,7 +135,7 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
 
 
 def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
-    """A short name: the kind of attention, then the settings `keys`."""
+    """Name a case by its kind of attention and by the settings `keys`."""
     attention = str(case.settings.get("attention")).replace("_", "-")
     base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
     if case.kind != "dense" and varies != "n_rounds":
@@ -151,8 +150,9 @@ IN_THE_BASE = ("attention", "n_rounds")
 
 
 def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
-    """A short name that tells the case from the others of its kind; length and layers have their
-    own columns.
+    """Name a case so that it differs from the others of its kind.
+
+    Length and layers are left out: tables have columns for them.
     """
     kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
@@ -160,7 +160,7 @@ def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
 
 
 def phrase(key: str, value: object) -> str:
-    """A setting and its value in words."""
+    """Put a setting and its value into words; "" where the value goes without saying."""
     if isinstance(value, bool):
         word = key.replace("_", " ")
         return SWITCHES.get(key, (f"not {word}", word))[value]

@@ -1,4 +1,4 @@
-"""The hierarchical bootstrap: processes are drawn first, and samples inside them."""
+"""The hierarchical bootstrap draws processes first, and samples inside them."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ N_DRAWS = 1000
 
 
 def bootstrap_deviations(processes: Processes, rng: np.random.Generator) -> Array:
-    """Hierarchical bootstrap: what the mean of the log medians of the processes deviates by,
-    N_DRAWS times.
+    """Bootstrap how far the mean of the log medians of the processes deviates.
 
-    The median of n samples drawn from n is the sample at a rank that follows a beta distribution.
+    Returns (N_DRAWS,) deviations. The median of n samples drawn from n is the sample at a rank that
+    follows a beta distribution, so no sample need be drawn.
     """
     logs = [np.log(np.sort(np.asarray(process, float))) for process in processes]
     sizes = np.array([len(samples) for samples in logs])

@@ -1,4 +1,4 @@
-"""Values with their 95 % intervals, and the verdict on a ratio."""
+"""An estimate is a value with its 95 % interval; a ratio has a verdict too."""
 
 from dataclasses import dataclass
 from math import isinf, isnan, nan
@@ -13,8 +13,9 @@ TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and its 95 % interval; low and high are nan where nothing can be said. n: processes
-    or seeds.
+    """An estimate is a value and its 95 % interval, from n processes or seeds.
+
+    low and high are nan where nothing can be said.
     """
 
     value: float
@@ -24,26 +25,29 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        """Is there an interval?"""
+        """Return whether there is an interval."""
         return not isnan(self.low)
 
     def divided_by(self, divisor: float) -> "Estimate":
-        """The same in a unit `divisor` times as large, or per unit of `divisor`."""
+        """Return the same in a unit `divisor` times as large, or per unit of `divisor`."""
         return Estimate(self.value / divisor, self.low / divisor, self.high / divisor, self.n)
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio(Estimate):
-    """A ratio of two medians. smallest_visible: the least relative difference that could have been
-    seen.
+    """A ratio of two times knows which differences it could have seen.
+
+    smallest_visible: the least relative difference that could have been seen.
     """
 
     smallest_visible: float = nan
 
     @property
     def verdict(self) -> str:
-        """Of the numerator: "same" (interval within 3 %), "slower" or "faster" (interval beyond 1,
-        over 3 %), "ambiguous".
+        """The verdict says of the numerator "same", "slower", "faster" or "ambiguous".
+
+        "same": the interval lies within 3 % of 1. "slower" and "faster": the interval lies beyond 1
+        and the value is over 3 % off. "ambiguous": none of these, or no interval.
         """
         if not self.has_interval:
             return "ambiguous"
@@ -57,4 +61,5 @@ class Ratio(Estimate):
 
 
 def student_t(df: float) -> float:
+    """Return the 97.5 % quantile of Student's t; of the normal distribution for inf."""
     return float(special.stdtrit(df, TAILS[1])) if not isinf(df) else float(special.ndtri(0.975))

@@ -1,5 +1,4 @@
-"""Intervals of times and of their ratios (MEASURING.md, Statistics). Seeded, so that a report
-repeats exactly.
+"""Times and their ratios get intervals, seeded, so that a report repeats exactly.
 
 A process's own level (memory layout, clocks) varies more than its samples do, so the process is the
 unit: the value is the geometric mean of the processes' medians (over all samples together the
@@ -22,11 +21,10 @@ from report.statistics.samples import Array, Processes, geometric_mean_of_median
 def estimate_geometric_mean(
     processes: Processes, noise: Noise | None = None, seed: int = 0
 ) -> Estimate:
-    """The typical median of the processes with its interval. noise: what other cases say of it
-    (`process_noise`).
+    """Estimate the geometric mean of the medians of the processes, with its interval.
 
-    With one process and no `noise` the interval knows only the spread inside that process; one
-    sample has none.
+    noise: what other cases say of the noise between processes (`process_noise`). With one process
+    and no `noise` the interval knows only the spread inside that process; one sample has none.
     """
     value = geometric_mean_of_medians(processes)
     deviations = bootstrap_deviations(processes, np.random.default_rng(seed))
@@ -44,9 +42,10 @@ def estimate_geometric_mean(
 def ratio_of_medians(
     a: Processes, b: Processes, noise: Noise | None = None, seed: int = 0
 ) -> Ratio:
-    """Median of a over median of b; below 1, a is faster. The noise of both is pooled.
+    """Estimate the ratio of two times, each the geometric mean of the medians of processes.
 
-    With one process each and no `noise` there is no interval, and the verdict is "ambiguous".
+    Below 1, a is faster. The noise of both is pooled. With one process each and no `noise` there is
+    no interval, and the verdict is "ambiguous".
     """
     value = geometric_mean_of_medians(a) / geometric_mean_of_medians(b)
     n = min(len(a), len(b))
@@ -62,8 +61,9 @@ def ratio_of_medians(
 
 
 def _around(value: float, centre: float, half: float, deviations: Array) -> tuple[float, float]:
-    """An interval of half-width `half` on logs, as lopsided as the deviations are, that holds the
-    value.
+    """Return an interval of half-width `half` on logs that is as lopsided as the deviations.
+
+    It holds the value.
     """
     down, up = -np.quantile(deviations, TAILS[0]), np.quantile(deviations, TAILS[1])
     mean = (down + up) / 2

@@ -1,4 +1,4 @@
-"""The noise between processes, from one case and from all cases of a run together."""
+"""The noise between processes is estimated from a case and from all cases of a run."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ MAX_PRIOR_DF = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Variance of the log of a process's median from process to process, and how many degrees of
-    freedom tell it.
+    """Noise is the variance, from process to process, of the log of a process's median.
+
+    df: how many degrees of freedom tell it.
     """
 
     variance: float
@@ -26,12 +27,12 @@ class Noise:
 
 
 def process_noise(cases: Iterable[Processes]) -> Noise | None:
-    """What the cases of a run together say of the noise between processes; None if they are too
-    few.
+    """Estimate from all cases of a run the noise between processes; None if they are too few.
 
-    Two processes tell little of their own noise; forty cases tell much about such noise. The prior
-    that best explains the variances of all cases (Smyth 2004, section 6.2, "moderated t"): a case's
-    own variance is then weighted against it, and the coverage holds on average over cases.
+    Two processes tell little of their own noise; forty cases tell much about such noise. This is
+    the prior that best explains the variances of all cases (Smyth 2004, section 6.2, "moderated
+    t"): a case's own variance is then weighted against it, and the coverage holds on average over
+    cases.
     """
     several = [p for p in cases if len(p) > 1]
     variance = np.array([log_medians(p).var(ddof=1) for p in several])
@@ -48,8 +49,9 @@ def process_noise(cases: Iterable[Processes]) -> Noise | None:
 
 
 def combined_noise(groups: Sequence[Processes], prior: Noise | None) -> Noise | None:
-    """The pooled variance of the groups' processes, weighted against the prior; None if neither
-    says anything.
+    """Weight the pooled variance of the groups' processes against the prior.
+
+    It is None if neither says anything: one process per group, and no prior.
     """
     own_df = float(sum(len(group) - 1 for group in groups))
     squares = sum(((m := log_medians(g)) - m.mean()) @ (m - m.mean()) for g in groups)
@@ -60,8 +62,9 @@ def combined_noise(groups: Sequence[Processes], prior: Noise | None) -> Noise | 
 
 
 def _inverse_trigamma(y: float) -> float:
-    """x with trigamma(x) = y > 0, by Newton's method on 1 / trigamma, which is nearly a line (Smyth
-    2004, appendix).
+    """Solve trigamma(x) = y > 0 for x.
+
+    Newton's method on 1 / trigamma, which is nearly a line (Smyth 2004, appendix).
     """
     x = 0.5 + 1 / y
     for _ in range(50):

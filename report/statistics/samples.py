@@ -1,4 +1,4 @@
-"""Raw samples of time, as one array per process, and what is read off them directly."""
+"""Samples of time come as one array per process; some numbers are read off them directly."""
 
 from collections.abc import Sequence
 from math import exp
@@ -11,18 +11,20 @@ Processes = Sequence[Sequence[float] | Array]
 
 
 def log_medians(processes: Processes) -> Array:
+    """Return the log of the median of each process, (processes,)."""
     return np.log([float(np.median(process)) for process in processes])
 
 
 def geometric_mean_of_medians(processes: Processes) -> float:
-    """The geometric mean of the medians of the processes."""
+    """Return the geometric mean of the medians of the processes."""
     return exp(float(log_medians(processes).mean()))
 
 
 def outliers(samples: Sequence[float] | Array) -> list[int]:
-    """Which samples lie further from the quartiles than 1.5 times their distance (Tukey's fences).
+    """Find the samples beyond Tukey's fences and return their indices.
 
-    A label: outliers count like all other samples.
+    These lie further from the quartiles than 1.5 times the distance of the quartiles. It is a
+    label: outliers count like all other samples.
     """
     data = np.asarray(samples, float)
     low, high = np.quantile(data, (0.25, 0.75))

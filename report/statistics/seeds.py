@@ -1,4 +1,4 @@
-"""Quality over seeds: means and paired differences with Student's intervals."""
+"""Quality is estimated over seeds: means and paired differences with Student's intervals."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -7,13 +7,14 @@ import numpy as np
 
 from report.statistics.estimates import Estimate, student_t
 
-# Fewer seeds make no claim about quality (MEASURING.md, Quality).
+# Fewer seeds make no claim about quality.
 MIN_SEEDS = 3
 
 
 def mean_over_seeds(values: Sequence[float]) -> Estimate:
-    """The mean with Student's interval; one seed has none. (A percentile bootstrap of three seeds
-    covers 75 %.)
+    """Return the mean over seeds with Student's interval; one seed has none.
+
+    A percentile bootstrap of three seeds would cover 75 % only.
     """
     data = np.asarray(values, float)
     n = len(data)
@@ -25,7 +26,10 @@ def mean_over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:
-    """Mean of a - b over the seeds that both have. Raises ValueError if there is none."""
+    """Return the mean of a - b over the seeds that both have, with its interval.
+
+    a, b: values by seed. Raises ValueError if no seed is in common.
+    """
     seeds = sorted(set(a) & set(b))
     if not seeds:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}; run the same seeds")

@@ -1,6 +1,4 @@
-"""Records to tables: one row per case, seed and suite for programs, compact tables per suite for
-people.
-"""
+"""Records become tables: all rows for programs, compact tables per suite for people."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -44,8 +42,9 @@ WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per case, seed and suite, failures too; times are geometric means of the medians of
-    the processes.
+    """Return one row per case, seed and suite, failures too.
+
+    Times are in ms, geometric means of the medians of the processes; memory is in bytes.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
     names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
@@ -102,8 +101,9 @@ def _plain(value: Any) -> Any:
 
 
 def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
-    """One suite for people: a row per case, +- being half the 95 % interval; failures with their
-    reason as rows.
+    """Return a table of one suite for people, with a row per case.
+
+    +- is half the 95 % interval. Failures are rows with their reason.
     """
     rows = []
     for case in sorted(cases, key=_sort_key):
@@ -141,7 +141,7 @@ def _sort_key(case: CaseResult) -> tuple[str, int, int, int]:
 def write_tables(
     records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
 ) -> list[Path]:
-    """Write table.csv, table.md and table.tex into `folder`; their paths."""
+    """Write table.csv, table.md and table.tex into `folder` and return their paths."""
     to_frame(records).to_csv(folder / "table.csv", index=False)
     markdown, latex = [f"# {title}\n"], []
     for suite in suite_names(cases):

@@ -1,4 +1,4 @@
-"""Models trained with so many hash rounds, evaluated with others, in the shape of Table 2."""
+"""Models trained with so many hash rounds are evaluated with others, as in Table 2."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from report.text import interval_text
 
 
 def evaluated_cases(cases: Sequence[CaseResult]) -> list[CaseResult]:
-    """The cases that were also evaluated with other numbers of rounds."""
+    """Return the cases that were also evaluated with other numbers of rounds."""
     return [case for case in cases if evaluated_rounds([case])]
 
 
 def evaluated_rounds(cases: Sequence[CaseResult]) -> list[str]:
-    """The numbers of rounds that cases were evaluated with, ascending, "full" last."""
+    """Return the numbers of rounds that cases were evaluated with, ascending, "full" last."""
     names = {
         name
         for case in cases
@@ -29,21 +29,22 @@ def evaluated_rounds(cases: Sequence[CaseResult]) -> list[str]:
 
 
 def rounds_measure(cases: Sequence[CaseResult]) -> str:
-    """What such a table shows: accuracy on the paper's task (Table 2), bits per dim on others."""
+    """Choose what the table shows: "accuracy" on the paper's task, "bits_per_dim" on others."""
     tasks = {case.settings.get("task") for case in cases}
     return "accuracy" if tasks == {"duplication"} else "bits_per_dim"
 
 
 def evaluated_value(case: CaseResult, rounds: str, name: str) -> Estimate | None:
-    """Mean over seeds as evaluated with so many rounds; accuracy in %."""
+    """Return the mean over seeds as evaluated with so many rounds; accuracy in %."""
     scale = 100 if name == "accuracy" else 1
     values = [scale * v for v in case.quality(name, rounds).values()]
     return mean_over_seeds(values) if values else None
 
 
 def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
-    """Rows trained with, columns evaluated with: the shape of the paper's Table 2, which follows on
-    its task.
+    """Return a table with a row per trained model and a column per rounds evaluated with.
+
+    On the paper's task, the rows of its Table 2 follow.
     """
     found = evaluated_cases(cases)
     name = rounds_measure(found)
@@ -65,7 +66,7 @@ def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
 
 
 def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
-    """The rounds it was trained with, and what else tells it from the others."""
+    """Name the rounds a case was trained with, and what else tells it from the others."""
     keys = [key for key in distinguishing(among) if key != "n_rounds"]
     rest = [phrase(key, case.settings[key]) for key in keys if key in case.settings]
     return ", ".join([f"LSH-{case.settings.get('n_rounds')}", *rest])

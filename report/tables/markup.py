@@ -1,4 +1,4 @@
-"""Tables as text: Markdown for people who read files, LaTeX for papers."""
+"""Tables are written as Markdown for people and as LaTeX for papers."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown; a bar inside a cell is escaped."""
+    """Write a table as Markdown; a bar inside a cell is escaped."""
     rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.to_numpy())]
     rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
@@ -14,7 +14,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A table as LaTeX (booktabs), text escaped, +- as a sign."""
+    """Write a table as LaTeX (booktabs); text is escaped, and +- becomes a sign."""
     rows = [[_latex(str(cell)) for cell in row] for row in table.to_numpy()]
     head = [_latex(str(name)) for name in table.columns]
     body = "\n".join(" & ".join(row) + r" \\" for row in rows)

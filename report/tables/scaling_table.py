@@ -1,4 +1,4 @@
-"""How time and memory of a suite scale with length, as a table."""
+"""A table tells how time and memory scale with length, and where lines cross."""
 
 import pandas as pd
 
@@ -7,8 +7,9 @@ from report.reading.series import View
 
 
 def scaling_table(view: View) -> pd.DataFrame | None:
-    """Exponents of time and memory against length, and crossovers against each dense baseline; for
-    length sweeps.
+    """Return exponents against length, and crossovers against each dense baseline.
+
+    It is None for a suite that does not vary the length.
     """
     if view.varies != "length":
         return None

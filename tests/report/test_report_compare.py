@@ -1,4 +1,4 @@
-"""Comparisons whose answer is known."""
+"""Comparisons find the answers that were planted."""
 
 import re
 

@@ -1,6 +1,4 @@
-"""Figures and page: what they state is true of the data, and nothing that was measured or failed is
-missing.
-"""
+"""Figures and page state what is true, and miss nothing that was measured or failed."""
 
 import html
 import json
@@ -31,7 +29,7 @@ def cases(records):
 
 
 def words(path):
-    """The text of an SVG, lines joined."""
+    """Return the text of an SVG, its lines joined."""
     return html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())))
 
 
@@ -92,8 +90,9 @@ def test_lines_are_the_variants(cases):
 
 
 def test_titles_state_what_is_true(cases):
-    """True: LSH-4 over sdpa at 8,192 is 32 / 16 ** 1.4 = 0.66; they cross at 512 * 2 ** 2.5 =
-    2,896.
+    """The titles hold the true ratios and crossovers.
+
+    LSH-4 over sdpa at 8,192 is 32 / 16 ** 1.4 = 0.66; they cross at 512 * 2 ** 2.5 = 2,896.
     """
     view = view_of("sequence_length", cases)
     text = suite_finding(view, "time")
@@ -242,8 +241,10 @@ def test_the_typical_line_is_four_rounds_and_sdpa(cases):
 
 
 def test_the_papers_numbers_say_what_the_paper_says():
-    """LSH-4 wins between 1,024 and 2,048, LSH-8 at about 2,048, LSH-1 and -2 before 1,024; chance
-    is 1/127.
+    """The curves that were read off the paper cross where the paper says.
+
+    LSH-4 wins between 1,024 and 2,048, LSH-8 at about 2,048, LSH-1 and -2 before 1,024; chance is
+    1/127.
     """
     full = [[[s]] for s in paper.FIGURE_5_SECONDS["full"]]
 

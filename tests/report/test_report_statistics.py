@@ -1,4 +1,4 @@
-"""Intervals against slow twins, and their coverage on known distributions."""
+"""Intervals agree with slow twins, and cover the truth on known distributions."""
 
 import math
 import time
@@ -21,14 +21,14 @@ RNG = np.random.default_rng
 
 
 def case(rng, k=2, n=15, between=0.005, within=0.01, middle=TRUE):
-    """Samples whose true median is `middle`: k processes, each with its own level and noise."""
+    """Draw samples around the true median `middle`: k processes, each with its own level."""
     return [
         middle * np.exp(level + rng.normal(0, within, n)) for level in rng.normal(0, between, k)
     ]
 
 
 def skewed(rng, k, n, between):
-    """Like `case`, with the long tail to the right that timings have."""
+    """Draw samples like `case`, with the long tail to the right that timings have."""
     return [
         TRUE * np.exp(level + 0.02 * (rng.exponential(size=n) - math.log(2)))
         for level in rng.normal(0, between, k)
@@ -50,7 +50,10 @@ def test_interval_covers_the_truth_in_95_of_100(k, between):
 
 @pytest.mark.parametrize("prior_df", [5, 1e6])
 def test_moderated_intervals_cover_on_average_over_cases(prior_df):
-    """Two processes each, noise that differs from case to case as an inverse chi square."""
+    """Intervals cover though noise differs from case to case as an inverse chi square.
+
+    There are two processes each.
+    """
     rng, hits, n = RNG(3), 0, 0
     for _ in range(25):
         levels = 0.006 * np.sqrt(prior_df / rng.chisquare(prior_df, 30))

@@ -1,4 +1,4 @@
-"""Records to tables: every case, seed and suite a row, numbers that agree with the samples."""
+"""Tables have a row for every case, seed and suite, with numbers that agree with the samples."""
 
 import json
 import subprocess
@@ -131,7 +131,7 @@ def test_tables_for_people(records):
 
 
 def test_intervals_in_the_tables_hold_the_truth(records):
-    """Table intervals: 2 processes each, so about 95 of 100 hold the true time."""
+    """Of the intervals in the tables about 95 of 100 hold the true time, of 2 processes each."""
     from synthetic import suites, true_step_ms
 
     truth = {case.id: true_step_ms(case.settings) for cases in suites().values() for case in cases}
