@@ -53,14 +53,14 @@ def suite_finding(view: View, measure: str) -> str:
     return _at_longest(ours, dense, measure)
 
 
-def comparison_text(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
+def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
     """Say how case a stands to case b on a measure, without naming either.
 
     The words fit between two names: "takes 1.40x (1.35 to 1.46) the time of".
     """
     if measure == "time":
         ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
-        return f"{mean} {factor_text(ratio)} the time of"
+        return f"takes {factor_text(ratio)} the time of"
     if measure == "memory":
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         share = f" ({factor_digits(mine / other)}x)" if other else ""
@@ -83,10 +83,9 @@ def first_failure_text(line: Series, measured: Measured) -> str:
 
 
 def _at_longest(ours: Series, dense: Series, measure: str) -> str:
-    common = common_points(ours, dense, MEASURES[measure])
-    lost = first_failure_text(dense, MEASURES[measure]) or first_failure_text(
-        ours, MEASURES[measure]
-    )
+    measured = MEASURES[measure]
+    common = common_points(ours, dense, measured)
+    lost = first_failure_text(dense, measured) or first_failure_text(ours, measured)
     ending = f"; {lost}" if lost else ""
     if not common:
         return f"{ours.name} and {dense.name} have no length in common{ending}"

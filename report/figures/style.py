@@ -70,18 +70,15 @@ def looks(series: Sequence[Series]) -> list[Look]:
     return found
 
 
-def new_figure(
-    n_panels: int = 1, legend: bool = True, height: float = 4.8
-) -> tuple[Figure, list[Axes]]:
-    """Make a figure of README width with room for a title, a caption and, if asked, a legend.
+def new_figure(n_panels: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
+    """Make a figure of README width with room for a title, a caption and a legend.
 
     Returns it with its panels, side by side from the left.
     """
     figure = Figure(figsize=(WIDTH, height), dpi=DPI)
-    right = 0.73 if legend else 0.97
     bottom = 1.1 / height
     axes = figure.subplots(1, n_panels, squeeze=False)[0]
-    figure.subplots_adjust(left=0.1, right=right, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
+    figure.subplots_adjust(left=0.1, right=0.73, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
     return figure, list(axes)
 
 

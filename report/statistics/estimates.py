@@ -7,8 +7,8 @@ from scipy import special
 
 # "same" is a ratio within 3 %, either way round.
 BAND = 1.03
-LEVEL = 0.95
-TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+CONFIDENCE = 0.95
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,4 @@ class Ratio(Estimate):
 
 def student_t(df: float) -> float:
     """Return the 97.5 % quantile of Student's t; of the normal distribution for inf."""
-    return float(special.stdtrit(df, TAILS[1])) if not isinf(df) else float(special.ndtri(0.975))
+    return float(special.stdtrit(df, TAILS[1])) if not isinf(df) else float(special.ndtri(TAILS[1]))

@@ -12,22 +12,20 @@ from math import exp, sqrt
 
 import numpy as np
 
-from report.statistics.bootstrap import bootstrap_deviations
+from report.statistics.bootstrap import SEED, bootstrap_deviations
 from report.statistics.estimates import BAND, TAILS, Estimate, Ratio, student_t
 from report.statistics.noise import Noise, combined_noise
 from report.statistics.samples import Array, Processes, geometric_mean_of_medians, log_medians
 
 
-def estimate_geometric_mean(
-    processes: Processes, noise: Noise | None = None, seed: int = 0
-) -> Estimate:
+def estimate_geometric_mean(processes: Processes, noise: Noise | None = None) -> Estimate:
     """Estimate the geometric mean of the medians of the processes, with its interval.
 
     noise: what other cases say of the noise between processes (`process_noise`). With one process
     and no `noise` the interval knows only the spread inside that process; one sample has none.
     """
     value = geometric_mean_of_medians(processes)
-    deviations = bootstrap_deviations(processes, np.random.default_rng(seed))
+    deviations = bootstrap_deviations(processes, np.random.default_rng(SEED))
     known = combined_noise([processes], noise)
     if known is None:
         n_samples = len(processes[0])
@@ -39,9 +37,7 @@ def estimate_geometric_mean(
     return Estimate(value, *_around(value, centre, half, deviations), n=len(processes))
 
 
-def ratio_of_medians(
-    a: Processes, b: Processes, noise: Noise | None = None, seed: int = 0
-) -> Ratio:
+def ratio_of_medians(a: Processes, b: Processes, noise: Noise | None = None) -> Ratio:
     """Estimate the ratio of two times, each the geometric mean of the medians of processes.
 
     Below 1, a is faster. The noise of both is pooled. With one process each and no `noise` there is
@@ -52,7 +48,7 @@ def ratio_of_medians(
     known = combined_noise([a, b], noise)
     if known is None:
         return Ratio(value, n=n)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     deviations = bootstrap_deviations(a, rng) - bootstrap_deviations(b, rng)
     centre = float(log_medians(a).mean() - log_medians(b).mean())
     half = student_t(known.df) * sqrt(known.variance * (1 / len(a) + 1 / len(b)))

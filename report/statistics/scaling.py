@@ -7,7 +7,7 @@ from math import inf, isnan, nan, sqrt
 import numpy as np
 from scipy import stats
 
-from report.statistics.bootstrap import N_DRAWS, bootstrap_deviations
+from report.statistics.bootstrap import N_DRAWS, SEED, bootstrap_deviations
 from report.statistics.estimates import TAILS, Estimate, student_t
 from report.statistics.noise import Noise, combined_noise
 from report.statistics.samples import Array, Processes, log_medians
@@ -36,7 +36,7 @@ class Crossover:
 
 
 def scaling_exponent(
-    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None, seed: int = 0
+    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None
 ) -> Estimate:
     """Fit p in value ~ length^p by regression on logs; nan below two lengths.
 
@@ -53,7 +53,7 @@ def scaling_exponent(
         slope = float(line.slope)
         return Estimate(slope, slope - half, slope + half, len(x))
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-    slopes = _log_draws(groups, noise, seed) @ weights
+    slopes = _log_draws(groups, noise) @ weights
     low, high = np.quantile(slopes, TAILS)
     return Estimate(float(y @ weights), float(low), float(high), len(x))
 
@@ -63,7 +63,6 @@ def crossover(
     a: Sequence[Processes],
     b: Sequence[Processes],
     noise: Noise | None = None,
-    seed: int = 0,
 ) -> Crossover:
     """Find the length from which on a is below b at all longer measured lengths.
 
@@ -71,7 +70,7 @@ def crossover(
     Without noise (each measured once) there is no interval.
     """
     n = len(lengths)
-    drawn = _log_draws([*a, *b], noise, seed)
+    drawn = _log_draws([*a, *b], noise)
     known = combined_noise([*a, *b], noise) is not None
     middle = np.array([log_medians(p).mean() for p in [*a, *b]])[None]
     value = float(_last_crossing(lengths, middle[:, :n] - middle[:, n:])[0])
@@ -102,12 +101,12 @@ def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
     return np.where(above.any(axis=1), crossing, 0.0)
 
 
-def _log_draws(groups: Sequence[Processes], noise: Noise | None, seed: int) -> Array:
+def _log_draws(groups: Sequence[Processes], noise: Noise | None) -> Array:
     """Draw the log median of each group, (N_DRAWS, groups).
 
     The draws are as wide as the pooled noise of all groups says.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     known = combined_noise(groups, noise)
     columns = []
     for group in groups:
