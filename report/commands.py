@@ -1,6 +1,6 @@
-"""What the commands report and compare of run_bench.py do; each takes the parsed options.
+"""Do what the commands report and compare of run_bench.py ask for.
 
-Each returns an exit code. No torch.
+Each function takes the parsed options and returns an exit code. No torch.
 """
 
 from argparse import Namespace
@@ -16,7 +16,7 @@ from suites.engine.store.runs import RunFolder, find_run, shorten
 
 
 def report(options: Namespace) -> int:
-    """Write tables, figures and index.html of each run named, or of the last."""
+    """Write tables, figures and index.html of each run that is named, or of the last run."""
     for name in options.names or [None]:
         folder = find_run(name)
         written = write_report(folder.path, mixed=options.mixed)
@@ -27,7 +27,11 @@ def report(options: Namespace) -> int:
 
 
 def compare(options: Namespace) -> int:
-    """Two runs or two files of pytest-benchmark; or with --by the levels of a setting in a run."""
+    """Compare two runs, two files of pytest-benchmark, or, with --by, the levels of a setting.
+
+    The exit code is 1 where something got worse. Raises ValueError on a wrong number or mix of
+    names.
+    """
     names = options.names
     if options.by is not None:
         if len(names) > 1:

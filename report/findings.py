@@ -1,26 +1,30 @@
-"""What a suite found, in a sentence computed from the data: the titles of figures and the summary
-of the page.
+"""Say in a sentence, computed from the data, what a suite found.
+
+The sentences are the titles of the figures and the summary of the page.
 """
 
-from collections.abc import Callable
 from math import isinf
 
 from report.reading.cases import CaseResult
+from report.reading.differences import bits_difference
+from report.reading.measures import MEASURES, Measured, rest_bytes
+from report.reading.rivals import common_points, crossover_of, typical_line
 from report.reading.series import Series, View
-from report.statistics.intervals import (
-    BAND,
-    Estimate,
-    paired_difference,
-    ratio_of_medians,
+from report.statistics.estimates import BAND, Estimate
+from report.statistics.intervals import ratio_of_medians
+from report.text import (
+    STATUS_TEXT,
+    bytes_text,
+    factor_digits,
+    factor_text,
+    length_text,
+    plural,
+    signed_text,
 )
-from report.statistics.scaling import Crossover, crossover, scaling_exponent
-from report.text import FAILED, bytes_text, factor_text, length_text, plural, signed_text, times
 
-Measured = Callable[[CaseResult], float | None]
-# What stands for the Reformer, and for its rivals.
-TYPICAL_ROUNDS = 4
-TYPICAL_DENSE = "sdpa"
-UNITS = {
+UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
+NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
+NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
     "length": "token",
@@ -28,31 +32,16 @@ UNITS = {
 }
 
 
-def step_ms(case: CaseResult) -> float | None:
-    """Median time of a step."""
-    time = case.time()
-    return time.value if time else None
+def suite_finding(view: View, measure: str) -> str:
+    """Say in one sentence what a suite found on "time", "memory" or "quality".
 
-
-def activations(case: CaseResult) -> float | None:
-    """Peak memory beyond weights, gradients and optimizer state."""
-    return case.memory("rest_bytes")
-
-
-def bits(case: CaseResult) -> float | None:
-    """Mean held-out bits per dim."""
-    found = case.bits()
-    return found.value if found else None
-
-
-MEASURES: dict[str, Measured] = {"time": step_ms, "memory": activations, "quality": bits}
-
-
-def finding(view: View, measure: str) -> str:
-    """One sentence on "time", "memory" or "quality" in this suite."""
+    Over lengths it compares the Reformer with dense attention at the longest length; over bucket
+    sizes it names the best and the worst; over other settings it tells the change from first to
+    last.
+    """
     measured = MEASURES[measure]
-    ours = typical([s for s in view.series if s.kind == "reformer"], measured)
-    dense = typical([s for s in view.series if s.kind == "dense"], measured)
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], measured)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
     if ours is None and dense is None:
         return f"{view.name}: no {measure} was measured"
     if ours is None or dense is None or view.varies != "length":
@@ -64,87 +53,44 @@ def finding(view: View, measure: str) -> str:
     return _at_longest(ours, dense, measure)
 
 
-def typical(series: list[Series], measured: Measured) -> Series | None:
-    """The line that stands for its kind: 4 rounds, or sdpa, else the one with most points."""
+def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
+    """Say how case a stands to case b on a measure, without naming either.
 
-    def rank(line: Series) -> tuple[bool, int]:
-        settings = line.cases[0].settings
-        usual = (
-            settings.get("n_rounds") == TYPICAL_ROUNDS or settings.get("attention") == TYPICAL_DENSE
-        )
-        n_measured = sum(measured(case) is not None for case in line.cases)
-        return (usual and n_measured > 0, n_measured)
-
-    best = max(series, key=rank, default=None)
-    return best if best and rank(best)[1] else None
-
-
-def pairs(a: Series, b: Series, measured: Measured) -> list[tuple[float, CaseResult, CaseResult]]:
-    """(x, case of a, case of b) wherever both were measured; the x of a where b is a level."""
-    at = {x: case for x, case in b.points if measured(case) is not None}
-    level = next((case for case in b.cases if measured(case) is not None), None)
-    both = [(x, one, at.get(x) if b.on_axis else level) for x, one in a.points]
-    return [(x, one, two) for x, one, two in both if two is not None and measured(one) is not None]
-
-
-def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover | None:
-    """Where `ours` becomes faster than `dense` in a part; None below two common lengths."""
-    common = pairs(ours, dense, lambda case: sum(map(sum, case.processes(part))) or None)
-    if len(common) < 2:
-        return None
-    lengths = [int(x) for x, _, _ in common]
-    a, b = (
-        [one.processes(part) for _, one, _ in common],
-        [two.processes(part) for _, _, two in common],
-    )
-    return crossover(lengths, a, b, common[0][1].noise)
-
-
-def exponent_of(line: Series, measure: str) -> Estimate | None:
-    """How time or memory of a line grows with its x; None below two points."""
-    measured = MEASURES[measure]
-    points = [(x, c) for x, c in line.points if measured(c) is not None]
-    if len(points) < 2:
-        return None
-    xs = [x for x, _ in points]
-    if measure == "time":
-        return scaling_exponent(xs, [c.processes() for _, c in points], points[0][1].noise)
-    return scaling_exponent(xs, [[[measured(c) or 0.0]] for _, c in points])
-
-
-def compared(a: CaseResult, b: CaseResult, measure: str, mean: str = "takes") -> str:
-    """How a stands to b in words, without naming them: "takes 1.40x (1.35 to 1.46) the time of"."""
+    The words fit between two names: "takes 1.40x (1.35 to 1.46) the time of".
+    """
     if measure == "time":
         ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
-        return f"{mean} {factor_text(ratio)} the time of"
+        return f"takes {factor_text(ratio)} the time of"
     if measure == "memory":
-        mine, other = activations(a) or 0.0, activations(b) or 0.0
-        share = f" ({times(mine / other)}x)" if other else ""
+        mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
+        share = f" ({factor_digits(mine / other)}x)" if other else ""
         return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
-    if not set(a.quality()) & set(b.quality()):
-        return "has no seed in common with"
-    change = paired_difference(a.quality(), b.quality())
-    return f"is {difference_text(change)}"
+    change = bits_difference(a, b)
+    return f"is {difference_text(change)}" if change else "has no seed in common with"
 
 
-def failures_of(line: Series, measured: Measured) -> str:
-    """ "dense naive out of memory at 32K" for the first failure; "" if there is none."""
+def first_failure_text(line: Series, measured: Measured) -> str:
+    """Name the first failure of a line, such as "dense naive out of memory at 32K".
+
+    It is "" where nothing failed that was to be measured.
+    """
     for x, case in line.points:
         status, _ = case.failure
         if status and status != "skipped" and measured(case) is None:
             at = f" at {length_text(x)}" if line.on_axis else ""
-            return f"{line.name} {FAILED[status]}{at}"
+            return f"{line.name} {STATUS_TEXT[status]}{at}"
     return ""
 
 
 def _at_longest(ours: Series, dense: Series, measure: str) -> str:
-    common = pairs(ours, dense, MEASURES[measure])
-    lost = failures_of(dense, MEASURES[measure]) or failures_of(ours, MEASURES[measure])
+    measured = MEASURES[measure]
+    common = common_points(ours, dense, measured)
+    lost = first_failure_text(dense, measured) or first_failure_text(ours, measured)
     ending = f"; {lost}" if lost else ""
     if not common:
         return f"{ours.name} and {dense.name} have no length in common{ending}"
     x, a, b = common[-1]
-    text = f"At {x:,.0f} tokens {ours.name} {compared(a, b, measure)} {dense.name}"
+    text = f"At {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {dense.name}"
     found = crossover_of(ours, dense) if measure == "time" else None
     if found:
         where = found.text()
@@ -156,7 +102,7 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
 def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
     measured = MEASURES[measure]
     points = [(x, c) for x, c in line.points if measured(c) is not None]
-    unit = UNITS.get(view.varies, view.varies.replace("_", " "))
+    unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
         return f"{view.name}: one point measured, {line.name}"
@@ -166,7 +112,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         text = f"From {a} to {b}, {line.name} changes by {change}"
     else:
         growth = growth_text(last, first, measure)
-        text = f"From {a} to {b} the {NOUNS[measure]} grows {growth} with {line.name}"
+        text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
     if dense is None:
         return text
     if dense.on_axis:
@@ -176,27 +122,22 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         if measure == "quality":
             return f"{text}, {dense.name} by {paired_change(others[-1], others[0])}"
         return f"{text}, {growth_text(others[-1], others[0], measure)} with {dense.name}"
-    common = pairs(line, dense, measured)
-    return f"{text}; with {b} it {compared(last, common[-1][2], measure)} {dense.name}"
-
-
-NOUNS = {"time": "time of a step", "memory": "memory for activations"}
+    common = common_points(line, dense, measured)
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {dense.name}"
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
-    """Last over first, with an interval for time."""
+    """Tell the last case over the first as a factor, with an interval for time."""
     if measure == "time":
         return factor_text(ratio_of_medians(last.processes(), first.processes(), last.noise))
-    base = activations(first)
-    return f"{times((activations(last) or 0) / base)}x" if base else "from nothing"
+    base = rest_bytes(first)
+    return f"{factor_digits((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
-    """The change in bits per dim, paired over seeds."""
-    if not set(last.quality()) & set(first.quality()):
-        return "an unknown amount (no seed in common)"
-    change = paired_difference(last.quality(), first.quality())
-    return f"{signed_text(change)} bits per dim"
+    """Tell the change in bits per dim from the first case to the last, paired over seeds."""
+    change = bits_difference(last, first)
+    return f"{signed_text(change)} bits per dim" if change else UNKNOWN_CHANGE
 
 
 def _best_and_worst(view: View, measure: str) -> str:
@@ -219,31 +160,31 @@ def _best_and_worst(view: View, measure: str) -> str:
     }[measure]
     word = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}[measure]
     text = f"{word}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-    if alike(one, other, measure):
+    if no_visible_difference(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
         text = f"No visible difference between {len(found)} combinations ({span})"
-    dense = typical([s for s in view.series if s.kind == "dense"], measured)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
     level = [v for c in (dense.cases if dense else []) if (v := measured(c)) is not None]
     return f"{text}; {dense.name}: {told(level[0])}" if dense and level else text
 
 
-def alike(a: CaseResult, b: CaseResult, measure: str) -> bool:
-    """Do a and b show no difference: verdict not clear, memory within 3 %, or 0 in the interval
-    over seeds?
+def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
+    """Return whether two cases show no difference on a measure.
+
+    For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
+    for quality: the interval over seeds holds 0.
     """
     if measure == "time":
         verdict = ratio_of_medians(a.processes(), b.processes(), a.noise).verdict
         return verdict in ("same", "ambiguous")
     if measure == "memory":
-        return (activations(b) or 0) <= BAND * (activations(a) or 0)
-    if not set(a.quality()) & set(b.quality()):
-        return False
-    change = paired_difference(a.quality(), b.quality())
-    return change.has_interval and change.low <= 0 <= change.high
+        return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
+    change = bits_difference(a, b)
+    return change is not None and change.has_interval and change.low <= 0 <= change.high
 
 
 def difference_text(change: Estimate) -> str:
-    """A difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    """Tell a difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
     if change.value < 0:
         change = Estimate(-change.value, -change.high, -change.low, change.n)
         return f"{interval_in_brackets(change)} bits per dim better than"
@@ -251,7 +192,7 @@ def difference_text(change: Estimate) -> str:
 
 
 def interval_in_brackets(estimate: Estimate) -> str:
-    """Value (low to high), without signs where they are positive."""
+    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
     value = f"{estimate.value:.3f}"
     return (
         f"{value} ({estimate.low:.3f} to {estimate.high:.3f})" if estimate.has_interval else value

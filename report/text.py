@@ -1,12 +1,12 @@
-"""Numbers for people: times, bytes, lengths, intervals."""
+"""Numbers become text for people: times, bytes, lengths, factors and intervals."""
 
 from math import isfinite
 
-from report.statistics.intervals import Estimate, Ratio
+from report.statistics.estimates import Estimate, Ratio
 
 # An interval that reaches further than this above its value is told by its ends.
 WIDE = 1.3
-FAILED = {
+STATUS_TEXT = {
     "oom": "out of memory",
     "timeout": "timed out",
     "crash": "crashed",
@@ -16,7 +16,7 @@ FAILED = {
 
 
 def length_text(length: float) -> str:
-    """32768 as 32K, 1048576 as 1M; others with thousands separated."""
+    """Write a length such as 32768 as 32K and 1048576 as 1M, others with thousands separated."""
     for size, unit in ((2**20, "M"), (2**10, "K")):
         if length >= size and length % size == 0:
             return f"{length / size:g}{unit}"
@@ -24,7 +24,7 @@ def length_text(length: float) -> str:
 
 
 def bytes_text(n_bytes: float | None) -> str:
-    """With a binary unit and three digits; "" for None."""
+    """Write bytes with a binary unit and three digits; "" for None."""
     if n_bytes is None:
         return ""
     for size, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
@@ -38,7 +38,7 @@ def bytes_text(n_bytes: float | None) -> str:
 
 
 def ms_text(estimate: Estimate | None) -> str:
-    """Milliseconds with the interval, as many digits as that carries; "" for None.
+    """Write milliseconds with as many digits as the interval carries; "" for None.
 
     A wide interval is lopsided: then both of its ends are told, not "7 +- 66 ms".
     """
@@ -53,7 +53,7 @@ def ms_text(estimate: Estimate | None) -> str:
 
 
 def interval_text(estimate: Estimate | None, decimals: int) -> str:
-    """Value +- half the interval; the value alone where there is none; "" for None."""
+    """Write a value +- half its interval, or alone where it has none; "" for None."""
     if estimate is None:
         return ""
     value = f"{estimate.value:,.{decimals}f}"
@@ -63,41 +63,41 @@ def interval_text(estimate: Estimate | None, decimals: int) -> str:
 
 
 def factor_text(ratio: Estimate) -> str:
-    """1.42x (1.35 to 1.46), or without an interval where there is none."""
-    value = f"{times(ratio.value)}x"
+    """Write a ratio as a factor: 1.42x (1.35 to 1.46), or without an interval if it has none."""
+    value = f"{factor_digits(ratio.value)}x"
     if not ratio.has_interval or not isfinite(ratio.high):
         return value
-    return f"{value} ({times(ratio.low)} to {times(ratio.high)})"
+    return f"{value} ({factor_digits(ratio.low)} to {factor_digits(ratio.high)})"
 
 
-def times(ratio: float) -> str:
-    """A factor with three digits at most."""
+def factor_digits(ratio: float) -> str:
+    """Write a factor with three digits at most and without the x."""
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def percent_text(ratio: Ratio) -> str:
-    """A ratio as a change in per cent with its interval."""
+    """Write a ratio as a signed change in per cent with its interval."""
     value = f"{100 * (ratio.value - 1):+.1f} %"
     if not ratio.has_interval:
         return value
     return f"{value} ({100 * (ratio.low - 1):+.1f} to {100 * (ratio.high - 1):+.1f})"
 
 
-def signed_text(difference: Estimate, decimals: int = 3) -> str:
-    """A signed difference with its interval."""
-    value = f"{difference.value:+.{decimals}f}"
+def signed_text(difference: Estimate) -> str:
+    """Write a difference with its sign, three decimals and its interval."""
+    value = f"{difference.value:+.3f}"
     if not difference.has_interval:
         return value
-    return f"{value} ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
+    return f"{value} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
 def off_text(off: float) -> str:
-    """A share by which something is off in words: "45 % too high"."""
+    """Say by what share something is off: 0.45 is "45 % too high"."""
     return f"{100 * abs(off):.0f} % too {'high' if off > 0 else 'low'}"
 
 
 def plural(n: int, word: str) -> str:
-    """1 seed, 3 seeds, 4 processes."""
+    """Write a count with its noun: 1 seed, 3 seeds, 4 processes."""
     return f"{n} {word}" + ("" if n == 1 else "es" if word.endswith("s") else "s")
 
 

@@ -1,6 +1,6 @@
 """Name settings and cases for people: no two cases of a run have the same name. No torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from suites.settings import HOW, SETTINGS
@@ -25,6 +25,11 @@ SWITCHES = {
     "within_bucket": ("across buckets", ""),
     "correct_duplicates": ("duplicates kept", ""),
 }
+
+IN_THE_LABEL = (
+    *("attention", "n_rounds", "bucket_size", "chunk_length"),
+    *("length", "batch", "n_layers", "subject", "precision"),
+)
 
 Values = Mapping[str, Any]
 
@@ -57,19 +62,25 @@ def short_label(s: Values) -> str:
     return f"{model}, {size}, {what}{half}"
 
 
-def labels(cases: Sequence[Values]) -> list[str]:
-    """Name each of several cases: the short label, and in which settings equal ones differ."""
-    short = [short_label(s) for s in cases]
+def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> list[str]:
+    """Name each of several cases: the short label, and in which settings equal ones differ.
+
+    told: for each case the settings that its name tells in any case. A case without settings, such
+    as a benchmark of a part, has the name "".
+    """
+    short = [short_label(s) if s else "" for s in cases]
     groups: dict[str, list[Values]] = {}
     for label, s in zip(short, cases, strict=True):
         groups.setdefault(label, []).append(s)
     found = []
-    for label, s in zip(short, cases, strict=True):
-        alike = groups[label]
+    for i, (label, s) in enumerate(zip(short, cases, strict=True)):
+        alike, always = groups[label], told[i] if told else ()
         differing = [
             key
             for key in SETTINGS
-            if key in s and key not in HOW and any(other.get(key) != s[key] for other in alike)
+            if key in s
+            and key not in (*HOW, *IN_THE_LABEL)
+            and (key in always or any(other.get(key) != s[key] for other in alike))
         ]
         words = [phrase(key, s[key]) or f"{key} {s[key]}" for key in differing]
         found.append(", ".join([label, *words]))

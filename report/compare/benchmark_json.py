@@ -1,4 +1,4 @@
-"""Two JSON files of pytest-benchmark compared as two runs are: each file is read as records.
+"""Two JSON files of pytest-benchmark are compared as two runs are: each is read as records.
 
 A file holds one process, which does not tell how processes differ (memory layout, clocks, what else
 the machine did). Two things stand in for that: how blocks of samples differ within each process,
@@ -12,13 +12,14 @@ from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from report.compare.runs import RunComparison, compare_runs
 from report.reading.cases import samples_of
-from report.statistics.intervals import MIN_CASES_FOR_NOISE, Array, Noise, log_medians
+from report.statistics.noise import MIN_CASES_FOR_NOISE, Noise
+from report.statistics.samples import Array, log_medians
 from suites.engine.store.records import FORMAT, Record
 
 # pytest-benchmark takes at least as many samples.
@@ -35,15 +36,16 @@ REMEDY = "write it with --benchmark-json=FILE, or with --benchmark-save and --be
 
 
 def is_benchmark_json(name: str) -> bool:
-    """Is this argument of `compare` a file, not the name of a run?"""
+    """Return whether this argument of `compare` is a file, not the name of a run."""
     return name.endswith(".json")
 
 
 def compare_benchmarks(before: Path, after: Path, mixed: bool = False) -> RunComparison:
-    """The benchmarks of `after` against those of the same full name and parameters in `before`.
+    """Compare the benchmarks of two files that have the same full name and parameters.
 
-    Raises ValueError if a file is not of pytest-benchmark or has no raw samples, if no benchmark is
-    in both, and, unless `mixed`, if they are of different machines.
+    Ratios are `after` over `before`. Raises ValueError if a file is not of pytest-benchmark or has
+    no raw samples, if no benchmark is in both, and, unless `mixed`, if they are of different
+    machines.
     """
     olds, news = ({r["case"]: r for r in read_benchmarks(path)} for path in (before, after))
     common = [case for case in olds if case in news]
@@ -58,8 +60,9 @@ def compare_benchmarks(before: Path, after: Path, mixed: bool = False) -> RunCom
 
 
 def noise_of(pairs: Sequence[tuple[Record, Record]]) -> dict[str, Noise]:
-    """The noise between processes by case: the larger of what blocks and what ratios tell. Cases of
-    which neither tells anything are missing.
+    """Estimate the noise between processes of each case from its blocks and from all ratios.
+
+    The larger of the two counts. Cases of which neither tells anything are missing.
     """
     samples = [(samples_of(old, "step")[0], samples_of(new, "step")[0]) for old, new in pairs]
     ratios = np.array([np.diff(log_medians(both))[0] for both in samples])
@@ -78,7 +81,10 @@ def noise_of(pairs: Sequence[tuple[Record, Record]]) -> dict[str, Noise]:
 
 
 def read_benchmarks(path: Path) -> list[Record]:
-    """A file of pytest-benchmark as records: times in ms, the machine as identity."""
+    """Read a file of pytest-benchmark as records: times in ms, the machine as identity.
+
+    Raises ValueError if it is not such a file or has no raw samples.
+    """
     content = read_json(path)
     try:
         identity = identity_of(content["machine_info"])
@@ -88,7 +94,7 @@ def read_benchmarks(path: Path) -> list[Record]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a file of pytest-benchmark. Raises ValueError if it is none."""
+    """Return the content of a file of pytest-benchmark, or raise ValueError if it is none."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
@@ -104,8 +110,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def identity_of(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What must agree for two files to be compared; the last three where tests/benchmarks wrote
-    the file.
+    """Return what must agree between two files that are compared.
+
+    The last three entries are there where tests/benchmarks wrote the file.
     """
     cpu = machine.get("cpu") or {}
     python = f"{machine.get('python_implementation')} {machine.get('python_version')}"
@@ -118,27 +125,32 @@ def identity_of(machine: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_record(benchmark: Mapping[str, Any], identity: dict[str, Any], path: Path) -> Record:
-    """One benchmark as a record with nothing but time. Raises ValueError without raw samples."""
+    """Return one benchmark as a record that holds its time and nothing else.
+
+    Raises ValueError without raw samples, or if they are no durations.
+    """
     name, samples_s = benchmark["fullname"], benchmark["stats"].get("data")
     if not samples_s:
         raise ValueError(f"{path} has no raw samples of {name}; {REMEDY}")
     if not all(isfinite(seconds) and seconds > 0 for seconds in samples_s):
         raise ValueError(f"{path} has samples of {name} that are no durations")
     process = {"samples_ms": {"step": [1e3 * seconds for seconds in samples_s]}}
-    return {
+    record = {
         "format": FORMAT,
         "method": "pytest-benchmark",
         "case": json.dumps([name, benchmark.get("params")], sort_keys=True),
         "label": name,
         "seed": 0,
+        "settings": {},
         "status": "ok",
         "identity": identity,
         "time": {"processes": [process]},
     }
+    return cast(Record, record)
 
 
 def blocks(samples: Sequence[float] | Array) -> list[Sequence[float] | Array]:
-    """At most N_BLOCKS runs of consecutive samples."""
+    """Cut samples into at most N_BLOCKS runs of consecutive ones."""
     n = min(N_BLOCKS, len(samples))
     edges = [len(samples) * i // n for i in range(n + 1)]
     return [samples[start:end] for start, end in pairwise(edges)]

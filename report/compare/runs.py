@@ -1,4 +1,4 @@
-"""Comparisons: two runs case by case, or the levels of one setting against a base within a run."""
+"""Two runs are compared case by case: in time, memory, bits per dim and failures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,32 +6,29 @@ from typing import Any
 
 import pandas as pd
 
-from report.findings import activations
-from report.reading.cases import CaseResult, code_of, gather, identity_differences, samples_of
-from report.statistics.intervals import (
-    BAND,
-    MIN_SEEDS,
-    Estimate,
-    Noise,
-    paired_difference,
-    process_noise,
-    ratio_of_medians,
-)
-from report.tables.cases_table import to_markdown
-from report.text import percent_text, plural, signed_text, times
+from report.reading.cases import CaseResult, code_text, gather, identity_differences, samples_of
+from report.reading.differences import bits_difference, memory_ratio
+from report.statistics.estimates import BAND, Estimate
+from report.statistics.intervals import ratio_of_medians
+from report.statistics.noise import Noise, process_noise
+from report.statistics.seeds import MIN_SEEDS
+from report.tables.markup import to_markdown
+from report.text import factor_digits, percent_text, plural, signed_text
 from suites.engine.store.records import Record
 
 NOTHING_WORSE, SOMETHING_WORSE = 0, 1
 # Share of the bits per dim below which a change is none: of many cases one in 40 looks worse by
 # chance.
 VISIBLE_BITS = 0.01
-WORDS = ["case", "verdict", "time", "visible from", "memory", "bits per dim", "reason"]
+COLUMNS_FOR_PEOPLE = ["case", "verdict", "time", "visible from", "memory", "bits per dim", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """`table`: a row per common case, numbers; `for_people`: the same in words; `exit_code`: 1 if
-    something is slower, fails now, takes more memory or predicts worse.
+    """A comparison of two runs has a row per common case.
+
+    `table` holds numbers, `for_people` the same in words; `exit_code` is 1 if something is slower,
+    fails now, takes more memory or predicts worse.
     """
 
     table: pd.DataFrame
@@ -41,7 +38,7 @@ class RunComparison:
     notes: tuple[str, ...] = ()  # sentences for below the table
 
     def markdown(self) -> str:
-        """The table for people, how many of each verdict, the notes."""
+        """Return the table for people, how many cases got each verdict, and the notes."""
         counts = self.table["verdict"].value_counts()
         told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
         mark = f"{self.mark}\n\n" if self.mark else ""
@@ -54,12 +51,13 @@ def compare_runs(
     mixed: bool = False,
     noise_by_case: Mapping[str, Noise] | None = None,
 ) -> RunComparison:
-    """`after` against `before` for each common case: time with verdict, memory, bits per dim
-    (paired over seeds). noise_by_case: the noise between processes where the records do not tell.
+    """Compare `after` with `before` for each common case: time, memory, bits per dim.
 
-    Worse is what is slower, fails now though it did not, takes over 3 % more memory, or has over
-    1 % more bits per dim with an interval of at least 3 seeds above 0. Raises ValueError if no case
-    is in common, or, naming the difference, if the identities differ and not `mixed`.
+    Time has a verdict; bits per dim are paired over seeds. noise_by_case: the noise between
+    processes where the records do not tell. Worse is what is slower, fails now though it did not,
+    takes over 3 % more memory, or has over 1 % more bits per dim with an interval of at least 3
+    seeds above 0. Raises ValueError if no case is in common, or, naming the difference, if the
+    identities differ and not `mixed`.
     """
     differing = identity_differences([*before, *after])
     if differing and not mixed:
@@ -79,7 +77,7 @@ def compare_runs(
     rows = [_run_row(old, new, known.get(old.id, pooled)) for old, new in common]
     table = pd.DataFrame([row for row, _ in rows])
     n_worse = int(table["worse"].ne("").sum())
-    people = pd.DataFrame([words for _, words in rows], columns=WORDS)
+    people = pd.DataFrame([words for _, words in rows], columns=COLUMNS_FOR_PEOPLE)
     people = people.dropna(axis=1, how="all").fillna("")
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
@@ -89,10 +87,10 @@ def compare_runs(
 
 
 def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, ...]:
-    """A sentence on the code and the kernels of each side, where the records tell."""
+    """Name in a sentence the code and the kernels of each side, where the records tell."""
     told = []
     for which, records in (("First", before), ("second", after)):
-        commits = dict.fromkeys(code_of(r) for r in records if r.get("code"))
+        commits = dict.fromkeys(code_text(r) for r in records if r.get("code"))
         kernels = dict.fromkeys(str(r["kernel"]) for r in records if r.get("kernel"))
         if commits:
             told.append(f"{which}: {', '.join(commits)}; kernels {', '.join(kernels)}")
@@ -100,7 +98,7 @@ def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, 
 
 
 def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
-    """A sentence on the cases that only one of the two has, if there are any."""
+    """Count in a sentence the cases that only one of the two has, if there are any."""
     alone = {"first": len({*olds} - {*news}), "second": len({*news} - {*olds})}
     told = [f"{plural(n, 'case')} only in the {which}" for which, n in alone.items() if n]
     return (f"Not compared: {', '.join(told)}.",) if told else ()
@@ -109,7 +107,7 @@ def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
 def _run_row(
     old: CaseResult, new: CaseResult, noise: Noise | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A case of both runs in numbers and in words."""
+    """Return a case of both runs in numbers and in words."""
     row: dict[str, Any] = {"case": old.id, "label": old.label, "verdict": "not timed"}
     words: dict[str, Any] = {"case": old.label}
     worse = []
@@ -125,13 +123,13 @@ def _run_row(
         words["reason"] = ": ".join(new.failure)
         worse += ["status"] if row["verdict"] == "fails now" else []
     words["verdict"] = row["verdict"]
-    was, now = activations(old), activations(new)
-    if was and now is not None:
-        row["memory_ratio"] = now / was
-        words["memory"] = f"{times(now / was)}x"
-        worse += ["memory"] if now / was > BAND else []
-    if set(old.quality()) & set(new.quality()):
-        change = paired_difference(new.quality(), old.quality())
+    factor = memory_ratio(new, old)
+    if factor is not None:
+        row["memory_ratio"] = factor
+        words["memory"] = f"{factor_digits(factor)}x"
+        worse += ["memory"] if factor > BAND else []
+    change = bits_difference(new, old)
+    if change is not None:
         row |= _numbers("bits_change", change)
         words["bits per dim"] = f"{signed_text(change)}, {plural(change.n, 'seed')}"
         level = sum(old.quality().values()) / len(old.quality())

@@ -1,4 +1,4 @@
-"""Quality against cost: what each level buys (bits per dim) and costs (time, memory)."""
+"""This figure draws quality against cost: what each level of a setting buys and costs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,20 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from report.compare.ablation import Ablation, Level
+from report.figures.drawing import error_bars
 from report.figures.style import (
     COLD,
     GREY,
     MARKERS,
-    SETTINGS,
+    RC_PARAMS,
     WARM,
     add_legend,
     add_words,
     new_figure,
     save,
 )
-from report.reading.series import caption_of
-from report.statistics.intervals import Estimate
-from report.text import FAILED
+from report.reading.captions import caption_of
+from report.statistics.estimates import Estimate
+from report.text import STATUS_TEXT
 
 # More groups than this stand only in the table.
 MAX_GROUPS = 4
@@ -29,21 +30,22 @@ Cost = Callable[[Level], Estimate | None]
 
 
 def write_ablation(found: Ablation, folder: Path) -> list[Path]:
-    """Write compare_by_FACTOR.md, .csv and, with quality, .png and .svg; their paths."""
+    """Write compare_by_FACTOR.md and .csv and, with quality, .png and .svg; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"compare_by_{found.factor}"
     paths = [folder / f"{name}.md", folder / f"{name}.csv"]
     paths[0].write_text(found.markdown())
     found.table().to_csv(paths[1], index=False)
     if any(level.bits_change is not None for level in found.levels):
-        with matplotlib.rc_context(SETTINGS):
+        with matplotlib.rc_context(RC_PARAMS):
             paths += draw_cost(found, folder, name)
     return paths
 
 
 def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
-    """Change in bits per dim over time and over memory, a path per group through the levels; dense
-    as single marks.
+    """Draw the change in bits per dim over time and over memory, a path per group of levels.
+
+    Dense cases are single marks.
     """
     figure, (by_time, by_memory) = new_figure(2, height=5.2)
     bases = {one.group: one for one in found.levels if one.case is one.base}
@@ -69,7 +71,7 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     note = (
         "Each mark is a level: further left is cheaper, lower is better. Bars: 95 % intervals, "
         "vertical over seeds paired with the base's, horizontal over processes; "
-        f"memory is measured once.{left_out}{failures(found)}"
+        f"memory is measured once.{left_out}{failed_levels_text(found)}"
     )
     caption = f"{caption_of([level.case for level in found.levels])} {note}"
     add_words(figure, found.finding(), caption)
@@ -77,12 +79,12 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
 
 
 def time_cost(level: Level) -> Estimate | None:
-    """Time of a step over that of the base; the base itself is 1 without an interval."""
+    """Return the time of a step over that of the base; the base is 1 without an interval."""
     return Estimate(1.0) if level.case is level.base and level.case.time() else level.time_ratio
 
 
 def memory_cost(level: Level) -> Estimate | None:
-    """Activations over those of the base."""
+    """Return the activations over those of the base."""
     ratio = level.memory_ratio
     return None if ratio is None else Estimate(ratio)
 
@@ -90,15 +92,15 @@ def memory_cost(level: Level) -> Estimate | None:
 def draw_path(
     axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
 ) -> None:
-    """The levels of a group, joined in their order; named where `named`."""
+    """Draw the levels of a group, joined in their order, with their names if `named`."""
     points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.bits_change)]
     if not points:
         return
     axes.errorbar(
         [c.value for c, _, _ in points],
         [b.value for _, b, _ in points],
-        xerr=bars([c for c, _, _ in points]),
-        yerr=bars([b for _, b, _ in points]),
+        xerr=error_bars([c for c, _, _ in points]),
+        yerr=error_bars([b for _, b, _ in points]),
         color=colour,
         marker="o",
         markersize=7,
@@ -118,14 +120,14 @@ def draw_path(
 
 
 def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -> None:
-    """A dense case, against the same base."""
+    """Draw a dense case against the base of the group that it resembles."""
     at, bits = cost(other), other.bits_change
     if at and bits:
         axes.errorbar(
             [at.value],
             [bits.value],
-            xerr=bars([at]),
-            yerr=bars([bits]),
+            xerr=error_bars([at]),
+            yerr=error_bars([bits]),
             color=colour,
             marker=marker,
             markersize=9,
@@ -135,15 +137,11 @@ def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -
         )
 
 
-def bars(found: Sequence[Estimate]) -> list[list[float]]:
-    """Lengths of error bars down and up; 0 without an interval."""
-    down = [max(0.0, e.value - e.low) if e.has_interval else 0.0 for e in found]
-    return [down, [max(0.0, e.high - e.value) if e.has_interval else 0.0 for e in found]]
-
-
-def failures(found: Ablation) -> str:
-    """The levels that failed, in words."""
+def failed_levels_text(found: Ablation) -> str:
+    """Name the levels that failed; "" if none did."""
     lost = [
-        f"{one.name} {FAILED[one.case.failure[0]]}" for one in found.levels if one.case.failure[0]
+        f"{one.name} {STATUS_TEXT[one.case.failure[0]]}"
+        for one in found.levels
+        if one.case.failure[0]
     ]
     return f" Not drawn: {', '.join(lost)}." if lost else ""

@@ -1,15 +1,15 @@
-"""What all figures draw alike: lines with intervals, levels, seeds, failures."""
+"""All figures draw lines with intervals, levels, seeds and failures alike."""
 
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
 from report.figures.style import looks
-from report.findings import MEASURES
 from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
 from report.reading.series import Series, View
-from report.statistics.intervals import Estimate
-from report.text import FAILED, length_text
+from report.statistics.estimates import Estimate
+from report.text import STATUS_TEXT, length_text
 
 Value = Callable[[CaseResult], Estimate | None]
 
@@ -17,10 +17,10 @@ Value = Callable[[CaseResult], Estimate | None]
 def draw_lines(
     axes: Axes, view: View, value: Value, style: str = "-", named: bool = True, spread: bool = False
 ) -> list[float]:
-    """Draw each line with its intervals; levels as horizontal lines. Returns the values drawn, to
-    set the axis by.
+    """Draw each line of a suite with its intervals, and levels as horizontal lines.
 
-    spread: shift lines a little sideways, so that bars do not cover each other.
+    Returns the values drawn, to set the axis by. spread: shift lines a little sideways, so that
+    bars do not cover each other.
     """
     seen: list[float] = []
     for i, (series, (colour, marker)) in enumerate(
@@ -33,13 +33,11 @@ def draw_lines(
             draw_levels(axes, [e for _, e in found], colour, style, name)
             continue
         xs = [shifted(x, i, view) if spread else x for x, _ in found]
-        bars = [[max(0.0, e.value - e.low) if e.has_interval else 0.0 for _, e in found]]
-        bars.append([max(0.0, e.high - e.value) if e.has_interval else 0.0 for _, e in found])
         if found:
             axes.errorbar(
                 xs,
                 [e.value for _, e in found],
-                yerr=bars,
+                yerr=error_bars([e for _, e in found]),
                 color=colour,
                 linestyle=style,
                 marker=marker,
@@ -54,7 +52,10 @@ def draw_lines(
 def draw_levels(
     axes: Axes, found: Sequence[Estimate], colour: str, style: str, name: str | None
 ) -> None:
-    """Horizontal lines for cases to which the x axis does not apply, their intervals as bands."""
+    """Draw cases to which the x axis does not apply as horizontal lines.
+
+    Their intervals are bands.
+    """
     for estimate in found:
         axes.axhline(estimate.value, color=colour, linestyle=style, linewidth=1.8, label=name)
         if estimate.has_interval:
@@ -62,7 +63,7 @@ def draw_levels(
 
 
 def shifted(x: float, i: float, view: View) -> float:
-    """x moved sideways by a fiftieth of the axis at most, its own way for each line."""
+    """Move x sideways by a fiftieth of the axis at most, its own way for each line."""
     count = max(len(view.series), 2)
     share = 0.04 * ((i + 0.5) / count - 0.5)
     span = view.x_values[-1] / view.x_values[0] if view.x_values[0] > 0 else 1.0
@@ -72,7 +73,7 @@ def shifted(x: float, i: float, view: View) -> float:
 
 
 def draw_seeds(axes: Axes, view: View) -> list[float]:
-    """Each seed's bits per dim as a small dot."""
+    """Draw each seed's bits per dim as a small dot, and return the values drawn."""
     seen = []
     for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
         for x, case in series.points:
@@ -85,8 +86,9 @@ def draw_seeds(axes: Axes, view: View) -> list[float]:
 
 
 def draw_failures(axes: Axes, view: View, measure: str) -> None:
-    """A row at the top per line with failures: a cross where each happened, and what the first one
-    was.
+    """Draw a row at the top for each line with failures: a cross where each happened.
+
+    The row says what the first one was.
     """
     rows = [
         (s, look, failed)
@@ -140,7 +142,7 @@ def draw_failures(axes: Axes, view: View, measure: str) -> None:
 
 
 def failure_text(failed: Sequence[tuple[float, str]], with_x: bool) -> str:
-    """What happened, and from where on: "crashed at 4K, out of memory at 8K"."""
+    """Say what happened and from where on: "crashed at 4K, out of memory at 8K"."""
     first: dict[str, float] = {}
     for x, what in failed:
         first.setdefault(what, x)
@@ -157,11 +159,26 @@ def make_room(axes: Axes, share: float) -> None:
 
 
 def failed_points(series: Series, measure: str) -> list[tuple[float, str]]:
-    """(x, what happened) of the cases that were to measure this and could not, ascending in x."""
+    """Return (x, what happened) of the cases that were to measure this and could not.
+
+    They ascend in x.
+    """
     found = []
     for x, case in series.points:
         status, _ = case.failure
         wanted = measure in (case.settings.get("measures") or (measure,))
         if status and wanted and MEASURES[measure](case) is None:
-            found.append((x, FAILED.get(status, status)))
+            found.append((x, STATUS_TEXT.get(status, status)))
     return found
+
+
+def subject_of(view: View) -> str:
+    """Return what a suite measures one of: "attention call" or "training step"."""
+    attention = all(case.settings.get("subject") == "attention" for case in view.cases)
+    return "attention call" if attention else "training step"
+
+
+def error_bars(found: Sequence[Estimate]) -> list[list[float]]:
+    """Return how far error bars reach down and up; 0 where there is no interval."""
+    down = [max(0.0, e.value - e.low) if e.has_interval else 0.0 for e in found]
+    return [down, [max(0.0, e.high - e.value) if e.has_interval else 0.0 for e in found]]

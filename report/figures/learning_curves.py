@@ -1,4 +1,4 @@
-"""Learning curves: held-out bits per dim against training steps (paper, Figures 3 to 5 left)."""
+"""This figure draws held-out bits per dim against training steps (paper, Figures 3 to 5 left)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,21 +8,21 @@ import numpy as np
 
 from report.figures.style import MARKERS, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
-from report.reading.series import View, phrase
+from report.reading.series import View
+from suites.engine.store.records import part_of
+from suites.labels import phrase
 
 MAX_LINES = 10
 
 
 def learning_curves(case: CaseResult) -> list[tuple[list[float], list[float]]]:
-    """(steps, bits per dim) per seed, where more than two points were measured."""
-    curves = [(record.get("quality") or {}).get("curve") or [] for record in case.records]
+    """Return (steps, bits per dim) per seed, where more than two points were measured."""
+    curves = [part_of(record, "quality").get("curve") or [] for record in case.records]
     return [([p[0] for p in c], [p[1] for p in c]) for c in curves if len(c) > 2]
 
 
 def draw_learning_curves(view: View, folder: Path) -> list[Path]:
-    """Held-out bits per dim against training steps: a line per case, in a panel per x value if
-    there are many.
-    """
+    """Draw a learning curve per case, in up to three panels by x if there are many."""
     cases = [case for case in view.cases if learning_curves(case)]
     panels: dict[str, list[tuple[str, CaseResult]]] = {}
     by_x = len(cases) > MAX_LINES
@@ -73,14 +73,14 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     add_legend(figure, axes[0])
     add_words(
         figure,
-        curve_finding(cases, names_of(panels)),
+        curve_finding(cases, names_by_case(panels)),
         f"{view.caption} Thin: seeds; thick: their mean.",
     )
     return save(figure, folder, f"{view.name}_curves")
 
 
-def names_of(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
-    """The line names by identity of their cases, with the panel where there are several."""
+def names_by_case(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
+    """Map the identity of each case to its name, with the panel where there are several."""
     return {
         id(case): f"{name}, {at}" if at else name
         for at, found in panels.items()
@@ -89,14 +89,14 @@ def names_of(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
 
 
 def mean_curve(case: CaseResult) -> tuple[list[float], list[float]]:
-    """Steps that all seeds share, and the mean of their bits per dim."""
+    """Return the steps that all seeds share, and the mean of their bits per dim."""
     curves = [dict(zip(steps, values, strict=True)) for steps, values in learning_curves(case)]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     return steps, [float(np.mean([curve[step] for curve in curves])) for step in steps]
 
 
 def curve_finding(cases: Sequence[CaseResult], names: dict[int, str]) -> str:
-    """Which model ends lowest, and how much the last quarter of training still gained."""
+    """Say which model ends lowest, and what the last quarter of its training gained."""
     ends = [(mean_curve(case)[1][-1], names[id(case)], case) for case in cases]
     value, name, case = min(ends, key=lambda end: end[0])
     steps, curve = mean_curve(case)

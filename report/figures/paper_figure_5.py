@@ -1,4 +1,7 @@
-"""Attention alone over the length, tokens constant, beside the paper's Figure 5 (right)."""
+"""This figure draws attention alone over the length beside the paper's Figure 5 (right).
+
+The number of tokens is constant, so the batch shrinks as the length grows.
+"""
 
 from pathlib import Path
 
@@ -18,18 +21,19 @@ from report.figures.style import (
     x_axis,
     y_axis,
 )
-from report.findings import crossover_of, pairs, typical
 from report.reading.cases import CaseResult
+from report.reading.rivals import common_points, crossover_of, typical_line
 from report.reading.series import View
-from report.statistics.intervals import Estimate, ratio_of_medians
+from report.statistics.estimates import Estimate
+from report.statistics.intervals import ratio_of_medians
 from report.text import factor_text, length_text
 
 
-def draw_attention_speed(view: View, folder: Path) -> list[Path]:
-    """Seconds per attention evaluation by length, tokens constant, beside the paper's curves."""
+def draw_paper_figure_5(view: View, folder: Path) -> list[Path]:
+    """Draw seconds per attention evaluation by length, beside the paper's curves."""
     figure, (ours, theirs) = new_figure(2)
     x_axis(ours, view)
-    seconds = [*draw_lines(ours, view, forward_s), *draw_paper_figure_5(theirs, view)]
+    seconds = [*draw_lines(ours, view, forward_time), *draw_published_curves(theirs, view)]
     for axes, unit in ((ours, "seconds per attention evaluation"), (theirs, "")):
         y_axis(axes, seconds, always_log=True)
         tick_unit(axes, unit)
@@ -38,15 +42,15 @@ def draw_attention_speed(view: View, folder: Path) -> list[Path]:
     theirs.set_ylim(ours.get_ylim())  # failures may have raised it
     add_legend(figure, ours)
     caption = (
-        f"{view.caption} {setting_text(view)} Bars: 95 % intervals. "
+        f"{view.caption} {call_sizes_text(view)} Bars: 95 % intervals. "
         f"{paper.NAME}, {paper.FIGURE_5_SOURCE}, on hardware that it does not name."
     )
-    add_words(figure, speed_finding(view), caption)
+    add_words(figure, attention_finding(view), caption)
     return save(figure, folder, f"{view.name}_paper")
 
 
-def setting_text(view: View) -> str:
-    """What one evaluation is: sizes that all cases share."""
+def call_sizes_text(view: View) -> str:
+    """Tell the sizes of one evaluation, which all cases share."""
     settings = view.cases[0].settings
     tokens, width = settings["batch"] * settings["length"], settings["d_model"]
     heads = settings["n_heads"]
@@ -55,21 +59,23 @@ def setting_text(view: View) -> str:
     return f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, float32."
 
 
-def forward_s(case: CaseResult) -> Estimate | None:
-    """Seconds of the forward pass."""
+def forward_time(case: CaseResult) -> Estimate | None:
+    """Return the time of the forward pass in seconds with its interval, if it was timed."""
     time = case.time("forward")
-    return time and Estimate(time.value / 1e3, time.low / 1e3, time.high / 1e3, time.n)
+    return time and time.divided_by(1e3)
 
 
-def forward_median(case: CaseResult) -> float | None:
-    """Median of the forward pass in seconds."""
-    time = forward_s(case)
+def forward_s(case: CaseResult) -> float | None:
+    """Return the time of the forward pass in seconds, if it was timed."""
+    time = forward_time(case)
     return time.value if time else None
 
 
-def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
-    """The paper's curves, named at their ends, looking like ours of the same name; its full
-    attention like our twin of it, or else like the first dense line. Returns all its seconds.
+def draw_published_curves(axes: Axes, view: View) -> list[float]:
+    """Draw the paper's curves, named at their ends, and return all their seconds.
+
+    They look like our lines of the same name; full attention looks like our twin of it, or else
+    like the first dense line.
     """
     lines = list(zip(view.series, looks(view.series), strict=True))
     ours = {series.name: look for series, look in lines}
@@ -96,13 +102,14 @@ def draw_paper_figure_5(axes: Axes, view: View) -> list[float]:
     return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]
 
 
-def speed_finding(view: View) -> str:
-    """Forward time of the typical Reformer over that of the typical dense attention, at the longest
-    common length.
+def attention_finding(view: View) -> str:
+    """Say how forward times compare at the longest common length, and where they cross.
+
+    It is the typical Reformer over the typical dense attention.
     """
-    ours = typical([s for s in view.series if s.kind == "reformer"], forward_median)
-    dense = typical([s for s in view.series if s.kind == "dense"], forward_median)
-    common = pairs(ours, dense, forward_median) if ours and dense else []
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], forward_s)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], forward_s)
+    common = common_points(ours, dense, forward_s) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"
     x, a, b = common[-1]

@@ -1,5 +1,6 @@
-"""How figures look: colours that the colour-blind tell apart, sizes legible at README width,
-captions, files.
+"""All figures look alike: colours, sizes, axes, captions and files are decided here.
+
+The colour-blind can tell the colours apart; the sizes are legible at the width of a README.
 """
 
 import textwrap
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from report.reading.series import AXES, Series, View
+from report.reading.series import AXIS_LABELS, Series, View
 from report.text import length_text
 
 # Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention.
@@ -35,7 +36,7 @@ WIDTH = 9.0  # inches
 # A range over this factor is drawn on a log axis.
 LOG_FROM = 6.0
 
-SETTINGS: dict[Any, Any] = {
+RC_PARAMS: dict[Any, Any] = {
     "font.size": 10.5,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -55,7 +56,7 @@ Look = tuple[str, str]
 
 
 def looks(series: Sequence[Series]) -> list[Look]:
-    """Colour and marker per line; more than four of a kind run from dark to light."""
+    """Choose a colour and a marker per line; more than four of a kind run from dark to light."""
     found, counts = [], dict.fromkeys(PALETTES, 0)
     for i, line in enumerate(series):
         alike = [s for s in series if s.kind == line.kind]
@@ -69,20 +70,20 @@ def looks(series: Sequence[Series]) -> list[Look]:
     return found
 
 
-def new_figure(
-    n_panels: int = 1, legend: bool = True, height: float = 4.8
-) -> tuple[Figure, list[Axes]]:
-    """A figure of README width with room for a title, a caption and, on the right, a legend."""
+def new_figure(n_panels: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
+    """Make a figure of README width with room for a title, a caption and a legend.
+
+    Returns it with its panels, side by side from the left.
+    """
     figure = Figure(figsize=(WIDTH, height), dpi=DPI)
-    right = 0.73 if legend else 0.97
     bottom = 1.1 / height
     axes = figure.subplots(1, n_panels, squeeze=False)[0]
-    figure.subplots_adjust(left=0.1, right=right, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
+    figure.subplots_adjust(left=0.1, right=0.73, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
     return figure, list(axes)
 
 
 def add_words(figure: Figure, title: str, caption: str) -> None:
-    """The title, which states the finding, at the top, the caption at the bottom."""
+    """Write the title, which states the finding, at the top, and the caption at the bottom."""
     size = 12 if len(title) < 2 * TITLE_WIDTH else 10.5
     wrapped = textwrap.fill(title, round(TITLE_WIDTH * 12 / size))
     figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
@@ -91,8 +92,9 @@ def add_words(figure: Figure, title: str, caption: str) -> None:
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """The legend right of the panels, wrapped to fit: models first, what is grey and explains after
-    them.
+    """Write the legend right of the panels, wrapped to fit, with models first.
+
+    What is grey explains, and comes after them.
     """
     handles, labels = axes.get_legend_handles_labels()
     entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_grey(entry[0]))
@@ -102,9 +104,12 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> None:
-    """The suite's setting, with ticks where it was measured: everywhere, or at `values`."""
+    """Make the x axis that of the suite's setting, with ticks where it was measured.
+
+    `values` replaces the values at which ticks may stand.
+    """
     values = view.x_values if values is None else values
-    axes.set_xlabel(AXES.get(view.varies, view.varies.replace("_", " ")))
+    axes.set_xlabel(AXIS_LABELS.get(view.varies, view.varies.replace("_", " ")))
     if not values:
         axes.set_xticks([])
         return
@@ -121,7 +126,7 @@ def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> Non
 
 
 def y_axis(axes: Axes, values: Sequence[float], base: int = 10, always_log: bool = False) -> None:
-    """A log axis for a wide range, else one from zero, with a tenth of room at either end."""
+    """Make the y axis a log axis for a wide range, else one from zero, with room at the ends."""
     if not values:
         return
     low, high = min(values), max(values)
@@ -138,7 +143,7 @@ def y_axis(axes: Axes, values: Sequence[float], base: int = 10, always_log: bool
 
 
 def tick_unit(axes: Axes, unit: str) -> None:
-    """Ticks without exponents: 0.5, 20, 1,000."""
+    """Write ticks without exponents (0.5, 20, 1,000), and the unit beside them."""
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"{y:,.4g}" if y < 1e4 else f"{y:,.0f}")
     )
@@ -146,10 +151,10 @@ def tick_unit(axes: Axes, unit: str) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png and NAME.svg; their paths."""
+    """Write NAME.png and NAME.svg and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(RC_PARAMS):
         figure.savefig(paths[0])
         figure.savefig(paths[1], metadata={"Date": None})
     return paths

@@ -1,4 +1,4 @@
-"""Records gathered into cases: what one configuration measured on one machine, all its seeds."""
+"""Records are gathered into cases: one configuration on one machine, with all its seeds."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,65 +7,64 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
-from report.statistics.intervals import (
-    Estimate,
-    Noise,
-    Processes,
-    mean_over_seeds,
-    median,
-    process_noise,
-)
-from suites.engine.store.records import Record, mispredicted, read_records
+from report.statistics.estimates import Estimate
+from report.statistics.intervals import estimate_geometric_mean
+from report.statistics.noise import Noise, process_noise
+from report.statistics.samples import Processes
+from report.statistics.seeds import mean_over_seeds
+from suites.engine.store.records import Record, mispredicted, part_of, read_records
+from suites.labels import labels
 
 PARTS = ("forward", "backward", "optimizer", "step")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case on one machine. `records` are by seed, ascending; `mark` tells machines apart in
-    mixed reports.
+    """A case result holds all records of one case on one machine, by seed, ascending.
+
+    `mark` tells machines apart in mixed reports.
     """
 
     records: tuple[Record, ...]
     noise: Noise | None = None  # between processes, from all cases together
     mark: str = ""
+    name: str = ""  # for people, told from the other cases
     settings: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", resolved(self.records[0].get("settings") or {}))
+        object.__setattr__(self, "settings", resolved(self.records[0]["settings"]))
 
     @property
     def id(self) -> str:
-        """The id of the case."""
+        """The id of a case is a hash of what is measured."""
         return str(self.records[0]["case"])
 
     @property
     def label(self) -> str:
-        """The name of the case for people."""
-        return str(self.records[0].get("label") or self.id) + (
-            f" [{self.mark}]" if self.mark else ""
-        )
+        """The label names the case for people, with the mark if there is one."""
+        name = self.name or self.records[0]["label"]
+        return f"{name} [{self.mark}]" if self.mark else name
 
     @property
     def suites(self) -> list[str]:
-        """The suites in which it stands."""
+        """These are the suites in which the case stands."""
         return list(dict.fromkeys(s for r in self.records for s in r.get("suites") or []))
 
     @property
     def kind(self) -> str:
-        """ "reformer", ours; "peer", a published one; or "dense"."""
+        """The kind is "reformer" for ours, "peer" for a published one, else "dense"."""
         return kind_of(self.settings)
 
     @property
     def failure(self) -> tuple[str, str]:
-        """Status and reason of the first record that is not ok; ("", "") if all are."""
+        """Return status and reason of the first record that is not ok; ("", "") if all are."""
         for record in self.records:
             if record["status"] != "ok":
                 return record["status"], record.get("reason") or ""
         return "", ""
 
     def processes(self, part: str = "step") -> Processes:
-        """The samples of a part in ms, per process; empty if not measured."""
+        """Return the samples of a part in ms, per process; empty if it was not timed."""
         for record in self.records:
             found = samples_of(record, part)
             if found:
@@ -73,30 +72,37 @@ class CaseResult:
         return []
 
     def time(self, part: str = "step") -> Estimate | None:
-        """The median of a part in ms; None if not measured."""
+        """Return the time of a part in ms with its interval; None if it was not timed.
+
+        The value is the geometric mean of the medians of the processes.
+        """
         processes = self.processes(part)
-        return median(processes, self.noise) if processes else None
+        return estimate_geometric_mean(processes, self.noise) if processes else None
 
     def memory(self, name: str) -> float | None:
-        """One entry of the memory part, such as "peak_bytes"; None if not measured."""
+        """Return one entry of the memory part, such as "peak_bytes"; None if not measured."""
         for record in self.records:
-            value = (record.get("memory") or {}).get(name)
+            value = part_of(record, "memory").get(name)
             if value is not None:
                 return float(value)
         return None
 
     @property
     def mispredicted(self) -> float | None:
-        """See suites.engine.store.records.mispredicted; None if memory was not measured."""
+        """Return by what share the predicted peak is off, or None if it is close or not measured.
+
+        See `mispredicted` in suites.engine.store.records.
+        """
         return next((mispredicted(r["memory"]) for r in self.records if r.get("memory")), None)
 
     def quality(self, name: str = "bits_per_dim", rounds: str = "") -> dict[int, float]:
-        """By seed, "bits_per_dim" or "accuracy"; with `rounds`, as evaluated with so many rounds or
-        "full".
+        """Return "bits_per_dim" or "accuracy" (a share) by seed.
+
+        With `rounds`, it is as evaluated with so many rounds, or with "full" attention.
         """
         found = {}
         for record in self.records:
-            part = record.get("quality") or {}
+            part = part_of(record, "quality")
             if rounds:
                 part = (part.get("evaluated_with") or {}).get(rounds) or {}
             if part.get(name) is not None:
@@ -104,27 +110,28 @@ class CaseResult:
         return found
 
     def bits(self) -> Estimate | None:
-        """Held-out bits per dim over the seeds; None if not measured."""
+        """Return held-out bits per dim with the interval over seeds; None if not measured."""
         values = self.quality()
         return mean_over_seeds(list(values.values())) if values else None
 
 
 def kind_of(settings: Mapping[str, Any]) -> str:
-    """ "reformer", "peer" or "dense", by the attention."""
+    """Tell from the attention whether a model is "reformer", "peer" or "dense"."""
     attention = settings.get("attention")
     return "reformer" if attention == "lsh" else "peer" if attention in PEERS else "dense"
 
 
 def samples_of(record: Record, part: str) -> Processes:
-    """The samples of a part in one record, per process, without empty ones."""
-    processes = (record.get("time") or {}).get("processes") or []
+    """Return the samples of a part in one record in ms, per process, without empty ones."""
+    processes = part_of(record, "time").get("processes") or []
     samples = [process.get("samples_ms", {}).get(part) for process in processes]
     return [s for s in samples if s]
 
 
 def resolved(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with chunk_length in force and lists as tuples, so that they can be compared and
-    hashed.
+    """Return settings with chunk_length in force and lists as tuples.
+
+    So they can be compared and hashed.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     if found.get("attention") in ("lsh", *PEERS) and found.get("chunk_length") is None:
@@ -145,7 +152,7 @@ def load_run(folder: Path) -> list[Record]:
 
 
 def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
-    """The cases of records, in their order; records of different identity are different cases.
+    """Gather records into cases, in their order; another identity makes another case.
 
     Raises ValueError naming the difference if identities differ and not `mixed`.
     """
@@ -163,16 +170,22 @@ def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
         groups.setdefault(key, {})[record["seed"]] = record
     noise = process_noise(filter(None, (samples_of(r, "step") for r in records)))
     ordered = [tuple(by_seed[s] for s in sorted(by_seed)) for by_seed in groups.values()]
-    return [CaseResult(found, noise, identity_mark(found[0], differing)) for found in ordered]
+    names = [found[0]["label"] for found in ordered]
+    if len({*names}) < len({found[0]["case"] for found in ordered}):
+        names = labels([resolved(found[0]["settings"]) for found in ordered])
+    return [
+        CaseResult(found, noise, identity_mark(found[0], differing), name)
+        for found, name in zip(ordered, names, strict=True)
+    ]
 
 
 def comparable(record: Record) -> dict[str, Any]:
-    """What must agree for two records to be compared: machine, versions, measuring method."""
+    """Return what must agree for two records to be compared: machine, versions, method."""
     return {**record["identity"], **record.get("versions", {}), "method": record["method"]}
 
 
 def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:
-    """The names in which identities differ, and the values found.
+    """Return the names in which identities differ, with the values found.
 
     A name that only some records have, such as a peer's version, is no difference to the others.
     """
@@ -184,28 +197,28 @@ def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def identity_mark(record: Record, differing: dict[str, list[str]]) -> str:
-    """What tells this record's identity from the others', for a label; "" if nothing does."""
+    """Return what tells this record's identity from the others'; "" if nothing does."""
     own = comparable(record)
     return ", ".join(f"{name} {own.get(name)}" for name in differing)
 
 
-def commit_of(record: Record) -> str:
-    """The commit that measured, short; where it was changed, with a hash of the code that ran."""
+def commit_text(record: Record) -> str:
+    """Name the commit that measured, with a hash of the code where it was changed."""
     code = record.get("code") or {}
     commit = str(code.get("commit") or "")[:9] or "no commit"
     return commit + (f"-dirty ({code.get('hash')})" if code.get("dirty") else "")
 
 
-def code_of(record: Record) -> str:
-    """The commit and the hash of the measured code, which alone decides what was measured."""
-    return f"commit {commit_of(record)}, code {(record.get('code') or {}).get('hash')}"
+def code_text(record: Record) -> str:
+    """Name the commit and the hash of the measured code, which alone decides the numbers."""
+    return f"commit {commit_text(record)}, code {(record.get('code') or {}).get('hash')}"
 
 
 def in_suite(cases: Iterable[CaseResult], suite: str) -> list[CaseResult]:
-    """The cases that stand in a suite."""
+    """Return the cases that stand in a suite."""
     return [case for case in cases if suite in case.suites]
 
 
 def suite_names(cases: Iterable[CaseResult]) -> list[str]:
-    """All suites, in the order in which they were met."""
+    """Return the names of all suites, in the order in which they were met."""
     return list(dict.fromkeys(name for case in cases for name in case.suites))

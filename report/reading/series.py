@@ -1,38 +1,17 @@
-"""The cases of a suite as lines of a figure: one per model variant, points along the suite's
-setting.
-"""
+"""The cases of a suite become the lines of a figure, one per variant of a model."""
 
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from report.reading.cases import CaseResult, commit_of, in_suite
-from report.text import plural
+from report.reading.captions import caption_of
+from report.reading.cases import CaseResult, in_suite
 from suites.base import Suite
+from suites.labels import phrase
 from suites.settings import HOW, LSH_ONLY, OURS_ONLY, SETTINGS
 
-PHRASES = {
-    "bucket_size": "bucket {}",
-    "chunk_length": "chunk {}",
-    "chunks_before": "look-back {}",
-    "length": "length {}",
-    "batch": "batch {}",
-    "n_layers": "{} layers",
-    "d_model": "width {}",
-    "ff_chunks": "{} ff chunks",
-    "precision": "{}",
-    "task": "{}",
-    "kernel": "kernel {}",
-    "optimizer": "{}",
-}
 KINDS = ("reformer", "peer", "dense")
-# Off and on; what is usual goes without saying.
-SWITCHES = {
-    "shared_qk": ("", "shared QK"),
-    "within_bucket": ("across buckets", ""),
-    "correct_duplicates": ("duplicates kept", ""),
-}
-AXES = {
+AXIS_LABELS = {
     "length": "sequence length (tokens)",
     "n_rounds": "hash rounds",
     "bucket_size": "bucket size (mean positions per bucket)",
@@ -43,8 +22,9 @@ AXES = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line: cases of one model variant by x; with `on_axis` False a level, as x does not apply to
-    it.
+    """A series holds the cases of one variant of a model, by x.
+
+    With `on_axis` False it is a level: x does not apply to it.
     """
 
     name: str
@@ -54,13 +34,13 @@ class Series:
 
     @property
     def cases(self) -> list[CaseResult]:
-        """The cases without their x."""
+        """Return the cases of the line, without their x."""
         return [case for _, case in self.points]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A suite as it is drawn."""
+    """A view is a suite as it is drawn: its lines, its axis and its caption."""
 
     name: str
     question: str
@@ -71,18 +51,19 @@ class View:
 
     @property
     def cases(self) -> list[CaseResult]:
-        """All cases of all lines."""
+        """Return all cases of all lines."""
         return [case for series in self.series for case in series.cases]
 
     @property
     def x_values(self) -> list[float]:
-        """The measured values on the x axis, ascending."""
+        """Return the measured values on the x axis, ascending."""
         return sorted({x for s in self.series if s.on_axis for x, _ in s.points})
 
 
 def view_of(name: str, cases: Iterable[CaseResult]) -> View:
-    """The lines of the suite `name`. The axis is the suite's own; for a suite no longer in the
-    code, the widest.
+    """Arrange the cases of the suite `name` into lines along the suite's own axis.
+
+    For a suite that is no longer in the code, the axis is the setting with most values.
     """
     members = in_suite(cases, name)
     suite = _suite(name)
@@ -98,9 +79,7 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
 
 
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
-    """The cases grouped into lines along the setting `varies`: by kind, ours first, then by their
-    settings.
-    """
+    """Group cases into lines along the setting `varies`, ours first, then by their settings."""
     found = []
     for kind in KINDS:
         alike = [case for case in cases if case.kind == kind]
@@ -108,7 +87,7 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
         keys = distinguishing(alike, varies if on_axis else "")
         groups: dict[str, list[CaseResult]] = {}
         for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
-            groups.setdefault(case_name(case, keys, varies), []).append(case)
+            groups.setdefault(name_by_settings(case, keys, varies), []).append(case)
         for name, members in groups.items():
             points = [(_x(case, varies) if on_axis else float("nan"), case) for case in members]
             points.sort(key=lambda point: point[0])
@@ -117,8 +96,9 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 
 
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
-    """The settings that tell these cases apart, beside `varies` and what is tied to it (batch =
-    tokens / length).
+    """Find the settings that tell these cases apart, beside `varies`.
+
+    What follows from `varies` is left out too, such as batch = tokens / length.
     """
     keys = []
     for key in SETTINGS:
@@ -134,64 +114,29 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     return keys
 
 
-def case_name(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
-    """A short name: the kind of attention, then the settings `keys`."""
+def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
+    """Name a case by its kind of attention and by the settings `keys`."""
     attention = str(case.settings.get("attention")).replace("_", "-")
     base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
     if case.kind != "dense" and varies != "n_rounds":
         base += f"-{case.settings.get('n_rounds')}"
-    rest = [phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in NAMED]
+    rest = [
+        phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in IN_THE_BASE
+    ]
     return ", ".join(part for part in (base, *rest, case.mark) if part)
 
 
-NAMED = ("attention", "n_rounds")
+IN_THE_BASE = ("attention", "n_rounds")
 
 
-def name_of_case(case: CaseResult, among: Sequence[CaseResult]) -> str:
-    """A short name that tells the case from the others of its kind; length and layers have their
-    own columns.
+def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
+    """Name a case so that it differs from the others of its kind.
+
+    Length and layers are left out: tables have columns for them.
     """
     kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
-    return case_name(case, keys)
-
-
-def phrase(key: str, value: object) -> str:
-    """A setting and its value in words."""
-    if isinstance(value, bool):
-        word = key.replace("_", " ")
-        return SWITCHES.get(key, (f"not {word}", word))[value]
-    if key == "subject":
-        return "attention alone" if value == "attention" else "training"
-    if key == "n_rounds":
-        return plural(int(str(value)), "round")
-    return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
-
-
-def caption_of(cases: Sequence[CaseResult]) -> str:
-    """Machine, seeds and commit."""
-    records = [record for case in cases for record in case.records]
-    seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
-    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
-    commits = dict.fromkeys(commit_of(record) for record in records)
-    count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
-    trained = [int((record.get("quality") or {}).get("threads") or 0) for record in records]
-    if any(trained):
-        count += f"trained with {plural(max(trained), 'thread')}; "
-    mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
-    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
-    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
-    if kernels:
-        count += f"LSH by kernel {', '.join(kernels)}; "
-    return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
-
-
-def _machine(identity: dict[str, object]) -> str:
-    parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
-    threads = identity.get("threads")
-    parts.append(plural(int(str(threads)), "thread") if threads else "")
-    parts.append(f"torch {identity['torch']}" if identity.get("torch") else "")
-    return ", ".join(part for part in parts if part)
+    return name_by_settings(case, keys)
 
 
 def _suite(name: str) -> Suite | None:

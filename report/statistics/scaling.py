@@ -1,6 +1,4 @@
-"""How time and memory grow with length, and from which length on one method is faster
-(MEASURING.md, Statistics).
-"""
+"""Time and memory scale with length, and from some length on one method is faster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,24 +7,17 @@ from math import inf, isnan, nan, sqrt
 import numpy as np
 from scipy import stats
 
-from report.statistics.intervals import (
-    N_DRAWS,
-    TAILS,
-    Array,
-    Estimate,
-    Noise,
-    Processes,
-    bootstrap_deviations,
-    combined_noise,
-    log_medians,
-    student_t,
-)
+from report.statistics.bootstrap import N_DRAWS, SEED, bootstrap_deviations
+from report.statistics.estimates import TAILS, Estimate, student_t
+from report.statistics.noise import Noise, combined_noise
+from report.statistics.samples import Array, Processes, log_medians
 
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
-    """The length from which on one method is faster. 0 is "already at the shortest", inf "beyond
-    the measured range".
+    """A crossover is the length from which on one method is faster.
+
+    0 is "already at the shortest", inf "beyond the measured range".
     """
 
     estimate: Estimate
@@ -34,7 +25,7 @@ class Crossover:
     longest: int
 
     def text(self) -> str:
-        """For people, with the interval."""
+        """Tell the length to people, with the interval."""
         value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
         told = {0.0: f"under {self.shortest:,}", inf: f"over {self.longest:,}"}
         where = {0.0: "below the measured range", inf: "beyond the measured range"}
@@ -45,13 +36,12 @@ class Crossover:
 
 
 def scaling_exponent(
-    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None, seed: int = 0
+    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None
 ) -> Estimate:
-    """p in value ~ length^p by regression on logs, `groups[i]` measured at `lengths[i]`; nan below
-    two lengths.
+    """Fit p in value ~ length^p by regression on logs; nan below two lengths.
 
-    The interval is bootstrapped from the noise of the measurements; where each was made once
-    (memory), it comes from the residuals of the line.
+    groups[i] was measured at lengths[i]. The interval is bootstrapped from the noise of the
+    measurements; where each was made once (memory), it comes from the residuals of the line.
     """
     if len(lengths) < 2:
         return Estimate(nan, n=len(lengths))
@@ -63,7 +53,7 @@ def scaling_exponent(
         slope = float(line.slope)
         return Estimate(slope, slope - half, slope + half, len(x))
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-    slopes = _log_draws(groups, noise, seed) @ weights
+    slopes = _log_draws(groups, noise) @ weights
     low, high = np.quantile(slopes, TAILS)
     return Estimate(float(y @ weights), float(low), float(high), len(x))
 
@@ -73,16 +63,14 @@ def crossover(
     a: Sequence[Processes],
     b: Sequence[Processes],
     noise: Noise | None = None,
-    seed: int = 0,
 ) -> Crossover:
-    """The length from which on a is below b for all longer measured lengths, on log-log lines
-    between these.
+    """Find the length from which on a is below b at all longer measured lengths.
 
-    a[i], b[i]: samples at lengths[i], ascending. Without noise (each measured once) there is no
-    interval.
+    a[i], b[i]: samples at lengths[i], ascending; between lengths, lines are straight in log-log.
+    Without noise (each measured once) there is no interval.
     """
     n = len(lengths)
-    drawn = _log_draws([*a, *b], noise, seed)
+    drawn = _log_draws([*a, *b], noise)
     known = combined_noise([*a, *b], noise) is not None
     middle = np.array([log_medians(p).mean() for p in [*a, *b]])[None]
     value = float(_last_crossing(lengths, middle[:, :n] - middle[:, n:])[0])
@@ -95,8 +83,9 @@ def crossover(
 
 
 def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
-    """Per row of differences of logs, the length of the last fall below 0: 0 if always below, inf
-    if not at the end.
+    """Find the length at which each row of differences of logs last falls below 0.
+
+    It is 0 for a row that is always below, and inf for one that is not below at its end.
     """
     x = np.log(np.asarray(lengths, float))
     above = difference >= 0
@@ -112,11 +101,12 @@ def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
     return np.where(above.any(axis=1), crossing, 0.0)
 
 
-def _log_draws(groups: Sequence[Processes], noise: Noise | None, seed: int) -> Array:
-    """Draws of the log median of each group, (N_DRAWS, groups), as wide as the pooled noise of all
-    groups says.
+def _log_draws(groups: Sequence[Processes], noise: Noise | None) -> Array:
+    """Draw the log median of each group, (N_DRAWS, groups).
+
+    The draws are as wide as the pooled noise of all groups says.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     known = combined_noise(groups, noise)
     columns = []
     for group in groups:

@@ -1,6 +1,4 @@
-"""Records to tables: one row per case, seed and suite for programs, compact tables per suite for
-people.
-"""
+"""Records become tables: all rows for programs, compact tables per suite for people."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -13,20 +11,21 @@ import pandas as pd
 from report.reading.cases import (
     PARTS,
     CaseResult,
-    commit_of,
+    commit_text,
     in_suite,
     kind_of,
     resolved,
     samples_of,
     suite_names,
 )
-from report.reading.series import name_of_case
-from report.statistics.intervals import middle, outliers
+from report.reading.series import name_among
+from report.statistics.samples import geometric_mean_of_medians, outliers
+from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, interval_text, ms_text, off_text
-from suites.engine.store.records import Record, mispredicted
+from suites.engine.store.records import Record, mispredicted, part_of
 from suites.settings import SETTINGS, Settings
 
-FIRST = (
+FIRST_COLUMNS = (
     "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
     "chunk_length reversible ff_chunks seed status reason forward_ms backward_ms optimizer_ms "
     "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
@@ -37,18 +36,18 @@ TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady distu
 MEMORY_BESIDE = (
     "baseline_bytes weights_bytes gradients_bytes optimizer_bytes reserved_bytes memory_method"
 ).split()
-MEMORY = [name for name in (*FIRST, *MEMORY_BESIDE) if name.endswith("_bytes")]
+MEMORY = [name for name in (*FIRST_COLUMNS, *MEMORY_BESIDE) if name.endswith("_bytes")]
 WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)]
 WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
-LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per case, seed and suite, failures too; times are geometric means of the medians of
-    the processes.
+    """Return one row per case, seed and suite, failures too.
+
+    Times are in ms, geometric means of the medians of the processes; memory is in bytes.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
-    names = [*FIRST, *(name for name in SETTINGS if name not in FIRST)]
+    names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
     names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
     frame = pd.DataFrame(rows).reindex(columns=names)
     for name in WHOLE_NUMBERS:
@@ -58,8 +57,8 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def _row(record: Record, suite: str) -> dict[str, Any]:
     settings = resolved(record.get("settings") or {})
-    time, identity = record.get("time") or {}, record.get("identity") or {}
-    memory, quality = record.get("memory") or {}, record.get("quality") or {}
+    time, identity = part_of(record, "time"), record.get("identity") or {}
+    memory, quality = part_of(record, "memory"), part_of(record, "quality")
     processes = time.get("processes") or []
     row: dict[str, Any] = {
         **{k: _plain(v) for k, v in settings.items()},
@@ -73,7 +72,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         **{name: memory.get(name) for name in MEMORY},
         **{name: quality.get(name) for name in ("bits_per_dim", "accuracy")},
         **{name: identity.get(name) for name in ("device", "machine")},
-        "commit": commit_of(record),
+        "commit": commit_text(record),
         "code": (record.get("code") or {}).get("hash"),
         "stopped_by": time.get("stopped_by"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
@@ -87,7 +86,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
     for part in PARTS:
         samples = samples_of(record, part)
         if samples:
-            row[f"{part}_ms"] = middle(samples)
+            row[f"{part}_ms"] = geometric_mean_of_medians(samples)
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)
@@ -102,15 +101,16 @@ def _plain(value: Any) -> Any:
 
 
 def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
-    """One suite for people: a row per case, +- being half the 95 % interval; failures with their
-    reason as rows.
+    """Return a table of one suite for people, with a row per case.
+
+    +- is half the 95 % interval. Failures are rows with their reason.
     """
     rows = []
-    for case in sorted(cases, key=_order):
+    for case in sorted(cases, key=_sort_key):
         status, reason = case.failure
         bits = case.bits()
         row = {
-            "model": name_of_case(case, cases),
+            "model": name_among(case, cases),
             **{name: case.settings.get(name) for name in ("length", "n_layers")},
             **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
             "peak memory": bytes_text(case.memory("peak_bytes")),
@@ -133,44 +133,15 @@ def _predicted(case: CaseResult) -> str:
     return text if off is None else f"{text} ({off_text(off)})"
 
 
-def _order(case: CaseResult) -> tuple[str, int, int, int]:
+def _sort_key(case: CaseResult) -> tuple[str, int, int, int]:
     s = case.settings
     return s["attention"], s.get("n_rounds") or 0, s["length"], s.get("n_layers") or 0
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown; a bar inside a cell is escaped."""
-    rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.to_numpy())]
-    rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
-
-
-def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A table as LaTeX (booktabs), text escaped, +- as a sign."""
-    rows = [[_latex(str(cell)) for cell in row] for row in table.to_numpy()]
-    head = [_latex(str(name)) for name in table.columns]
-    body = "\n".join(" & ".join(row) + r" \\" for row in rows)
-    return (
-        "\\begin{table}\n\\centering\n\\caption{" + _latex(caption) + "}\n"
-        "\\begin{tabular}{l" + "r" * (len(head) - 1) + "}\n\\toprule\n"
-        f"{' & '.join(head)} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
-        "\\end{tabular}\n\\end{table}\n"
-    )
-
-
-def _latex(text: str) -> str:
-    text = text.replace("\\", "/").replace("~", " ").replace("^", " ")
-    for plain, escaped in LATEX_SPECIAL.items():
-        # the sign is put in last: its own dollars stay
-        text = text.replace(plain, escaped)
-    return text
 
 
 def write_tables(
     records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
 ) -> list[Path]:
-    """Write table.csv, table.md and table.tex into `folder`; their paths."""
+    """Write table.csv, table.md and table.tex into `folder` and return their paths."""
     to_frame(records).to_csv(folder / "table.csv", index=False)
     markdown, latex = [f"# {title}\n"], []
     for suite in suite_names(cases):

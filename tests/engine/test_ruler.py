@@ -13,15 +13,17 @@ from sweeps import Quiet, plan_of
 from report.compare.runs import compare_runs
 from report.statistics.intervals import ratio_of_medians
 from suites.engine.failures import Failure
+from suites.engine.job import Outcome
 from suites.engine.measure import ruler
 from suites.engine.measure.device import CPU, CUDA
 from suites.engine.measure.memory import LivePeak
 from suites.engine.store.records import Record
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep import doctor
+from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.doctor import MAX_START_S, start_checks
-from suites.engine.sweep.executors.local import Outcome, run_in_process
-from suites.engine.sweep.scheduler import Options, Sweep
+from suites.engine.sweep.executors.local import Local, run_in_process
+from suites.engine.sweep.scheduler import Sweep
 from suites.settings import Settings
 
 CHECKS = (
@@ -118,9 +120,10 @@ def test_whole_runs_compare_as_planted(tmp_path: Path) -> None:
     ]
 
     def run(name: str, settings: list[Settings], job: str = "time_spin") -> list[Record]:
-        folder, plan = RunFolder(name, tmp_path), plan_of(settings)
+        folder, plan = RunFolder(tmp_path / name), plan_of(settings)
+        executor = Local("cpu", folder.log_path, run_job=f"planted:{job}")
         with folder.locked():
-            Sweep(folder, plan, Options(run_job=f"planted:{job}")).run(Quiet())
+            Sweep(Backlog(folder, plan), executor).run(Quiet())
         return folder.records()
 
     first, again = run("first", cases), run("again", cases)

@@ -4,11 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sweeps import part_of
 
 from suites.engine.store.records import mispredicted
 from suites.engine.sweep.ledger import Ledger
-from suites.engine.sweep.progress import outcome, warning
-from suites.engine.sweep.summary import print_failures, print_mispredictions, summary
+from suites.engine.sweep.progress import outcome_words, warning
+from suites.engine.sweep.summary import counts, print_failures, print_mispredictions
 
 MIB = 2**20
 
@@ -30,22 +31,23 @@ def sweep() -> SimpleNamespace:
     }
     records["c", 0] |= {"status": "oom", "reason": "out of memory"}
     folder = SimpleNamespace(log_path=lambda case: Path("/nowhere"))
-    cases = {case: SimpleNamespace(label=f"case {case}") for case in "abce"}
+    names = {case: f"case {case}" for case in "abcde"}
     line = {"case": "e", "kind": "time", "index": 0, "seed": 0, "reason": "died", "part": None}
     ledger = Ledger([{**line, "status": "crash"}, {**line, "index": 1, "status": "ok"}])
-    return SimpleNamespace(records=records, cases=cases, folder=folder, ledger=ledger)
+    return SimpleNamespace(records=records, cases=names, names=names, folder=folder, ledger=ledger)
 
 
 def test_predictions_over_30_percent_off_are_told_when_a_run_ends(
     sweep: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_mispredictions(sweep)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("  case b: warning: the predicted peak of 140 MiB differs")
+    high, low = capsys.readouterr().out.splitlines()
+    assert high.startswith("  case b: warning: the predicted peak of 140 MiB differs")
+    assert low.startswith("  case d: warning: the predicted peak of 40 MiB differs")
 
 
 def test_failures_and_counts(sweep: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert summary(sweep) == "2 ok, 1 oom"
+    assert counts(sweep) == "3 ok, 1 oom"
     print_failures(sweep)
     assert capsys.readouterr().out.splitlines() == [
         "  oom: case c, seed 0: out of memory",
@@ -61,7 +63,7 @@ def test_what_counts_as_mispredicted(predicted_mib: float, expected: float | Non
     assert mispredicted(part) == (None if expected is None else pytest.approx(expected))
     line = {"kind": "memory", "status": "ok", "part": part}
     assert bool(warning(line)) is (expected is not None)
-    assert "120 MiB, live 100 MiB" in outcome(line)
+    assert "120 MiB, live 100 MiB" in outcome_words(line)
 
 
 def test_nothing_is_mispredicted_where_nothing_was_measured() -> None:
@@ -71,6 +73,6 @@ def test_nothing_is_mispredicted_where_nothing_was_measured() -> None:
 
 
 def test_an_unsteady_timing_says_so() -> None:
-    part = {"samples_ms": {"step": [1.0, 2.0, 3.0]}, "steady": False, "disturbed": True}
+    part = part_of("time", samples_ms={"step": [1.0, 2.0, 3.0]}, steady=False, disturbed=True)
     line = {"kind": "time", "status": "ok", "part": part}
-    assert outcome(line) == "2 ms a step, disturbed, not steady"
+    assert outcome_words(line) == "2 ms a step, disturbed, not steady"

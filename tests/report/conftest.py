@@ -1,4 +1,4 @@
-"""A synthetic run with known truth, and its report, drawn once for all tests."""
+"""All tests of the report share a synthetic run with known truth, drawn once."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from suites.engine.store.records import Record
 
 @pytest.fixture(scope="session")
 def records() -> list[Record]:
-    """Every case of every suite, three seeds."""
+    """Make the records of every case of every suite, with three seeds."""
     return make_records()
 
 
 @pytest.fixture(scope="session")
 def run_folder(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with a written report."""
+    """Make a run folder with a written report."""
     folder = tmp_path_factory.mktemp("run")
     write_lines(folder, records)
     write_report(folder)

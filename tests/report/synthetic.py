@@ -1,4 +1,4 @@
-"""Records whose truth is known: what was measured is drawn from stated formulas."""
+"""Records are made whose truth is known: what was measured is drawn from stated formulas."""
 
 import json
 from dataclasses import replace
@@ -9,6 +9,7 @@ import numpy as np
 
 from suites.base import Case, grid, unique
 from suites.engine.store.records import FORMAT, Record
+from suites.labels import short_label
 from suites.settings import METHOD_VERSION, Settings
 
 MIB = 2**20
@@ -35,7 +36,10 @@ FAILURES = {
 
 
 def true_step_ms(s: Settings) -> float:
-    """LSH: linear in length and rounds; dense: power 1.4. LSH-4 crosses sdpa at 512 * 2 ** 2.5."""
+    """Return the true time of a step in ms, which crosses for LSH-4 and sdpa.
+
+    LSH is linear in length and rounds, dense attention has power 1.4; they cross at 512 * 2 ** 2.5.
+    """
     layers = s.n_layers / 2
     if s.attention == "lsh":
         chunk = s.lsh().m
@@ -45,7 +49,10 @@ def true_step_ms(s: Settings) -> float:
 
 
 def true_rest_bytes(s: Settings) -> float:
-    """Reversible: constant in layers. naive: quadratic."""
+    """Return the true activations in bytes.
+
+    Reversible layers make them constant in layers; naive attention is quadratic in length.
+    """
     per_layer = s.length * s.d_model * 64 * (1 + (s.length / 1024 if s.attention == "naive" else 0))
     if s.attention == "lsh":
         return per_layer * (1 + 0.5 * s.n_rounds)
@@ -53,7 +60,10 @@ def true_rest_bytes(s: Settings) -> float:
 
 
 def true_bits(s: Settings) -> float:
-    """More rounds help less and less; longer context helps; dense is best."""
+    """Return the true bits per dim.
+
+    More rounds help less and less, longer context helps, and dense attention is best.
+    """
     base = 3.0 + 0.15 * np.log2(8192 / s.length) - 0.03 * s.n_layers
     if s.attention == "lsh":
         return float(base + 0.2 / s.n_rounds + 0.02 * abs(np.log2(s.bucket_size / 32)))
@@ -61,7 +71,7 @@ def true_bits(s: Settings) -> float:
 
 
 def suites() -> dict[str, list[Case]]:
-    """The four suites, small, and attention_speed."""
+    """Make the four suites, small, and attention_speed, as cases by name."""
     lengths = [512, 1024, 2048, 4096, 8192]
     dense = ["sdpa", "naive", "memory_efficient"]
     rounds = replace(BASE, evaluate_rounds=(1, 2, 4, 8, 0))
@@ -93,8 +103,9 @@ def suites() -> dict[str, list[Case]]:
 def make_record(
     case: Case, suites_of: list[str], seed: int, rng: np.random.Generator, slower: float = 1.0
 ) -> Record:
-    """One record: process noise 0.5 %, sample noise 1 %, seed noise 0.02 bits shared by all cases
-    of a seed.
+    """Make one record of a case and a seed, with noise.
+
+    Processes differ by 0.5 %, samples by 1 %, seeds by 0.02 bits shared by all cases of a seed.
     """
     s = case.settings
     status, reason = FAILURES.get((s.attention, s.length), ("ok", ""))
@@ -104,7 +115,7 @@ def make_record(
         "format": FORMAT,
         "method": METHOD_VERSION,
         "case": case.id,
-        "label": case.label,
+        "label": short_label(case.settings.measured()),
         "suites": suites_of,
         "seed": seed,
         "settings": s.measured(),
@@ -128,7 +139,7 @@ def make_record(
 
 
 def make_time(s: Settings, rng: np.random.Generator, slower: float = 1.0) -> dict[str, Any]:
-    """Two processes of 15 samples."""
+    """Make the samples of two processes, 15 each."""
     processes = []
     for _ in range(s.processes):
         step = true_step_ms(s) * slower * np.exp(rng.normal(0, 0.005) + rng.normal(0, 0.01, 15))
@@ -152,7 +163,7 @@ def make_time(s: Settings, rng: np.random.Generator, slower: float = 1.0) -> dic
 
 
 def make_memory(s: Settings) -> dict[str, Any]:
-    """Exact: rest as stated, the process 10 % above live tensors."""
+    """Make exact memory: the rest as stated, the process 10 % above live tensors."""
     rest, weights = true_rest_bytes(s), 4 * 12 * s.n_layers * s.d_model**2
     return {
         "peak_bytes": int(1.1 * rest) + 4 * weights,
@@ -169,7 +180,10 @@ def make_memory(s: Settings) -> dict[str, Any]:
 
 
 def make_quality(s: Settings, seed: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Seeds move all cases alike (paired), by 0.02; each case its own way by 0.003."""
+    """Make bits per dim of a seed, which moves all cases alike.
+
+    The seed moves them by 0.02, which pairing cancels; each case differs by 0.003 more.
+    """
     shared = np.random.default_rng(seed + 100).normal(0, 0.02)
 
     def at(bits: float) -> dict[str, float]:
@@ -195,22 +209,21 @@ def make_quality(s: Settings, seed: int, rng: np.random.Generator) -> dict[str, 
 
 
 def make_records(seed: int = 0, n_seeds: int = 3, slower: float = 1.0) -> list[Record]:
-    """A whole run: every case of every suite once, with the suites in which it stands."""
+    """Make a whole run: every case of every suite once, with the suites in which it stands."""
     rng = np.random.default_rng(seed)
     where: dict[str, list[str]] = {}
-    cases: dict[str, Case] = {}
-    for name, members in suites().items():
-        for case in members:
-            cases[case.id] = case
+    members = suites()
+    for name, found in members.items():
+        for case in found:
             where.setdefault(case.id, []).append(name)
     return [
         make_record(case, where[case.id], s, rng, slower)
-        for case in cases.values()
+        for case in unique([case for found in members.values() for case in found])
         for s in range(n_seeds if "quality" in case.settings.measures else 1)
     ]
 
 
 def write_lines(folder: Path, records: list[Record]) -> None:
-    """records.jsonl, as a finished run leaves it."""
+    """Write records.jsonl as a finished run leaves it."""
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (folder / "records.jsonl").write_text(lines)

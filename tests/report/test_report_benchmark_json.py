@@ -1,4 +1,4 @@
-"""Files that pytest-benchmark wrote, and copies of them with planted changes."""
+"""Files that pytest-benchmark wrote are compared with copies that hold planted changes."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def test_spin(benchmark, n):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """a.json, written by pytest-benchmark with raw samples; saved/*.json without."""
+    """Run pytest-benchmark: it writes a.json with raw samples, and saved/*.json without."""
     folder = tmp_path_factory.mktemp("benchmarks")
     (folder / "test_spin.py").write_text(BENCHMARKS)
     options = ["--benchmark-json=a.json", "--benchmark-storage=file://saved", "--benchmark-save=x"]
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def copy(folder, tmp_path):
-    """copy(change): a.json with `change` applied to its content, as another file."""
+    """Return copy(change), which applies `change` to the content of a.json in another file."""
 
     def write(change=lambda content: None, name="b.json"):
         content = json.loads((folder / "a.json").read_text())
@@ -99,7 +99,7 @@ def test_one_slow_benchmark_is_told_from_the_rest(folder, copy):
 
 
 def test_what_all_ratios_scatter_by_is_noise(folder, copy):
-    """Half of the benchmarks 20 % slower, half 20 % faster: the machine, not the code."""
+    """Where half are 20 % slower and half 20 % faster, it is the machine, not the code."""
 
     def scatter(content):
         slower(1.2, 0, N_BENCHMARKS // 2)(content)

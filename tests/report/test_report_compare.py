@@ -1,4 +1,4 @@
-"""Comparisons whose answer is known."""
+"""Comparisons find the answers that were planted."""
 
 import re
 
@@ -135,7 +135,7 @@ def test_what_each_extra_round_buys_and_costs(records):
             assert row["bits_change"] == pytest.approx(change, abs=0.012)
             assert row["verdict"] == "slower"
             assert 0.03 <= row["smallest_visible"] < ratio - 1
-    assert "1 round to 2 rounds: -0.1" in found.finding()
+    assert re.match(r"1 round to 2 rounds: -0\.(09|10)", found.finding())
     people = found.for_people()
     assert people["n rounds"].iloc[0] == "1 (base)"
     assert "per extra round: bits" in people

@@ -1,6 +1,4 @@
-"""Figures and page: what they state is true of the data, and nothing that was measured or failed is
-missing.
-"""
+"""Figures and page state what is true, and miss nothing that was measured or failed."""
 
 import html
 import json
@@ -11,13 +9,16 @@ import pytest
 from synthetic import make_records, suites, true_bits, write_lines
 
 from report import paper
-from report.figures.evaluated_with import rounds_table
-from report.figures.suite import draw_suite
-from report.findings import crossover_of, finding, typical
-from report.page.page import caveats, scaling_table, timing_caveats, write_report
+from report.figures.of_suite import draw_suite
+from report.findings import suite_finding
+from report.page.caveats import caveats, timing_caveats
+from report.page.page import write_report
 from report.reading.cases import gather
+from report.reading.rivals import crossover_of, typical_line
 from report.reading.series import view_of
 from report.statistics.scaling import crossover
+from report.tables.evaluated_with_table import rounds_table
+from report.tables.scaling_table import scaling_table
 
 SWEEPS = ("sequence_length", "hash_rounds", "bucket_size", "layers")
 
@@ -28,7 +29,7 @@ def cases(records):
 
 
 def words(path):
-    """The text of an SVG, lines joined."""
+    """Return the text of an SVG, its lines joined."""
     return html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())))
 
 
@@ -89,11 +90,12 @@ def test_lines_are_the_variants(cases):
 
 
 def test_titles_state_what_is_true(cases):
-    """True: LSH-4 over sdpa at 8,192 is 32 / 16 ** 1.4 = 0.66; they cross at 512 * 2 ** 2.5 =
-    2,896.
+    """The titles hold the true ratios and crossovers.
+
+    LSH-4 over sdpa at 8,192 is 32 / 16 ** 1.4 = 0.66; they cross at 512 * 2 ** 2.5 = 2,896.
     """
     view = view_of("sequence_length", cases)
-    text = finding(view, "time")
+    text = suite_finding(view, "time")
     assert text.startswith("At 8,192 tokens LSH-4 takes 0.6")
     low, high = (float(v) for v in re.search(r"x \((.*?) to (.*?)\)", text).groups())
     assert low <= 16 / 16**1.4 * 2 <= high
@@ -102,24 +104,24 @@ def test_titles_state_what_is_true(cases):
         for v in re.search(r"crossover at .*?\((.*?) to (.*?)\)", text).groups()
     )
     assert low <= 512 * 2**2.5 <= high
-    text = finding(view, "quality")
+    text = suite_finding(view, "quality")
     low, high = (
         float(v) for v in re.search(r"\((.*?) to (.*?)\) bits per dim worse", text).groups()
     )
     assert low <= 0.05 <= high
-    text = finding(view_of("layers", cases), "memory")
+    text = suite_finding(view_of("layers", cases), "memory")
     assert text.startswith("From 2 to 8 layers the memory for activations grows 1.00x with LSH-4,")
     assert text.endswith("4.00x with dense sdpa")
-    text = finding(view_of("hash_rounds", cases), "time")
+    text = suite_finding(view_of("hash_rounds", cases), "time")
     low, high = (float(v) for v in re.search(r"\((.*?) to (.*?)\) with LSH", text).groups())
     assert low <= 1.6 / 0.55 <= high
-    text = finding(view_of("bucket_size", cases), "time")
+    text = suite_finding(view_of("bucket_size", cases), "time")
     assert re.match(r"Fastest: LSH-4, chunk 32 at .*; worst: LSH-4, chunk 128 at .*sdpa: 26", text)
 
 
 def test_crossover_beyond_the_range_is_said(records):
     short = [r for r in records if r["settings"]["length"] <= 2048]
-    assert "crossover beyond the measured range" in finding(
+    assert "crossover beyond the measured range" in suite_finding(
         view_of("sequence_length", gather(short)), "time"
     )
 
@@ -200,7 +202,7 @@ def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
     view = view_of("layers", gather(records))
     draw_suite(view, tmp_path)
     assert "One seed: no interval." in words(tmp_path / "layers_quality.svg")
-    assert "(" not in finding(view, "time")
+    assert "(" not in suite_finding(view, "time")
     assert any("one seed" in c for c in caveats(records, gather(records)))
 
 
@@ -231,16 +233,18 @@ def test_how_far_timings_can_be_trusted_is_told(records):
 
 def test_the_typical_line_is_four_rounds_and_sdpa(cases):
     view = view_of("sequence_length", cases)
-    ours = typical([s for s in view.series if s.kind == "reformer"], lambda case: 1.0)
-    dense = typical([s for s in view.series if s.kind == "dense"], lambda case: 1.0)
+    ours = typical_line([s for s in view.series if s.kind == "reformer"], lambda case: 1.0)
+    dense = typical_line([s for s in view.series if s.kind == "dense"], lambda case: 1.0)
     assert (ours.name, dense.name) == ("LSH-4", "dense sdpa")
     found = crossover_of(ours, dense)
     assert found.estimate.low < 512 * 2**2.5 < found.estimate.high
 
 
 def test_the_papers_numbers_say_what_the_paper_says():
-    """LSH-4 wins between 1,024 and 2,048, LSH-8 at about 2,048, LSH-1 and -2 before 1,024; chance
-    is 1/127.
+    """The curves that were read off the paper cross where the paper says.
+
+    LSH-4 wins between 1,024 and 2,048, LSH-8 at about 2,048, LSH-1 and -2 before 1,024; chance is
+    1/127.
     """
     full = [[[s]] for s in paper.FIGURE_5_SECONDS["full"]]
 

@@ -1,4 +1,4 @@
-"""Intervals against slow twins, and their coverage on known distributions."""
+"""Intervals agree with slow twins, and cover the truth on known distributions."""
 
 import math
 import time
@@ -9,33 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from report.statistics.intervals import (
-    MAX_PRIOR_DF,
-    Estimate,
-    Ratio,
-    _inverse_trigamma,
-    bootstrap_deviations,
-    mean_over_seeds,
-    median,
-    paired_difference,
-    process_noise,
-    ratio_of_medians,
-)
+from report.statistics.bootstrap import bootstrap_deviations
+from report.statistics.estimates import Estimate, Ratio
+from report.statistics.intervals import estimate_geometric_mean, ratio_of_medians
+from report.statistics.noise import MAX_PRIOR_DF, _inverse_trigamma, process_noise
 from report.statistics.scaling import Crossover, crossover, scaling_exponent
+from report.statistics.seeds import mean_over_seeds, paired_difference
 
 TRUE = 100.0
 RNG = np.random.default_rng
 
 
 def case(rng, k=2, n=15, between=0.005, within=0.01, middle=TRUE):
-    """Samples whose true median is `middle`: k processes, each with its own level and noise."""
+    """Draw samples around the true median `middle`: k processes, each with its own level."""
     return [
         middle * np.exp(level + rng.normal(0, within, n)) for level in rng.normal(0, between, k)
     ]
 
 
 def skewed(rng, k, n, between):
-    """Like `case`, with the long tail to the right that timings have."""
+    """Draw samples like `case`, with the long tail to the right that timings have."""
     return [
         TRUE * np.exp(level + 0.02 * (rng.exponential(size=n) - math.log(2)))
         for level in rng.normal(0, between, k)
@@ -48,7 +41,7 @@ def test_interval_covers_the_truth_in_95_of_100(k, between):
     hits = ratio_hits = 0
     for _ in range(n):
         a, b = skewed(rng, k, 25, between), skewed(rng, k, 25, between)
-        one, ratio = median(a), ratio_of_medians(a, b)
+        one, ratio = estimate_geometric_mean(a), ratio_of_medians(a, b)
         hits += one.low <= TRUE <= one.high
         ratio_hits += ratio.low <= 1 <= ratio.high
     assert 0.92 <= hits / n <= 0.98
@@ -57,7 +50,10 @@ def test_interval_covers_the_truth_in_95_of_100(k, between):
 
 @pytest.mark.parametrize("prior_df", [5, 1e6])
 def test_moderated_intervals_cover_on_average_over_cases(prior_df):
-    """Two processes each, noise that differs from case to case as an inverse chi square."""
+    """Intervals cover though noise differs from case to case as an inverse chi square.
+
+    There are two processes each.
+    """
     rng, hits, n = RNG(3), 0, 0
     for _ in range(25):
         levels = 0.006 * np.sqrt(prior_df / rng.chisquare(prior_df, 30))
@@ -118,7 +114,7 @@ def test_noise_widens_what_is_visible_and_makes_pairs_ambiguous():
 
 
 def test_few_samples_say_so():
-    assert not median([[5.0]]).has_interval
+    assert not estimate_geometric_mean([[5.0]]).has_interval
     assert ratio_of_medians([[5.0, 5.1]], [[50.0, 51.0]]).verdict == "ambiguous"
     assert not mean_over_seeds([3.0]).has_interval
     with pytest.raises(ValueError, match="no seed in common"):
@@ -146,12 +142,12 @@ def test_verdict_is_mirrored_when_the_ratio_is_turned_over(value, down, up):
     scale=st.floats(0.01, 100),
 )
 def test_interval_holds_the_median_scales_and_repeats(processes, scale):
-    one = median(processes)
+    one = estimate_geometric_mean(processes)
     assert one.value == pytest.approx(stats.gmean([np.median(p) for p in processes]))
-    assert one == median(processes) or not one.has_interval
+    assert one == estimate_geometric_mean(processes) or not one.has_interval
     if one.has_interval:
         assert one.low <= one.value <= one.high
-        scaled = median([[scale * s for s in p] for p in processes])
+        scaled = estimate_geometric_mean([[scale * s for s in p] for p in processes])
         expected = [scale * v for v in (one.value, one.low, one.high)]
         assert [scaled.value, scaled.low, scaled.high] == pytest.approx(expected, rel=1e-6)
 

@@ -1,4 +1,4 @@
-"""Records to tables: every case, seed and suite a row, numbers that agree with the samples."""
+"""Tables have a row for every case, seed and suite, with numbers that agree with the samples."""
 
 import json
 import subprocess
@@ -13,8 +13,9 @@ from synthetic import make_records, write_lines
 
 from report.reading.cases import gather, load_run, suite_names
 from report.reading.series import view_of
-from report.statistics.intervals import Estimate
-from report.tables.cases_table import FIRST, suite_table, to_frame, to_latex, to_markdown
+from report.statistics.estimates import Estimate
+from report.tables.cases_table import FIRST_COLUMNS, suite_table, to_frame
+from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, ms_text
 
 
@@ -23,7 +24,7 @@ def test_a_row_per_case_seed_and_suite_with_failures(records):
     expected = Counter((r["case"], r["seed"], s) for r in records for s in r["suites"])
     found = Counter(zip(frame["case"], frame["seed"], frame["suite"], strict=True))
     assert found == expected
-    assert list(frame.columns[: len(FIRST)]) == FIRST
+    assert list(frame.columns[: len(FIRST_COLUMNS)]) == FIRST_COLUMNS
     statuses = frame.groupby("status")["reason"].unique().to_dict()
     assert list(statuses["oom"]) == ["out of memory: 8,589,934,592 bytes asked for"]
     assert {"crash", "timeout", "ok"} <= set(statuses)
@@ -94,7 +95,7 @@ def test_no_records_and_newer_records_are_refused(tmp_path, records):
     with pytest.raises(ValueError, match=r"no records in .*run_bench"):
         load_run(tmp_path)
     write_lines(tmp_path, [dict(records[0], format=99)])
-    with pytest.raises(ValueError, match=r"format 99.*reads up to 1"):
+    with pytest.raises(ValueError, match=r"format 99.*reads up to 2"):
         load_run(tmp_path)
 
 
@@ -130,7 +131,7 @@ def test_tables_for_people(records):
 
 
 def test_intervals_in_the_tables_hold_the_truth(records):
-    """Table intervals: 2 processes each, so about 95 of 100 hold the true time."""
+    """Of the intervals in the tables about 95 of 100 hold the true time, of 2 processes each."""
     from synthetic import suites, true_step_ms
 
     truth = {case.id: true_step_ms(case.settings) for cases in suites().values() for case in cases}

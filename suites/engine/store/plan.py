@@ -15,10 +15,11 @@ from suites.settings import METHOD_VERSION, SETTINGS, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A case of a plan, and the suites in which it stands."""
+    """A case of a plan, the suites in which it stands, and the settings that --set changed."""
 
     case: Case
     suites: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,8 +44,9 @@ class Plan:
 
     def labels(self) -> dict[str, str]:
         """Name every case, by id, so that no two have the same name."""
-        told = labels([entry.case.settings.measured() for entry in self.entries.values()])
-        return dict(zip(self.entries, told, strict=True))
+        entries = self.entries.values()
+        names = labels([e.case.settings.measured() for e in entries], [e.changed for e in entries])
+        return dict(zip(self.entries, names, strict=True))
 
     def versions_of(self, settings: Settings) -> dict[str, str]:
         """The versions that a case depends on, by the name of its attention or task."""
@@ -71,6 +73,7 @@ class Plan:
                     "label": names[case_id],
                     "suites": list(entry.suites),
                     "skip": entry.case.skip,
+                    "changed": list(entry.changed),
                     "settings": asdict(entry.case.settings),
                 }
                 for case_id, entry in self.entries.items()
@@ -96,7 +99,8 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
             outdated = outdated or f"there is no setting {unknown[0]!r} any more"
         elif case.id != row["id"]:
             outdated = outdated or f"case {row['id']} ({row['label']}) would now be {case.id}"
-        entries[row["id"]] = Entry(case=case, suites=tuple(row["suites"]))
+        changed = tuple(row.get("changed", ()))
+        entries[row["id"]] = Entry(case=case, suites=tuple(row["suites"]), changed=changed)
     return Plan(
         name=name,
         preset=content["preset"],
@@ -148,5 +152,7 @@ def extend(old: Plan, new: Plan) -> None:
         if before_entry:
             settings = before_entry.case.settings.joined(settings)
         old.entries[case_id] = Entry(
-            case=Case(settings=settings, skip=entry.case.skip), suites=tuple(dict.fromkeys(suites))
+            case=Case(settings=settings, skip=entry.case.skip),
+            suites=tuple(dict.fromkeys(suites)),
+            changed=before_entry.changed if before_entry else entry.changed,
         )

@@ -183,6 +183,12 @@ def record_key(record: Record) -> RecordKey:
     return record["case"], record["seed"], json.dumps(record["identity"], sort_keys=True)
 
 
+def part_of(record: Record, name: str) -> Mapping[str, Any]:
+    """The part "time", "memory" or "quality" of a record; empty if it was not measured."""
+    found: Mapping[str, Any] | None = cast(dict[str, Any], record).get(name)
+    return found or {}
+
+
 def read_records(path: Path) -> list[Record]:
     """Read the newest record of each case, seed and identity, in the order of their first writing.
 

@@ -68,7 +68,7 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
             continue
         for case in changed(all_suites[suite].cases(preset), changes, asked.own_text):
             if keep(case):
-                add(entries, case, suite)
+                add(entries, case, suite, tuple(changes))
     if not entries:
         chosen = " ".join(asked.suites) or "any suite"
         raise ValueError(
@@ -95,15 +95,16 @@ def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -
     return unique(found)
 
 
-def add(entries: dict[str, Entry], case: Case, suite: str) -> None:
+def add(entries: dict[str, Entry], case: Case, suite: str, changed: tuple[str, ...]) -> None:
     """Add a case of a suite, or the suite to the case that is there already."""
     before = entries.get(case.id)
-    if before is None:
-        entries[case.id] = Entry(case=case, suites=(suite,))
-        return
-    joined = Case(settings=before.case.settings.joined(case.settings), skip=case.skip)
-    names = tuple(dict.fromkeys((*before.suites, suite)))
-    entries[case.id] = Entry(case=joined, suites=names)
+    settings = before.case.settings.joined(case.settings) if before else case.settings
+    names = (*before.suites, suite) if before else (suite,)
+    entries[case.id] = Entry(
+        case=Case(settings=settings, skip=case.skip),
+        suites=tuple(dict.fromkeys(names)),
+        changed=changed,
+    )
 
 
 def left_behind(plan: Plan, all_suites: dict[str, Suite]) -> list[str]:

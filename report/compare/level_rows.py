@@ -1,0 +1,108 @@
+"""A level is told as a row of numbers, as a row of words, or as a step in a sentence."""
+
+from typing import Any
+
+from report.compare.levels import Level
+from report.reading.cases import CaseResult
+from report.reading.differences import bits_difference, time_ratio
+from report.reading.measures import rest_bytes
+from report.text import (
+    STATUS_TEXT,
+    bytes_text,
+    factor_digits,
+    interval_text,
+    ms_text,
+    percent_text,
+    signed_text,
+)
+
+# Factors for which "per extra unit" says something.
+UNIT_OF_FACTOR = {"n_rounds": "round", "n_layers": "layer"}
+
+
+def row_of(one: Level, factor: str) -> dict[str, Any]:
+    """Return the numbers of a level, with the ends of their intervals."""
+    row: dict[str, Any] = {
+        factor: one.level,
+        "where": one.group,
+        "base": one.base.settings.get(factor),
+    }
+    row |= {"case": one.case.id, "status": one.case.failure[0] or "ok"}
+    for name, estimate in (
+        ("bits_per_dim", one.case.bits()),
+        ("bits_change", one.bits_change),
+        ("step_ms", one.case.time()),
+        ("time_ratio", one.time_ratio),
+    ):
+        if estimate is not None:
+            row |= {
+                name: estimate.value,
+                f"{name}_low": estimate.low,
+                f"{name}_high": estimate.high,
+            }
+    row |= {"rest_bytes": rest_bytes(one.case), "memory_ratio": one.memory_ratio}
+    if one.time_ratio:
+        row |= {name: getattr(one.time_ratio, name) for name in ("verdict", "smallest_visible")}
+    return row
+
+
+def words_of(one: Level, factor: str) -> dict[str, str]:
+    """Return what a level buys and costs in words, by column; "" where nothing is known."""
+    is_base = one.case is one.base
+    bits, time, memory = one.bits_change, one.time_ratio, one.memory_ratio
+    status, reason = one.case.failure
+    per_unit = _per_unit(one) if factor in UNIT_OF_FACTOR else ("", "")
+    unit = UNIT_OF_FACTOR.get(factor, "unit")
+    return {
+        factor.replace("_", " "): f"{one.level} (base)" if is_base else str(one.level),
+        "where": one.group,
+        "bits per dim": interval_text(one.case.bits(), 3),
+        "buys: bits against base": "" if is_base or bits is None else signed_text(bits),
+        "time of a step": ms_text(one.case.time()),
+        "costs: time against base": ""
+        if is_base or time is None
+        else f"{percent_text(time)}, {time.verdict}",
+        "activations": bytes_text(rest_bytes(one.case)),
+        "costs: memory against base": ""
+        if is_base or memory is None
+        else f"{factor_digits(memory)}x",
+        f"per extra {unit}: bits": per_unit[0],
+        f"per extra {unit}: time": per_unit[1],
+        "failure": f"{status}: {reason}" if status else "",
+    }
+
+
+def _per_unit(one: Level) -> tuple[str, str]:
+    """Tell the bits and ms that a unit of the factor adds to the level below; "" if unknown."""
+    below = one.previous
+    if below is None:
+        return "", ""
+    n_units = one.level - below.level
+    bits = time = ""
+    change = bits_difference(one.case, below.case)
+    if change is not None:
+        bits = signed_text(change.divided_by(n_units))
+    there = below.case.time()
+    ratio = time_ratio(one.case, below.case)
+    if there and ratio is not None:
+        value, *ends = (
+            f"{(r - 1) * there.value / n_units:+,.3g}" for r in (ratio.value, ratio.low, ratio.high)
+        )
+        time = f"{value} ({' to '.join(ends)}) ms" if ratio.has_interval else f"{value} ms"
+    return bits, time
+
+
+def step_text(one: Level, below: CaseResult, start: str) -> str:
+    """Say what a step up from another level buys and costs.
+
+    "1 round to 2 rounds: -0.100 (-0.112 to -0.088) bits per dim for 1.27x the time".
+    """
+    if one.case.failure[0]:
+        return f"{one.name}: {STATUS_TEXT[one.case.failure[0]]}"
+    parts = []
+    change, ratio = bits_difference(one.case, below), time_ratio(one.case, below)
+    if change is not None:
+        parts.append(f"{signed_text(change)} bits per dim")
+    if ratio is not None:
+        parts.append(f"{factor_digits(ratio.value)}x the time")
+    return f"{start} to {one.name}: {' for '.join(parts) or 'nothing measured'}"

@@ -1,0 +1,137 @@
+"""Cases are grouped so that within a group only one setting differs: its levels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from report.reading.cases import CaseResult
+from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.measures import rest_bytes
+from report.reading.rivals import TYPICAL_DENSE
+from report.reading.series import distinguishing, name_among, name_by_settings
+from report.statistics.estimates import Estimate, Ratio
+from suites.labels import phrase
+from suites.settings import DENSE_ONLY, HOW, LSH_ONLY
+
+# What a Reformer has and its dense twin has not: a comparison of the two leaves it free.
+FAMILY = (*LSH_ONLY, *DENSE_ONLY, "reversible", "ff_chunks", "loss_chunks")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level is one value of the factor, beside the base of its group.
+
+    All cases of a group are equal but for the factor.
+    """
+
+    group: str  # the settings that tell the groups apart
+    level: Any
+    name: str
+    case: CaseResult
+    base: CaseResult
+    previous: "Level | None" = None  # the level below, of the same group
+
+    @property
+    def bits_change(self) -> Estimate | None:
+        """Return bits per dim less those of the base, paired over seeds; None without a pair."""
+        return bits_difference(self.case, self.base)
+
+    @property
+    def time_ratio(self) -> Ratio | None:
+        """Return the time of a step over that of the base; None if one was not timed."""
+        return time_ratio(self.case, self.base)
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """Return the activations over those of the base; measured once, they have no interval."""
+        return memory_ratio(self.case, self.base)
+
+
+def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseResult]]:
+    """Group cases that are equal but for the factor; each group maps levels to cases."""
+    without = {factor, *HOW, *(FAMILY if factor == "attention" else ())}
+    groups: dict[object, dict[Any, CaseResult]] = {}
+    for case in cases:
+        if factor not in case.settings:
+            continue
+        key = (case.mark, *((k, v) for k, v in sorted(case.settings.items()) if k not in without))
+        level = _family_name(case, cases) if factor == "attention" else case.settings[factor]
+        known = groups.setdefault(key, {}).get(level)
+        # the same settings measured in parts: the case that measured more stands for them
+        if known is None or _n_measured(case) > _n_measured(known):
+            groups[key][level] = case
+    return list(groups.values())
+
+
+def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
+    keys = distinguishing([other for other in cases if other.kind == case.kind])
+    return name_by_settings(case, [key for key in keys if key in FAMILY])
+
+
+def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
+    """Name the groups by the fewest settings that tell them apart."""
+    firsts = [next(iter(found.values())) for found in groups]
+    free = FAMILY if factor == "attention" else ()
+    keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
+
+    def told(names: Sequence[str], case: CaseResult) -> str:
+        words = [phrase(k, case.settings[k]) for k in names if k in case.settings]
+        return ", ".join([*words, *([case.mark] if case.mark else [])])
+
+    for key in ("batch", "subject", *keys):
+        fewer = [k for k in keys if k != key]
+        if len({told(fewer, case) for case in firsts}) == len(firsts):
+            keys = fewer
+    return [told(keys, case) for case in firsts]
+
+
+def _n_measured(case: CaseResult) -> int:
+    return bool(case.processes()) + bool(case.quality()) + (rest_bytes(case) is not None)
+
+
+def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
+    """Return the levels of a group in order, or none if the group lacks the base."""
+    ordered = sorted(found, key=_sort_key)
+    usual = next((v for v in ordered if TYPICAL_DENSE in str(v)), ordered[0])
+    start = usual if base is None else base
+    levels: list[Level] = []
+    for value in ordered if start in found else ():
+        name = value if factor == "attention" else phrase(factor, value) or f"{factor} {value}"
+        # models have no order
+        previous = levels[-1] if levels and factor != "attention" else None
+        levels.append(Level(group, value, name, found[value], found[start], previous))
+    return levels
+
+
+def _sort_key(level: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(level, int | float)
+    return not is_number, float(level) if is_number else 0.0, str(level)
+
+
+def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: str) -> list[Level]:
+    """Find the dense cases that share a group's settings: the marks to beat.
+
+    Empty for a factor that dense models have too: these then stand in groups of their own.
+    """
+    if factor not in LSH_ONLY:
+        return []
+
+    def shared(case: CaseResult) -> dict[str, Any]:
+        return {k: v for k, v in case.settings.items() if k not in {*HOW, *FAMILY, "attention"}}
+
+    found = []
+    for first in {one.group: one for one in levels}.values():
+        like = [
+            case
+            for case in cases
+            if case.kind == "dense"
+            and case.mark == first.case.mark
+            and shared(case) == shared(first.base)
+            and _n_measured(case)
+        ]
+        names = [name_among(case, like) for case in like]
+        found += [
+            Level(first.group, None, name, case, first.base)
+            for name, case in zip(names, like, strict=True)
+        ]
+    return found

@@ -1,0 +1,90 @@
+"""This figure draws the peak memory of a step, measured two ways and predicted."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from report.figures.drawing import Value, draw_failures, draw_lines, subject_of
+from report.figures.style import (
+    GREY,
+    add_legend,
+    add_words,
+    looks,
+    new_figure,
+    save,
+    tick_unit,
+    x_axis,
+    y_axis,
+)
+from report.findings import suite_finding
+from report.reading.cases import CaseResult
+from report.reading.series import View
+from report.statistics.estimates import Estimate
+
+MIB = 2**20
+
+
+def draw_memory(view: View, folder: Path) -> list[Path]:
+    """Draw the peak memory of a step, in all and for activations and workspace alone.
+
+    Lines are the whole process, dashes the live tensors, bars the prediction.
+    """
+    figure, panels = new_figure(2)
+    whole, rest = panels
+    names = {whole: ("peak_bytes", "live_peak_bytes"), rest: ("rest_bytes", "live_rest_bytes")}
+    for axes, (process, live) in names.items():
+        x_axis(axes, view)
+        seen = draw_lines(axes, view, memory_in_mib(process))
+        seen += draw_lines(axes, view, memory_in_mib(live), style="--", named=False)
+        if axes is whole:
+            seen += draw_predictions(axes, view)
+        y_axis(axes, [value for value in seen if value > 0], base=2)
+        tick_unit(axes, "peak memory (MiB)" if axes is whole else "activations and workspace (MiB)")
+        draw_failures(axes, view, "memory")
+    for style, label in (("-", "whole process"), ("--", "live tensors")):
+        whole.plot([], [], style, color=GREY, label=label)
+    if any(case.memory("predicted_bytes") for case in view.cases):
+        whole.plot(
+            [], [], "_", color=GREY, markersize=12, markeredgewidth=2, label="predicted peak"
+        )
+    add_legend(figure, whole)
+    note = (
+        f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
+        "weights, gradients and optimizer state. Measured once per case: no interval."
+    )
+    add_words(figure, suite_finding(view, "memory"), f"{view.caption} {note}")
+    return save(figure, folder, f"{view.name}_memory")
+
+
+def memory_in_mib(name: str) -> Value:
+    """Return a function that reads an entry of a case's memory in MiB."""
+
+    def read(case: CaseResult) -> Estimate | None:
+        value = case.memory(name)
+        return None if value is None else Estimate(value / MIB)
+
+    return read
+
+
+def draw_predictions(axes: Axes, view: View) -> list[float]:
+    """Draw a bar at the predicted peak of each case, and return the peaks in MiB."""
+    seen = []
+    for series, (colour, _) in zip(view.series, looks(view.series), strict=True):
+        for x, case in series.points:
+            predicted = case.memory("predicted_bytes")
+            if predicted is None:
+                continue
+            seen.append(predicted / MIB)
+            if series.on_axis:
+                axes.plot(x, predicted / MIB, "_", color=colour, markersize=14, markeredgewidth=2)
+            else:
+                axes.plot(
+                    0.97,
+                    predicted / MIB,
+                    "_",
+                    color=colour,
+                    markersize=14,
+                    markeredgewidth=2,
+                    transform=axes.get_yaxis_transform(),
+                )
+    return seen

@@ -1,0 +1,80 @@
+"""This figure draws held-out bits per dim, beside count models of the same text."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from report.figures.drawing import draw_failures, draw_lines, draw_seeds, failed_points
+from report.figures.style import GREY, add_legend, add_words, new_figure, save, x_axis
+from report.findings import suite_finding
+from report.reading.captions import stand_in_text
+from report.reading.cases import CaseResult
+from report.reading.series import View
+from suites.engine.store.records import part_of
+
+
+def draw_quality(view: View, folder: Path) -> list[Path]:
+    """Draw held-out bits per dim with their intervals, seeds as dots, and count models."""
+    figure, (axes,) = new_figure()
+    at = {x for s in view.series if s.on_axis for x, case in s.points if case.quality()}
+    at |= {x for s in view.series if s.on_axis for x, _ in failed_points(s, "quality")}
+    x_axis(axes, view, sorted(at))
+    seen = draw_lines(axes, view, CaseResult.bits, spread=True)
+    seen += draw_seeds(axes, view)
+    if seen:
+        margin = 0.15 * (max(seen) - min(seen)) or 0.1
+        axes.set_ylim(min(seen) - margin, max(seen) + margin)
+        draw_references(axes, view)
+    axes.set_ylabel("held-out bits per dim (lower is better)")
+    draw_failures(axes, view, "quality")
+    add_legend(figure, axes)
+    seeds = {len(case.quality()) for case in view.cases if case.quality()}
+    if seeds == {1}:
+        note = "One seed: no interval."
+    else:
+        note = "Dots: seeds; bars: 95 % intervals over seeds (Student's t). "
+        note += "Differences in the title are paired over seeds."
+        note += " Cases of one seed have no interval." if 1 in seeds else ""
+    steps = sorted({case.settings["train_steps"] for case in view.cases if case.quality()})
+    trained = f"After {' or '.join(map(str, steps))} training steps." if steps else ""
+    stand_in = stand_in_text(record for case in view.cases for record in case.records)
+    words = " ".join(part for part in (view.caption, trained, note, stand_in) if part)
+    add_words(figure, suite_finding(view, "quality"), words)
+    return save(figure, folder, f"{view.name}_quality")
+
+
+def draw_references(axes: Axes, view: View) -> None:
+    """Draw count models as dotted lines, or name them in the legend if they are far off.
+
+    Drawn all, they would squeeze the lines.
+    """
+    found: dict[str, float] = {}
+    for case in view.cases:
+        for record in case.records:
+            data = part_of(record, "quality").get("data") or {}
+            found |= data.get("reference") or {}
+    low, high = axes.get_ylim()
+    room = high - low
+    near = [v for v in found.values() if low - room <= v <= high + room]
+    low, high = (
+        min([low, *(v - 0.08 * room for v in near)]),
+        max([high, *(v + 0.08 * room for v in near)]),
+    )
+    axes.set_ylim(low, high)
+    off = []
+    for name, value in sorted(found.items(), key=lambda item: item[1]):
+        if not low <= value <= high:
+            off.append(f"{name}: {value:.2f} ({'above' if value > high else 'below'})")
+            continue
+        axes.axhline(value, color=GREY, linestyle=":", linewidth=1.3)
+        axes.annotate(
+            f"count model, {name}: {value:.2f}" if "order" in name else f"{name}: {value:.2f}",
+            (0.01, value),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 2),
+            textcoords="offset points",
+            fontsize=8.5,
+            color=GREY,
+        )
+    if off:
+        axes.plot([], [], ":", color=GREY, label="off the axis: " + ", ".join(off))

@@ -1,0 +1,36 @@
+"""This figure draws the time of a step against the setting that the suite varies."""
+
+from pathlib import Path
+
+from report.figures.drawing import draw_failures, draw_lines, subject_of
+from report.figures.style import add_legend, add_words, new_figure, save, tick_unit, x_axis, y_axis
+from report.findings import suite_finding
+from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
+from report.reading.series import View
+from report.statistics.estimates import Estimate
+from report.text import plural
+
+
+def draw_time(view: View, folder: Path) -> list[Path]:
+    """Draw the time of a step with its interval, in s where some take over 2 s, else in ms."""
+    longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
+    size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
+
+    def scaled(case: CaseResult) -> Estimate | None:
+        time = case.time()
+        return time and time.divided_by(size)
+
+    figure, (axes,) = new_figure()
+    x_axis(axes, view)
+    y_axis(axes, draw_lines(axes, view, scaled))
+    tick_unit(axes, f"time per {subject_of(view)} ({unit})")
+    draw_failures(axes, view, "time")
+    add_legend(figure, axes)
+    n = max((len(case.processes()) for case in view.cases), default=0)
+    note = (
+        f"Mean of the medians of {plural(n, 'process')} per case; bars: 95 % intervals "
+        "(hierarchical bootstrap, widened for the few processes as Student's t is)."
+    )
+    add_words(figure, suite_finding(view, "time"), f"{view.caption} {note}")
+    return save(figure, folder, f"{view.name}_time")

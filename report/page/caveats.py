@@ -1,0 +1,75 @@
+"""Caveats tell what a reader must know before believing the numbers of a run."""
+
+from collections.abc import Sequence
+
+from baselines.config import DIFFERENCES
+from report.reading.captions import stand_in_text
+from report.reading.cases import CaseResult, code_text, samples_of
+from report.statistics.samples import outliers
+from report.statistics.seeds import MIN_SEEDS
+from report.text import bytes_text, off_text, plural
+from suites.engine.store.records import Record, part_of
+
+
+def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]:
+    """List what a reader must know before believing the numbers, as far as the records tell."""
+    found = [
+        "Times of few processes have wide intervals: a difference not seen may still be there."
+    ]
+    stand_ins = stand_in_text(records)
+    if stand_ins:
+        found.append(stand_ins)
+    n_few = sum(0 < len(case.quality()) < MIN_SEEDS for case in cases)
+    if n_few:
+        found.append(
+            f"{plural(n_few, 'case')} rest on fewer than {MIN_SEEDS} seeds: that is no claim about "
+            "their bits per dim, and one seed has no interval."
+        )
+    found += timing_caveats(records)
+    if any(part_of(r, "memory").get("method") == "sampled" for r in records):
+        found.append("Peak memory was sampled every millisecond: shorter spikes may be missing.")
+    if any((record.get("code") or {}).get("dirty") for record in records):
+        found.append("Measured with uncommitted changes: the commit does not tell the code.")
+    coded = [record for record in records if record.get("code")]
+    if len({record["code"].get("hash") for record in coded}) > 1:
+        found.append(
+            f"MIXED CODE: measured with {'; '.join(dict.fromkeys(map(code_text, coded)))}."
+        )
+    peers = dict.fromkeys(str(case.settings.get("attention")) for case in cases)
+    found += [f"{peer}, {DIFFERENCES[peer]}." for peer in peers if peer in DIFFERENCES]
+    if any(case.mark for case in cases):
+        found.append(
+            "MIXED: records of different machines, versions or methods stand side by side."
+        )
+    for case in cases:
+        if case.mispredicted is not None:
+            found.append(
+                f"{case.label}: the predicted peak of {bytes_text(case.memory('predicted_bytes'))} "
+                f"is {off_text(case.mispredicted)}; live tensors took "
+                f"{bytes_text(case.memory('live_peak_bytes'))}."
+            )
+    return found
+
+
+def timing_caveats(records: Sequence[Record]) -> list[str]:
+    """List what limits trust in timings: other load, unsteadiness, single samples, outliers."""
+    found = []
+    processes = [p for r in records for p in part_of(r, "time").get("processes") or []]
+    samples = [one for record in records for one in samples_of(record, "step")]
+    for word, n in (
+        (
+            "disturbed by other work on the machine",
+            sum(bool(p.get("disturbed")) for p in processes),
+        ),
+        ("not steady when sampling began", sum(p.get("steady") is False for p in processes)),
+        ("timed once only, which is no measurement", sum(len(one) == 1 for one in samples)),
+    ):
+        if n:
+            found.append(f"{n} of {len(processes)} timed processes were {word}.")
+    n_outliers = sum(len(outliers(one)) for one in samples)
+    if n_outliers:
+        found.append(
+            f"{n_outliers} of {sum(map(len, samples))} timings of a step are outliers of their "
+            "process (beyond Tukey's fences); they count like all others."
+        )
+    return found

@@ -1,0 +1,42 @@
+"""A caption tells on which machine, from how many seeds and by which code was measured."""
+
+from collections.abc import Iterable, Sequence
+
+from report.reading.cases import CaseResult, commit_text
+from report.text import plural
+from suites.engine.store.records import Record, part_of
+
+
+def caption_of(cases: Sequence[CaseResult]) -> str:
+    """Name the machine, the seeds, the kernels and the commit of cases."""
+    records = [record for case in cases for record in case.records]
+    seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
+    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
+    commits = dict.fromkeys(commit_text(record) for record in records)
+    count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
+    trained = [int(part_of(record, "quality").get("threads") or 0) for record in records]
+    if any(trained):
+        count += f"trained with {plural(max(trained), 'thread')}; "
+    mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
+    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
+    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
+    if kernels:
+        count += f"LSH by kernel {', '.join(kernels)}; "
+    return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
+
+
+def _machine(identity: dict[str, object]) -> str:
+    parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
+    threads = identity.get("threads")
+    parts.append(plural(int(str(threads)), "thread") if threads else "")
+    parts.append(f"torch {identity['torch']}" if identity.get("torch") else "")
+    return ", ".join(part for part in parts if part)
+
+
+def stand_in_text(records: Iterable[Record]) -> str:
+    """Name in a sentence the data that stand in for the paper's; "" if none do."""
+    data = [part_of(record, "quality").get("data") or {} for record in records]
+    names = dict.fromkeys(str(one.get("name")) for one in data if one.get("stand_in"))
+    if not names:
+        return ""
+    return f"Data: {', '.join(names)}, a stand-in: not comparable with published bits per dim."

@@ -1,0 +1,28 @@
+"""A table tells how time and memory scale with length, and where lines cross."""
+
+import pandas as pd
+
+from report.reading.rivals import crossover_of, exponent_of
+from report.reading.series import View
+
+
+def scaling_table(view: View) -> pd.DataFrame | None:
+    """Return exponents against length, and crossovers against each dense baseline.
+
+    It is None for a suite that does not vary the length.
+    """
+    if view.varies != "length":
+        return None
+    dense = [series for series in view.series if series.kind == "dense"]
+    rows = []
+    for line in view.series:
+        row = {"model": line.name}
+        for measure in ("time", "memory"):
+            p = exponent_of(line, measure)
+            interval = f" ({p.low:.2f} to {p.high:.2f})" if p and p.has_interval else ""
+            row[f"{measure} ~ length to the power"] = f"{p.value:.2f}{interval}" if p else ""
+        for rival in dense:
+            found = crossover_of(line, rival) if line.kind != "dense" else None
+            row[f"faster than {rival.name} from"] = found.text() if found else ""
+        rows.append(row)
+    return pd.DataFrame(rows) if rows else None
