@@ -61,6 +61,11 @@ def run_with_one_failing_training(job: Job) -> dict[str, Any]:
     return result_of(job.kind)
 
 
+def run_version_1(job: Job) -> dict[str, Any]:
+    """A healthy job of the first version of the user's own attention."""
+    return {**result_of(job.kind), "versions": {"own:f": "1"}}
+
+
 def is_second_try() -> bool:
     """Did this case's job start before? Its log tells, by the word that each start leaves there."""
     print("tried", flush=True)

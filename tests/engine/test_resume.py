@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -18,14 +19,21 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sweeps import Measure, Quiet, plan_of
+from sweeps import CODE, IDENTITY, Measure, Quiet, plan_of, result_of
 
 from suites.base import Case
 from suites.engine.code import ROOT, code_hash
-from suites.engine.store.runs import Entry, RunFolder, extend, plan_from_json
-from suites.engine.sweep import scheduler
-from suites.engine.sweep.ledger import Ledger, job_line, jobs_of, merge
-from suites.engine.sweep.scheduler import Options, Sweep
+from suites.engine.failures import Failure
+from suites.engine.job import Outcome
+from suites.engine.store.plan import Entry, extend, plan_from_json
+from suites.engine.store.runs import RunFolder
+from suites.engine.sweep import backlog
+from suites.engine.sweep.backlog import Backlog
+from suites.engine.sweep.executors.local import Local
+from suites.engine.sweep.ledger import Ledger, key_of
+from suites.engine.sweep.merging import line_of, lines_of, record_of
+from suites.engine.sweep.planning import jobs_of
+from suites.engine.sweep.scheduler import Sweep
 from suites.settings import Settings
 
 BENCH = Path(__file__).resolve().parent / "bench.py"
@@ -62,31 +70,44 @@ def key(line: dict[str, Any]) -> tuple[Any, ...]:
     return line["case"], line["kind"], line["index"], line["seed"]
 
 
+def measured(run: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """All finished jobs on disk, in jobs.jsonl or in a record, by what tells them apart."""
+    found = {}
+    for record in whole_lines(run / "records.jsonl"):
+        for job in record["jobs"]:
+            line = {**job, "case": record["case"], "seed": record["seed"]}
+            found[(*key(line), line["started"])] = line
+    for line in whole_lines(run / "jobs.jsonl"):
+        found[(*key(line), line["started"])] = line
+    return found
+
+
 @pytest.mark.slow
 def test_five_kills_at_random_moments_end_in_a_complete_run(tmp_path: Path) -> None:
-    chance, jobs = random.Random(), tmp_path / "killed" / "jobs.jsonl"
-    before: list[dict[str, Any]] = []
+    chance, run = random.Random(), tmp_path / "killed"
+    before: set[tuple[Any, ...]] = set()
     for _ in range(5):
         process = bench(tmp_path, "run", "tiny", "--run", "killed")
         deadline = time.monotonic() + 60
-        while len(whole_lines(jobs)) == len(before) and time.monotonic() < deadline:
+        while len(measured(run)) == len(before) and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 1.0))
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.communicate()
         assert psutil.wait_procs(family, timeout=5)[1] == []
-        assert whole_lines(jobs)[: len(before)] == before
-        before = whole_lines(jobs)
+        assert before <= set(measured(run)), "what was measured is lost"
+        before = set(measured(run))
     process = bench(tmp_path, "run", "tiny", "--run", "killed")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
 
-    lines, records = whole_lines(jobs), whole_lines(jobs.with_name("records.jsonl"))
-    undisturbed = [ln for ln in lines if not (ln["part"] or {}).get("disturbed")]
+    lines, records = measured(run).values(), whole_lines(run / "records.jsonl")
+    undisturbed = [line for line in lines if not line.get("replaced")]
     assert max(Counter(map(key, undisturbed)).values()) == 1
     assert max(Counter(map(key, lines)).values()) <= 2
     assert len(set(map(key, lines))) == 4 * 4
+    assert whole_lines(run / "jobs.jsonl") == [], "no sample is on disk twice"
     assert sorted(Counter(r["case"] for r in records).values()) == [1] * 5
     assert Counter(r["status"] for r in records) == {"ok": 4, "skipped": 1}
     for record in records:
@@ -96,12 +117,12 @@ def test_five_kills_at_random_moments_end_in_a_complete_run(tmp_path: Path) -> N
             assert 0 < record["quality"]["bits_per_dim"] < 20
             assert record["kernel"]
 
-    size = jobs.stat().st_size
+    content = (run / "records.jsonl").read_bytes()
     again = bench(tmp_path, "run", "tiny", "--run", "killed")
     out, _ = again.communicate(timeout=60)
     assert again.returncode == 0
     assert "0 records are new" in out
-    assert jobs.stat().st_size == size
+    assert (run / "records.jsonl").read_bytes() == content
 
 
 @pytest.mark.slow
@@ -115,6 +136,7 @@ def test_ctrl_c_stops_with_the_way_to_go_on(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "to go on: python run_bench.py run tiny --run stopped" in out
+    assert re.search(r"stopped; \d+ measurements are kept", out)
     assert "Traceback" not in err
 
 
@@ -127,13 +149,34 @@ def test_a_second_sweep_is_refused_while_one_runs(tmp_path: Path) -> None:
         pass
 
 
-def test_torn_lines_are_measured_again_and_nothing_else(measure: Measure) -> None:
+def torn(path: Path, n_left: int) -> None:
+    """Leave so many lines of a file, and most of the next one."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:n_left]) + lines[n_left][:-20])
+
+
+def unfinished(folder: RunFolder, n_jobs: int) -> None:
+    """Leave a run as a kill does after so many jobs, in the order in which they ran."""
+    lines = [line for record in folder.records() for line in lines_of(record)]
+    lines.sort(key=lambda line: (line["kind"] != "time", line["index"], line["started"]))
+    folder.records_path.unlink()
+    for line in lines[:n_jobs]:
+        folder.append_job(line)
+
+
+def test_torn_lines_are_measured_again_and_nothing_else(
+    measure: Measure, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = plan_of(HEALTHY)
     folder, jobs = measure(plan)
     assert len(jobs) == 6
-    for path, n_left in ((folder.jobs_path, 3), (folder.records_path, 0)):
-        lines = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join(lines[:n_left]) + lines[n_left][:-20])
+    unfinished(folder, 4)
+    torn(folder.jobs_path, 3)
+    folder, jobs = measure(plan)
+    assert len(jobs) == 3
+    assert "jobs.jsonl, line 4 is skipped: it is cut short" in capsys.readouterr().err
+    assert [r["status"] for r in folder.records()] == ["ok", "ok"]
+    torn(folder.records_path, 1)
     folder, jobs = measure(plan)
     assert len(jobs) == 3
     assert [r["status"] for r in folder.records()] == ["ok", "ok"]
@@ -146,13 +189,14 @@ def test_what_other_code_measured_of_an_unfinished_case_is_measured_again(
     """A record has one code: nothing is merged into it that another code measured."""
     plan = plan_of(HEALTHY)
     folder, jobs = measure(plan)
-    of_code = {line["code"]["hash"] for line in folder.job_lines()}
-    assert of_code == {r["code"]["hash"] for r in folder.records()} == {code_hash(ROOT)}
-    finished = folder.records()[0]
+    finished, other = folder.records()
+    assert finished["code"]["hash"] == code_hash(ROOT)
     folder.records_path.write_text(json.dumps(finished) + "\n")
+    for line in lines_of(other):
+        folder.append_job(line)
     changed = {"commit": "", "dirty": True, "hash": "changed"}
-    monkeypatch.setattr(scheduler, "code_state", lambda: changed)
-    assert Sweep(folder, plan, Options()).n_outdated == 3
+    monkeypatch.setattr(backlog, "code_state", lambda: changed)
+    assert Backlog(folder, plan).n_outdated == 3
     folder, jobs = measure(plan)
     assert [job.case_id == finished["case"] for job in jobs] == [False] * 3
     before, after = folder.records()
@@ -160,24 +204,135 @@ def test_what_other_code_measured_of_an_unfinished_case_is_measured_again(
     assert after["code"] == changed
 
 
+def test_a_finished_case_of_other_code_is_measured_whole_when_more_is_asked(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = measure(plan_of(HEALTHY[:1]))
+    more = plan_of([replace(HEALTHY[0], processes=3)])
+    assert len(Backlog(folder, more).open_jobs()) == 1
+    monkeypatch.setattr(backlog, "code_state", lambda: {**CODE, "hash": "changed"})
+    assert len(Backlog(folder, more).open_jobs()) == 4
+    folder, _ = measure(more)
+    (record,) = folder.records()
+    assert record["code"]["hash"] == "changed"
+    assert len(record["time"]["processes"]) == 3
+
+
+def test_more_processes_and_measures_add_to_what_is_there(measure: Measure) -> None:
+    """How often a case is measured is not what it is: its samples are kept."""
+    folder, _ = measure(plan_of([replace(HEALTHY[0], measures=("time",))]))
+    pids = [p["pid"] for p in folder.records()[0]["time"]["processes"]]
+    folder, jobs = measure(plan_of([replace(HEALTHY[0], processes=4)]))
+    assert [(job.kind, job.index) for job in jobs] == [("time", 2), ("time", 3), ("memory", 0)]
+    (record,) = folder.records()
+    assert [p["pid"] for p in record["time"]["processes"]][:2] == pids
+    assert len(record["time"]["processes"]) == 4
+    assert len(folder.records_path.read_text().splitlines()) == 1, "no sample is on disk twice"
+
+
+def test_one_training_out_of_memory_leaves_the_one_beside_it(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trainings of one case side by side: the record of each says how its own ended."""
+    monkeypatch.setattr("suites.engine.sweep.executors.local.available_cores", lambda: 2)
+    plan = plan_of([replace(HEALTHY[0], measures=("quality",))])
+    plan.seeds = [0, 1]
+    folder, _ = measure(plan, run_job="planted:run_with_one_failing_training")
+    found = {record["seed"]: record for record in folder.records()}
+    assert (found[0]["status"], found[0]["quality"]) == ("oom", None)
+    assert found[1]["status"] == "ok"
+    assert found[1]["quality"]["bits_per_dim"] == 3.0
+
+
+class Elsewhere(Local):
+    """An executor that loses the node of the first job that it starts."""
+
+    lost = False
+
+    def first_done(self) -> Any:
+        job, outcome = super().first_done()
+        was_lost, self.lost = self.lost, True
+        return job, outcome if was_lost else None
+
+
+def test_a_lost_node_is_no_failure_of_the_case(tmp_path: Path) -> None:
+    folder, plan, watcher = RunFolder(tmp_path / "test"), plan_of(HEALTHY[:1]), Quiet()
+    executor = Elsewhere("cpu", folder.log_path, run_job="planted:run_job")
+    with folder.locked():
+        Sweep(Backlog(folder, plan), executor).run(watcher)
+    assert [job.kind for job in watcher.jobs] == ["time", "time", "time", "memory"]
+    assert [record["status"] for record in folder.records()] == ["ok"]
+
+
+def test_a_job_of_another_machine_is_refused(tmp_path: Path) -> None:
+    plan = plan_of(HEALTHY[:1])
+    job = Backlog(RunFolder(tmp_path / "test"), plan).open_jobs()[0]
+    elsewhere = {**result_of("time"), "identity": IDENTITY | {"threads": 8}}
+    with pytest.raises(ValueError, match="threads is 8, but its run is of 1"):
+        line_of(job, Outcome(elsewhere), CODE, plan)
+
+
+def test_records_of_two_machines_in_one_folder_are_both_there(measure: Measure) -> None:
+    folder, _ = measure(plan_of(HEALTHY[:1]))
+    other = plan_of(HEALTHY[:1])
+    other.identity = {**IDENTITY, "machine": "another"}
+    theirs = {**folder.records()[0], "identity": other.identity}
+    folder.append_record(theirs)
+    assert [r["identity"] for r in folder.records()] == [IDENTITY, other.identity]
+    assert Backlog(folder, plan_of(HEALTHY[:1])).open_jobs() == []
+    assert Backlog(folder, other).open_jobs() == []
+    third = plan_of(HEALTHY[:1])
+    third.identity = {**IDENTITY, "machine": "third"}
+    assert len(Backlog(folder, third).open_jobs()) == 3
+
+
+def test_a_peer_that_was_installed_later_is_measured(measure: Measure) -> None:
+    case = Case(settings=HEALTHY[0], skip="not installed")
+    plan = plan_of([])
+    plan.entries = {case.id: Entry(case=case, suites=("planted",))}
+    folder, jobs = measure(plan)
+    assert (jobs, folder.records()[0]["status"]) == ([], "skipped")
+    extend(plan, plan_of(HEALTHY[:1]))
+    folder, jobs = measure(plan)
+    assert len(jobs) == 3
+    assert [record["status"] for record in folder.records()] == ["ok"]
+    uninstalled = plan_of([])
+    uninstalled.entries = {case.id: Entry(case=case, suites=("planted",))}
+    folder, _ = measure(uninstalled)
+    assert [record["status"] for record in folder.records()] == ["ok"], "what was measured stays"
+
+
+def test_changed_user_code_is_measured_again(measure: Measure) -> None:
+    one = plan_of([replace(HEALTHY[0], attention="own:f")])
+    one.versions = {"own:f": "1"}
+    two = plan_of([replace(HEALTHY[0], attention="own:f"), HEALTHY[1]])
+    two.versions = {"own:f": "2"}
+    folder, _ = measure(one, run_job="planted:run_version_1")
+    assert [r["versions"] for r in folder.records()] == [{"own:f": "1"}]
+    assert len(Backlog(folder, one).open_jobs()) == 0
+    assert len(Backlog(folder, two).open_jobs()) == 6
+
+
 def test_a_disk_that_fills_up_keeps_what_was_measured(measure: Measure) -> None:
     plan = plan_of(HEALTHY)
     folder, _ = measure(plan_of(HEALTHY[:1]))
-    size = sum(path.stat().st_size for path in (folder.jobs_path, folder.records_path))
+    before = folder.records()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    room = folder.jobs_path.stat().st_size + 150
+    room = 1500  # bytes: two jobs of some 700, not three
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
     try:
-        sweep = Sweep(folder, plan, Options(run_job="planted:run_job"))
+        executor = Local("cpu", folder.log_path, run_job="planted:run_job")
         with pytest.raises(OSError, match="everything measured before is kept"):
-            sweep.run(Quiet())
+            Sweep(Backlog(folder, plan), executor).run(Quiet())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    assert [r["status"] for r in folder.records()] == ["ok"]
-    assert size < sum(p.stat().st_size for p in (folder.jobs_path, folder.records_path))
+    assert folder.records() == before
+    n_kept = len(folder.job_lines())
+    assert n_kept in (1, 2)
     folder, jobs = measure(plan)
     assert [r["status"] for r in folder.records()] == ["ok", "ok"]
     assert {job.settings.length for job in jobs} == {128}
+    assert len(jobs) == 3 - n_kept
 
 
 def test_retry_measures_failed_jobs_again_and_keeps_the_rest(measure: Measure) -> None:
@@ -217,7 +372,7 @@ def test_more_seeds_add_quality_only(measure: Measure) -> None:
     ("field", "value", "said"),
     [
         ("method", 0, "planned with method version 0"),
-        ("id", "0123", "no longer matches the code: case 0123"),
+        ("id", "0123", "case 0123"),
         ("settings", {"lenght": 3}, "there is no setting 'lenght' any more"),
     ],
 )
@@ -225,8 +380,10 @@ def test_a_plan_that_the_code_has_left_says_so(field: str, value: Any, said: str
     content = plan_of(HEALTHY).to_json()
     where = content if field in content else content["cases"][0]
     where[field] = value
-    with pytest.raises(ValueError, match=said):
-        plan_from_json(json.loads(json.dumps(content)))
+    plan = plan_from_json(json.loads(json.dumps(content)))
+    assert said in plan.outdated
+    with pytest.raises(ValueError, match=f"no longer matches the code: .*{said}"):
+        extend(plan, plan_of(HEALTHY))
 
 
 def test_runs_of_another_preset_or_machine_are_not_continued() -> None:
@@ -240,7 +397,14 @@ def test_runs_of_another_preset_or_machine_are_not_continued() -> None:
         extend(old, new)
 
 
-STATUS = st.sampled_from(["ok", "ok", "ok", "crash", "oom", "timeout"])
+STATUS = st.sampled_from(["ok", "ok", "ok", "disturbed", "crash", "oom", "timeout"])
+
+
+def outcome_of(kind: str, status: str) -> Outcome:
+    if status in ("ok", "disturbed"):
+        changes = {"disturbed": True} if status == "disturbed" and kind == "time" else {}
+        return Outcome(result_of(kind, **changes))
+    return Outcome(failure=Failure(status, "why"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -251,28 +415,30 @@ def test_resuming_at_any_point_gives_the_record_of_the_whole(
     case = Case(settings=Settings(length=64, processes=n_processes))
     plan = plan_of([case.settings])
     plan.seeds = list(range(n_seeds))
-    plan.entries = {case.id: Entry(case=case, suites=("x",))}
-    jobs = jobs_of(case.id, case, plan, None)
-    whole, lines = Ledger([]), []
-    for job in jobs:
+    jobs = jobs_of(case.id, case, plan, {})
+    whole, lines = Ledger(), []
+    for job in [job for job in jobs for _ in range(2)]:
         if whole.is_open(job):
-            status = data.draw(STATUS)
-            part = {"stopped_by": "budget"} if status == "ok" else None
-            lines.append({**job_line(job, status, "why", 1.0, {}), "part": part})
+            outcome = outcome_of(job.kind, data.draw(STATUS))
+            lines.append(line_of(job, outcome, CODE, plan))
             whole.add(lines[-1])
     cut = data.draw(st.integers(0, len(lines)))
     resumed = Ledger(lines[:cut])
-    still_open = [job for job in jobs if resumed.is_open(job)]
-    assert {j.key for j in still_open}.isdisjoint(map(key, lines[:cut]))
     for line in lines[cut:]:
-        assert any(job.key == key(line) for job in still_open)
+        assert any(job.key == key_of(line) and resumed.is_open(job) for job in jobs)
         resumed.add(line)
     assert not any(map(resumed.is_open, jobs))
+    beside = {"label": "x", "suites": [], "identity": IDENTITY, "versions": {}}
     for seed in plan.seeds:
         of_seed = [job for job in jobs if job.seed == seed]
-        found, expected = (merge(case.id, case, seed, of_seed, ldg) for ldg in (resumed, whole))
+        found, expected = (
+            record_of(case, seed, of_seed, ledger, CODE, beside) for ledger in (resumed, whole)
+        )
         assert found == {**expected, "started": found["started"]}
-        failed = [ln for ln in lines if ln["status"] != "ok"]
+        assert lines_of(found) == [ln for j in of_seed for ln in whole.tries(j)]
+        again = Ledger(lines_of(json.loads(json.dumps(found))))
+        assert record_of(case, seed, of_seed, again, CODE, beside)["time"] == found["time"]
+        failed = [ln for ln in whole.standing_lines(case.id) if ln["status"] != "ok"]
         if not failed:
             assert found["status"] == "ok"
         elif seed == failed[0]["seed"]:

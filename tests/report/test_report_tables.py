@@ -137,7 +137,7 @@ def test_intervals_in_the_tables_hold_the_truth(records):
     truth = {case.id: true_step_ms(case.settings) for cases in suites().values() for case in cases}
     hits = [
         time.low <= truth[case.id] <= time.high
-        for seed in range(4)
+        for seed in range(20)
         for case in gather(make_records(seed=seed, n_seeds=1))
         if (time := case.time())
     ]
