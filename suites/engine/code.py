@@ -4,8 +4,7 @@ import functools
 import hashlib
 import subprocess
 from pathlib import Path
-
-from suites.engine.store.records import Code
+from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[2]
 # What decides a number, and nothing else: a new suite or a change of the report leaves a sweep be.
@@ -17,6 +16,14 @@ MEASURED_CODE = (
     "suites/engine/measure",
 )
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
+
+
+class Code(TypedDict):
+    """The code that measured; commit is "" outside git."""
+
+    commit: str
+    dirty: bool
+    hash: str
 
 
 @functools.cache

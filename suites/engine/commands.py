@@ -5,46 +5,30 @@ Each takes the parsed options and returns an exit code. No torch.
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 
-from baselines.config import PEERS
-from reformer.checks import is_own, refuse_unknown
+from reformer.checks import refuse_unknown
 from suites.base import PRESETS
-from suites.engine.code import code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
-from suites.engine.store.plan import Plan, extend
+from suites.engine.store.plan import Plan
 from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder
 from suites.engine.sweep.backlog import Backlog, Choice
-from suites.engine.sweep.doctor import PROBE, examine
+from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.executors.local import (
-    Local,
-    run_in_process,
-    start_fork_server,
-    trainings_side_by_side,
-)
-from suites.engine.sweep.key_values import data_paths
-from suites.engine.sweep.planning import (
-    DEFAULT_TIMEOUT_S,
-    Asked,
-    find_suites,
-    left_behind,
-    make_plan,
-)
-from suites.engine.sweep.prediction import predicted_peak
+from suites.engine.sweep.executors.local import Local, start_fork_server, trainings_side_by_side
+from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep
+from suites.engine.sweep.start import joined, probe_machine, question_of, without_missing_data
 from suites.engine.sweep.summary import (
     counts,
     has_failures,
     n_measurements,
+    print_cases,
     print_failures,
     print_mispredictions,
 )
-from suites.settings import NEED_DATA
 
 SOMETHING_FAILED = 1
 INTERRUPTED = 130
@@ -85,7 +69,7 @@ def run(options: Namespace) -> int:
     name = options.run or options.preset
     folder = run_folder(name)
     plan = make_plan(name, asked_of(options), find_suites())
-    question = question_of(plan, options)
+    question = question_of(plan, options.device, options.data, options.download)
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
         return dry_run(folder, plan, question, retry)
@@ -112,28 +96,6 @@ def asked_of(options: Namespace) -> Asked:
     )
 
 
-def question_of(plan: Plan, options: Namespace) -> Question:
-    """What must be asked of the machine for a plan: its tasks' data, and attentions to import."""
-    lengths: dict[str, int] = {}
-    attentions = set()
-    for settings in (e.case.settings for e in plan.entries.values() if not e.case.skip):
-        if is_own(settings.attention) or settings.attention in PEERS:
-            attentions.add(settings.attention)
-        if settings.subject == "model":
-            lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
-    data = {
-        task: str(Path(path).expanduser().resolve())
-        for task, path in data_paths(options.data, lengths).items()
-    }
-    return Question(
-        device=options.device,
-        lengths=lengths,
-        attentions=tuple(sorted(attentions)),
-        data=data,
-        download=options.download,
-    )
-
-
 def read_timeout(options: Namespace) -> float:
     """Read the seconds that a job may take. Raises ValueError unless they are positive."""
     if options.timeout is None:
@@ -149,42 +111,6 @@ def read_retry(text: str) -> tuple[str, ...]:
     for status in statuses:
         refuse_unknown(status, RETRYABLE, "status in --retry")
     return statuses
-
-
-def probe_machine(plan: Plan, question: Question) -> str:
-    """Fill in the plan's device, identity, versions and speed; returns the native kernel's library.
-
-    Raises ValueError where a device, a package or data is missing.
-    """
-    with TemporaryDirectory() as folder:
-        log = Path(folder) / "probe.txt"
-        outcome = run_in_process(PROBE, question, log=log, limit_memory=False)
-    if outcome.failure:
-        raise ValueError(f"cannot start measuring: {outcome.failure.reason}")
-    found = outcome.result
-    if "refusal" in found:
-        raise ValueError(found["refusal"])
-    if found["code"] != code_state()["hash"]:
-        raise ValueError("the measured code changed while the run was starting; start it again")
-    plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]
-    plan.versions = found["versions"]
-    print(f"LSH attention by kernel {found['kernel']} on {plan.device}")
-    return str(found["library"])
-
-
-def joined(folder: RunFolder, asked: Plan) -> Plan:
-    """The plan of a run with what is asked added to it. Raises ValueError if it cannot be added."""
-    plan = folder.plan()
-    if plan is None:
-        return asked
-    extend(plan, asked)
-    lost = [case_id for case_id in left_behind(plan, find_suites()) if case_id not in asked.entries]
-    if lost:
-        print(
-            f"note: {len(lost)} cases of this run's plan are in no suite as it stands now; they "
-            "stay in the plan, and what was measured of them stays in the report"
-        )
-    return plan
 
 
 def measure(sweep: Sweep, executor: Local) -> int:
@@ -222,50 +148,12 @@ def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str,
     Measures nothing but the machine's speed, and refuses what `run` would refuse, except for data
     that is not given.
     """
-    lengths = {
-        task: length
-        for task, length in question.lengths.items()
-        if task not in NEED_DATA or task in question.data
-    }
-    for task in sorted(question.lengths.keys() - lengths.keys()):
-        print(f"note: to run, task {task!r} needs its data: --data {task}=PATH")
     asked_for = frozenset(plan.entries)
-    probe_machine(plan, without_missing_data(question, lengths))
+    probe_machine(plan, without_missing_data(question))
     plan = joined(folder, plan)
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
-    print_cases(backlog)
+    print_cases(backlog, Estimates(backlog, trainings_side_by_side(plan.device)))
     return 0
-
-
-def without_missing_data(question: Question, lengths: Mapping[str, int]) -> Question:
-    """The question without the tasks whose data is not given."""
-    return Question(
-        device=question.device,
-        lengths=lengths,
-        attentions=question.attentions,
-        data=question.data,
-    )
-
-
-def print_cases(backlog: Backlog) -> None:
-    """Print a line per case, and how long all of them will take."""
-    left = backlog.open_jobs()
-    estimates = Estimates(backlog, trainings_side_by_side(backlog.plan.device))
-    print(f"{'case':12}  {'done':>5}  {'left':>7}  {'peak MiB':>8}  what")
-    for case_id, case in backlog.cases.items():
-        jobs = backlog.jobs[case_id]
-        own = [job for job in left if job.case_id == case_id]
-        predicted = None if case.skip else predicted_peak(case.settings)
-        peak = "" if predicted is None else f"{predicted / 2**20:.0f}"
-        done = "skip" if case.skip else f"{len(jobs) - len(own)}/{len(jobs)}"
-        words, name = in_words(estimates.total(own)), backlog.names[case_id]
-        what = f"{name}: {case.skip}" if case.skip else name
-        print(f"{case_id:12}  {done:>5}  {words:>7}  {peak:>8}  {what}")
-    n_done = sum(map(len, backlog.jobs.values())) - len(left)
-    print(
-        f"run {backlog.plan.name}: {len(backlog.cases)} cases, {len(left)} processes to run, "
-        f"{n_done} done; predicted time {in_words(estimates.total(left))} on {backlog.plan.device}"
-    )
 
 
 def status(options: Namespace) -> int:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from suites.base import make_case
+from suites.engine.code import Code
 from suites.engine.job import Job
 from suites.engine.store.plan import Entry, Plan
-from suites.engine.store.records import Code, JobLine
+from suites.engine.store.records import JobLine
 from suites.engine.store.runs import RunFolder
 from suites.settings import Settings
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
+from suites.engine.code import Code
 from suites.engine.store.shapes import misfit
 
 FORMAT = 2
@@ -21,14 +22,6 @@ Status = Literal["ok", "skipped", "oom", "timeout", "crash", "diverged"]
 
 # A predicted peak further off than this share is worth a warning.
 PREDICTED_WITHIN = 0.3
-
-
-class Code(TypedDict):
-    """The code that measured (suites.engine.code)."""
-
-    commit: str
-    dirty: bool
-    hash: str
 
 
 class Process(TypedDict):

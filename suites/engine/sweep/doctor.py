@@ -9,8 +9,8 @@ from pathlib import Path
 
 from suites.engine.job import Question
 from suites.engine.sweep.executors.local import run_in_process
+from suites.engine.sweep.start import PROBE
 
-PROBE = "suites.engine.measure.probe:probe"
 FITNESS = "suites.engine.measure.fitness:check_fitness"
 RULER = "suites.engine.measure.ruler:check_ruler"
 NOTHING = "suites.engine.sweep.executors.child:nothing"

@@ -4,7 +4,9 @@ from collections import Counter
 
 from suites.engine.store.runs import shorten
 from suites.engine.sweep.backlog import Backlog
+from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.merging import why
+from suites.engine.sweep.prediction import predicted_peak
 from suites.engine.sweep.progress import misprediction
 
 FAILED = ("oom", "timeout", "crash", "diverged")
@@ -52,3 +54,23 @@ def print_mispredictions(backlog: Backlog) -> None:
         told = misprediction(record.get("memory"))
         if told:
             print(f"  {backlog.names[case_id]}: {told}")
+
+
+def print_cases(backlog: Backlog, estimates: Estimates) -> None:
+    """Print a line per case, and how long all of them will take."""
+    left = backlog.open_jobs()
+    print(f"{'case':12}  {'done':>5}  {'left':>7}  {'peak MiB':>8}  what")
+    for case_id, case in backlog.cases.items():
+        jobs = backlog.jobs[case_id]
+        own = [job for job in left if job.case_id == case_id]
+        predicted = None if case.skip else predicted_peak(case.settings)
+        peak = "" if predicted is None else f"{predicted / 2**20:.0f}"
+        done = "skip" if case.skip else f"{len(jobs) - len(own)}/{len(jobs)}"
+        words, name = in_words(estimates.total(own)), backlog.names[case_id]
+        what = f"{name}: {case.skip}" if case.skip else name
+        print(f"{case_id:12}  {done:>5}  {words:>7}  {peak:>8}  {what}")
+    n_done = sum(map(len, backlog.jobs.values())) - len(left)
+    print(
+        f"run {backlog.plan.name}: {len(backlog.cases)} cases, {len(left)} processes to run, "
+        f"{n_done} done; predicted time {in_words(estimates.total(left))} on {backlog.plan.device}"
+    )
