@@ -54,8 +54,11 @@ class Branch(nn.Module):
 
         def backward(grad_out: Tensor) -> tuple[Tensor, Gradients]:
             inputs = (x_BLD, *self.parameters())
-            grad_x, *grads = torch.autograd.grad(edge, inputs, grad_out.to(dtype))
-            return grad_x, tuple(grads)
+            # a branch need not use all of its parameters: attention by position has no keys
+            grad_x, *grads = torch.autograd.grad(
+                edge, inputs, grad_out.to(dtype), allow_unused=True
+            )
+            return torch.zeros_like(x_BLD) if grad_x is None else grad_x, tuple(grads)
 
         return out.detach(), backward
 

@@ -46,9 +46,8 @@ MODEL_ONLY = (
     "axial_positions",
     "optimizer",
 )
-TIME_ONLY = ("time_budget_s", "processes")
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
-HOW = ("measures", *TIME_ONLY, "evaluate_every", "evaluate_rounds")
+HOW = ("measures", "time_budget_s", "processes", "evaluate_every", "evaluate_rounds")
 QUALITY_ONLY = (
     "train_steps",
     "first_length",
@@ -180,18 +179,20 @@ class Settings:
     def joined(self, other: "Settings") -> "Settings":
         """The settings of the same case, measured in all ways and as often as either asks for."""
         assert self.id == other.id, "only settings of one case can be joined"
-        one, two = (self, other) if "quality" in self.measures else (other, self)
         return replace(
-            one,
-            measures=tuple(m for m in MEASURES if m in (*one.measures, *two.measures)),
-            time_budget_s=max(one.time_budget_s, two.time_budget_s),
-            processes=max(one.processes, two.processes),
-            evaluate_every=gcd(one.evaluate_every, two.evaluate_every),
-            evaluate_rounds=tuple(dict.fromkeys((*one.evaluate_rounds, *two.evaluate_rounds))),
+            self,
+            measures=tuple(m for m in MEASURES if m in (*self.measures, *other.measures)),
+            time_budget_s=max(self.time_budget_s, other.time_budget_s),
+            processes=max(self.processes, other.processes),
+            evaluate_every=gcd(self.evaluate_every, other.evaluate_every),
+            evaluate_rounds=tuple(dict.fromkeys((*self.evaluate_rounds, *other.evaluate_rounds))),
         )
 
     def measured(self) -> dict[str, Any]:
-        """The settings that have an effect: what the row of a case shows."""
+        """The settings with an effect on a case's model, its training, or how often it is measured.
+
+        Whether it is trained or only timed is no difference: both are the same case.
+        """
         unused: set[str] = set(LSH_ONLY)
         if self.attention == "lsh":
             unused = set(DENSE_ONLY)
@@ -199,9 +200,7 @@ class Settings:
             unused = {*OURS_ONLY, *DENSE_ONLY}
         if self.subject == "attention":
             unused |= set(MODEL_ONLY)
-        if "time" not in self.measures:
-            unused |= set(TIME_ONLY)
-        if "quality" not in self.measures:
+        if not self.can_train:
             unused |= set(QUALITY_ONLY)
         settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
         return {name: value for name, value in settings.items() if name not in unused}

@@ -6,6 +6,7 @@ from attention_oracle import kernel_params
 from torch import nn
 
 import reformer.model
+from baselines import Dense, DenseConfig
 from reformer import LSHConfig, Reformer, ReformerConfig
 from reformer.reversible import Choices, dropout, run_reversible
 
@@ -243,3 +244,32 @@ def test_dropout_keeps_the_mean_and_repeats():
     assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.01)
     torch.testing.assert_close(dropped[dropped > 0].unique(), torch.tensor([1 / 0.75]))
     assert torch.equal(dropout(x, 0.25, None), x)
+
+
+def test_a_branch_that_ignores_a_parameter_gives_the_rest_their_gradients():
+    """Attention that ignores its keys leaves their projection out, as with ordinary residuals."""
+    found = []
+    for reversible in (True, False):
+        config = DenseConfig(
+            vocabulary=11,
+            length=LENGTH,
+            d_model=D_MODEL,
+            d_ff=32,
+            n_heads=2,
+            n_layers=1,
+            reversible=reversible,
+            attention=f"{__name__}:mean_of_earlier_values",
+        )
+        model = Dense(config).double()
+        tokens = random_tokens(3)
+        model.loss(tokens, tokens).backward()
+        found.append({name: p.grad for name, p in model.named_parameters()})
+    unused = {f"layers.0.attention.to_{name}.weight" for name in "qk"}
+    for gradients_of in found:
+        assert {name for name, grad in gradients_of.items() if grad is None} == unused
+        assert all(grad.abs().max() > 0 for grad in gradients_of.values() if grad is not None)
+
+
+def mean_of_earlier_values(q, k, v, scale, exclude_self):
+    """Attend to all earlier positions alike."""
+    return v.cumsum(dim=-2) / torch.arange(1, v.shape[-2] + 1).unsqueeze(-1)

@@ -43,7 +43,7 @@ def scaling_exponent(
     groups[i] was measured at lengths[i]. The interval is bootstrapped from the noise of the
     measurements; where each was made once (memory), it comes from the residuals of the line.
     """
-    if len(lengths) < 2:
+    if len({*lengths}) < 2:
         return Estimate(nan, n=len(lengths))
     x = np.log(np.asarray(lengths, float))
     y = np.array([log_medians(group).mean() for group in groups])

@@ -16,7 +16,7 @@ from suites.engine.store.plan import extend, plan_from_json
 from suites.engine.store.runs import run_folder
 from suites.engine.sweep.key_values import condition, data_paths
 from suites.engine.sweep.planning import Asked, find_suites, left_behind, make_plan
-from suites.settings import HOW, LSH_ONLY, QUALITY_ONLY, TIME_ONLY, Settings
+from suites.settings import HOW, LSH_ONLY, QUALITY_ONLY, Settings
 
 VALUES: dict[str, Any] = {
     "length": st.sampled_from([64, 128, 4096]),
@@ -65,9 +65,8 @@ def test_two_cases_share_an_id_exactly_when_they_measure_the_same(a: Settings, b
 
 @given(SETTINGS, st.data())
 def test_what_has_no_effect_is_not_in_the_id(one: Settings, data: st.DataObject) -> None:
-    unused = set(LSH_ONLY) if one.attention != "lsh" else set()
-    unused |= set(TIME_ONLY) if "time" not in one.measures else set()
-    unused |= set(QUALITY_ONLY) if "quality" not in one.measures else set()
+    unused = {*HOW, *(LSH_ONLY if one.attention != "lsh" else ())}
+    unused |= set(QUALITY_ONLY) if one.subject == "attention" else set()
     unused &= set(VALUES)
     values = {f.name: getattr(one, f.name) for f in fields(Settings)}
     changed = Settings(**values | {name: data.draw(VALUES[name]) for name in sorted(unused)})

@@ -2,11 +2,12 @@
 
 import hashlib
 import importlib.metadata
-import inspect
+import sys
 from pathlib import Path
 
+from baselines.attention import find_attention
 from baselines.config import PEERS, package_of, require_installed
-from reformer.checks import find_own, is_own
+from reformer.checks import is_own
 from suites.settings import TASKS, Settings
 from suites.tasks import Task, load_task
 
@@ -18,7 +19,8 @@ def version_of_attention(name: str) -> str:
     it cannot be imported.
     """
     if is_own(name):
-        source = inspect.getsourcefile(find_own(name, "attention"))
+        find_attention(name)
+        source = sys.modules[name.partition(":")[0]].__file__
         content = Path(source).read_bytes() if source else b""
         return hashlib.sha256(content).hexdigest()[:12]
     if name in PEERS:

@@ -62,13 +62,14 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
     if asked.n_seeds is not None and asked.n_seeds < 1:
         raise ValueError(f"--seeds is {asked.n_seeds}; it must be 1 or more")
     keep, changes = condition(asked.where), changes_of(asked.changes)
+    told = ("task",) * asked.own_text + tuple(changes)
     entries: dict[str, Entry] = {}
     for suite in asked.suites or list(all_suites):
         if not asked.suites and preset not in all_suites[suite].presets:
             continue
         for case in changed(all_suites[suite].cases(preset), changes, asked.own_text):
             if keep(case):
-                add(entries, case, suite, tuple(changes))
+                add(entries, case, suite, told)
     if not entries:
         chosen = " ".join(asked.suites) or "any suite"
         raise ValueError(

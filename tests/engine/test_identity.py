@@ -1,0 +1,200 @@
+"""Identities survive growth: a case's id, and the hash of the code that decides a number."""
+
+import shutil
+from dataclasses import asdict, make_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import planted
+import pytest
+from sweeps import Measure, plan_of
+
+from suites.base import grid, unique
+from suites.engine.code import MEASURED_CODE, ROOT, code_hash
+from suites.engine.store.plan import plan_from_json
+from suites.engine.sweep.backlog import Backlog
+from suites.engine.sweep.planning import Asked, find_suites, make_plan
+from suites.labels import labels
+from suites.settings import DEFAULTS, METHOD_VERSION, Settings, change
+
+# Changing a default gives two measurements one id: raise METHOD_VERSION, and pin both here.
+PINNED_METHOD = 3
+PINNED: dict[str, Any] = {
+    "task": "enwiki-head",
+    "attention": "lsh",
+    "length": 1024,
+    "batch": 1,
+    "d_model": 256,
+    "d_ff": 1024,
+    "n_heads": 4,
+    "n_layers": 2,
+    "n_rounds": 4,
+    "bucket_size": 32,
+    "chunk_length": None,
+    "chunks_before": 1,
+    "within_bucket": True,
+    "correct_duplicates": True,
+    "logit_scale": 1.0,
+    "factorize_hash": True,
+    "kernel": "auto",
+    "shared_qk": False,
+    "reversible": True,
+    "ff_chunks": 1,
+    "loss_chunks": 1,
+    "dropout": 0.0,
+    "axial_positions": None,
+    "precision": "float32",
+    "subject": "model",
+    "measures": ("time", "memory", "quality"),
+    "time_budget_s": 2.0,
+    "processes": 2,
+    "train_steps": 100,
+    "first_steps": 0,
+    "first_length": 64,
+    "first_batch": 8,
+    "optimizer": "adamw",
+    "learning_rate": 0.002,
+    "warmup_steps": 20,
+    "heldout_tokens": 16384,
+    "evaluate_every": 0,
+    "evaluate_rounds": (),
+}
+
+
+def all_cases() -> list[Any]:
+    found = [
+        case
+        for suite in find_suites().values()
+        for cases in suite.presets.values()
+        for case in cases
+    ]
+    assert len(found) > 300
+    return found
+
+
+def test_the_defaults_are_pinned_to_the_method() -> None:
+    assert (METHOD_VERSION, DEFAULTS) == (PINNED_METHOD, PINNED)
+
+
+def test_a_new_setting_with_a_default_changes_the_id_of_no_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = [case.id for case in all_cases()]
+    grown: Any = make_dataclass(
+        "Grown", [("warp", int, 7)], bases=(Settings,), frozen=True, slots=True, kw_only=True
+    )
+    monkeypatch.setattr("suites.settings.DEFAULTS", asdict(grown()))
+    after = [grown(**asdict(case.settings)) for case in all_cases()]
+    assert [settings.id for settings in after] == before
+    assert replace(after[0], warp=8).id != before[0]
+
+
+def test_the_id_has_what_is_measured_and_not_how_often() -> None:
+    base = Settings()
+    assert base.identifying() == {}
+    for changes in (
+        {"measures": ("time",)},
+        {"time_budget_s": 9.0},
+        {"processes": 5},
+        {"evaluate_every": 10},
+        {"evaluate_rounds": (1, 0)},
+        {"chunk_length": 64},  # the one in force by default
+        {"logit_scale": 1},
+    ):
+        assert change(base, **changes).id == base.id, changes
+    for changes in ({"task": "duplication"}, {"logit_scale": 2}, {"chunk_length": 32}):
+        assert change(base, **changes).id != base.id, changes
+    assert change(base, learning_rate=1).id == change(base, learning_rate=1.0).id
+
+
+def test_the_same_training_is_done_once_for_all_suites_that_want_it() -> None:
+    base = Settings(train_steps=7)
+    cases = [
+        *grid(change(base, measures=("quality",)), evaluate_rounds=[(1, 2)]),
+        *grid(base, evaluate_rounds=[(0,)]),
+    ]
+    (case,) = unique(cases)
+    assert case.settings.measures == ("time", "memory", "quality")
+    assert case.settings.evaluate_rounds == (1, 2, 0)
+
+
+def test_no_two_cases_of_a_preset_have_one_name() -> None:
+    for preset in ("quick", "cpu", "paper"):
+        plan = make_plan("x", Asked(preset=preset), find_suites())
+        names = plan.labels()
+        assert len(set(names.values())) == len(plan.entries)
+        assert list(names) == list(plan.entries)
+
+
+def test_names_tell_in_which_settings_equal_ones_differ() -> None:
+    one, two = Settings(learning_rate=1e-3), Settings(learning_rate=3e-3)
+    found = labels([one.measured(), two.measured(), Settings(length=64).measured()])
+    assert found[0] == found[1].replace("0.003", "0.001")
+    assert "learning rate 0.001" in found[0]
+    assert found[2] == "LSH-4, bucket 32, chunk 64, length 64, 2 layers"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The measured packages, and some that are not, in a folder of their own."""
+    for part in ("reformer", "baselines", "suites", "report"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "reformer/hashing.py",
+        "reformer/kernels/native/simd.h",
+        "reformer/kernels/native/attention.cpp",
+        "baselines/peers/transformers.py",
+        "suites/settings.py",
+        "suites/tasks/text.py",
+        "suites/engine/measure/timing.py",
+    ],
+)
+def test_code_that_decides_a_number_is_in_the_hash(copy: Path, file: str) -> None:
+    before = code_hash(copy)
+    assert before == code_hash(ROOT)
+    with (copy / file).open("a") as text:
+        text.write("\n// or # changed\n")
+    assert code_hash(copy) != before
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "suites/a_new_suite.py",
+        "suites/layers.py",
+        "suites/base.py",
+        "suites/labels.py",
+        "suites/presets.py",
+        "suites/engine/sweep/progress.py",
+        "suites/engine/sweep/scheduler.py",
+        "suites/engine/store/records.py",
+        "report/page/page.py",
+        "report/a_new_figure.py",
+    ],
+)
+def test_code_that_decides_no_number_is_not(copy: Path, file: str) -> None:
+    before = code_hash(copy)
+    with (copy / file).open("a") as text:
+        text.write("\n# changed\n")
+    assert code_hash(copy) == before
+
+
+def test_all_that_is_named_as_measured_is_there() -> None:
+    assert all((ROOT / part).exists() for part in MEASURED_CODE)
+
+
+def test_a_renamed_label_leaves_a_plan_as_it_was(measure: Measure) -> None:
+    plan = plan_of([planted.settings_for(planted.HEALTHY, length=n) for n in (64, 128)])
+    folder, _ = measure(plan)
+    content = plan.to_json()
+    for row in content["cases"]:
+        row["label"] = "another name"
+    again = plan_from_json(content)
+    assert again.outdated == ""
+    assert list(again.entries) == list(plan.entries)
+    assert Backlog(folder, again).open_jobs() == []
