@@ -3,11 +3,15 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from statistics import geometric_mean, median
 
 import pytest
 import torch
+from source_files import PACKAGES
 
 import run_bench
 from suites.engine.store.records import read_records
@@ -29,8 +33,8 @@ def step_s(record):
     return geometric_mean(medians_ms(record)) / 1e3
 
 
-def commands():
-    return re.findall(r"python run_bench\.py ([^#`&\n]+)", README + CONTRIBUTING)
+def commands(text=README + CONTRIBUTING):
+    return [c.strip() for c in re.findall(r"python run_bench\.py ([^#`&\n]+)", text)]
 
 
 def test_ci_finds_exactly_the_two_commands():
@@ -45,7 +49,42 @@ def test_commands_parse(command):
     for placeholder in ("NAME", "BEFORE", "AFTER"):
         command = command.replace(placeholder, "layers")
     options = run_bench.make_parser().parse_args(shlex.split(command))
-    assert set(getattr(options, "suites", [])) <= set(find_suites())
+    of_recipes = re.findall(r"```python suites/(\w+)\.py", CONTRIBUTING)
+    assert set(getattr(options, "suites", [])) <= {*find_suites(), *of_recipes}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project in which the suite that the commands need has run."""
+    folder = tmp_path_factory.mktemp("project")
+    for part in (*PACKAGES, "results/reference"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("run_bench.py", "LICENSE"):
+        shutil.copy(ROOT / file, folder)
+    assert call("run hash_rounds --preset quick", folder).returncode == 0
+    return folder
+
+
+def call(command, folder):
+    return subprocess.run(
+        [sys.executable, "run_bench.py", *shlex.split(command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_command_runs_as_written_after_the_first_one(project):
+    section = README[README.index("## Running it") : README.index("## As a library")]
+    found = commands(section)
+    assert len(found) == 10
+    for command in found:
+        done = call(command, project)
+        # a machine that is not fit for timing is an answer too
+        expected = (0, 1) if command == "doctor" else (0,)
+        assert done.returncode in expected, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
 def test_paths_exist():
