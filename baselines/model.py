@@ -8,8 +8,9 @@ from torch.nn.functional import normalize
 
 from baselines.attention import find_attention
 from baselines.config import DenseConfig
+from reformer.choices import Choices
 from reformer.language_model import LanguageModel
-from reformer.reversible import Branch, Choices, dropout
+from reformer.reversible import Branch, dropout
 
 
 class Dense(LanguageModel):

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reformer.choices import Choices
 from reformer.config import ModelConfig
-from reformer.reversible import Branch, Choices, Gradients, dropout
+from reformer.gradients import Gradients, added, differentiable_once, differentiate
+from reformer.recording import Recording, has_hooks_of_all_modules, is_called_plainly
+from reformer.reversible import Branch, dropout
 
 
 class FeedForward(Branch):
@@ -33,13 +36,16 @@ class FeedForward(Branch):
         if self.n_chunks == 1:
             return self._piece(x_BLD, self._generator(x_BLD, choices))
         if torch.is_grad_enabled():
-            return _InPieces.apply(x_BLD, self, choices, *self.parameters())
+            recording = Recording(self, x_BLD)
+            return _InPieces.apply(x_BLD, recording, choices, *recording.tensors)
         return self._all_pieces(x_BLD, choices)
 
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
         """Compute the output and all gradients, a piece at a time; see Branch."""
+        if not is_called_plainly(self, FeedForward) or has_hooks_of_all_modules():
+            return super().forward_and_gradients(x_BLD, choices, grad_out)
         out = torch.empty_like(x_BLD)
         return out, *self.gradients(x_BLD, choices, grad_out, out)
 
@@ -53,7 +59,7 @@ class FeedForward(Branch):
         """
         parameters = tuple(self.parameters())
         grad_x = torch.empty_like(x_BLD)
-        totals = [torch.zeros_like(p) for p in parameters]
+        totals: list[Tensor | None] = [None] * len(parameters)
         generator = self._generator(x_BLD, choices)
         tensors = (x_BLD, grad_out, grad_x, grad_x if out is None else out)
         pieces = zip(*(t.chunk(self.n_chunks, dim=1) for t in tensors), strict=True)
@@ -61,13 +67,12 @@ class FeedForward(Branch):
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 y = self._piece(x, generator)
-                grads = torch.autograd.grad(y, (x, *parameters), grad.to(y.dtype))
+            of_x, grads = differentiate(y, x, parameters, grad.to(y.dtype))
             if out is not None:
                 out_piece.copy_(y.detach())
-            grad_piece.copy_(grads[0])
-            for total, g in zip(totals, grads[1:], strict=True):
-                total += g
-            del y, grads  # or they live on beside those of the next piece
+            grad_piece.copy_(of_x)
+            totals = list(map(added, totals, grads))
+            del y, of_x, grads  # or they live on beside those of the next piece
         return grad_x, tuple(totals)
 
     def _all_pieces(self, x_BLD: Tensor, choices: Choices) -> Tensor:
@@ -92,16 +97,22 @@ class _InPieces(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, branch: FeedForward, choices: Choices, *_: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.branch, ctx.choices = branch, choices
-        kind = x.device.type
-        ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-        return branch._all_pieces(x, choices)
+    def forward(
+        ctx: Any, x: Tensor, recording: Recording, choices: Choices, *tensors: Tensor
+    ) -> Tensor:
+        branch: Any = recording.module
+        with recording.watched():
+            out = branch._all_pieces(x, choices)
+        ctx.save_for_backward(x, *tensors)
+        ctx.recording, ctx.choices = recording, choices
+        return out
 
     @staticmethod
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        with torch.autocast(*ctx.autocast):
-            grad_x, parameter_grads = ctx.branch.gradients(x, ctx.choices, grads[0])
-        return grad_x, None, None, *parameter_grads
+        x, *tensors = ctx.saved_tensors
+        recording: Recording = ctx.recording
+        branch: Any = recording.module
+        with recording.again(tensors, ctx.needs_input_grad[3:]):
+            grad_x, found = branch.gradients(x, ctx.choices, grads[0])
+        return grad_x, None, None, *recording.padded(found)

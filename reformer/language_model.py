@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from reformer.checks import require
+from reformer.choices import Choices, ChoiceSource, KeepWithGraph, draw_in_evaluation
 from reformer.config import ModelConfig
 from reformer.feed_forward import FeedForward
 from reformer.loss import chunked_cross_entropy
 from reformer.positions import Positions
-from reformer.reversible import Branch, Choices, Layer, run_reversible
+from reformer.reversible import Branch, Layer, run_reversible
 
 EMBEDDING_STD = 1.0
 
@@ -42,13 +43,40 @@ class LanguageModel(nn.Module):
         )
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.choice_source = ChoiceSource()
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Compute the logits (batch, length, vocabulary).
+    def forward(
+        self, tokens: Tensor, targets: Tensor | None = None, first_position: int = 0
+    ) -> Tensor:
+        """Compute the logits (batch, length, vocabulary); with targets, the loss (see `loss`).
 
-        Raises ValueError if the sequence is empty or too long.
+        Wrappers that watch the forward pass, such as DistributedDataParallel, need the loss from
+        here. Raises ValueError if the sequence is empty or too long.
         """
-        return self.head(self.hidden(tokens))
+        if targets is not None:
+            return self.loss(tokens, targets, first_position)
+        return self.head(self.hidden(tokens, first_position))
+
+    @torch.no_grad()
+    def past_only_logits(self, tokens: Tensor) -> Tensor:
+        """Compute logits of which each depends on its own and earlier tokens alone.
+
+        Hashing sorts all tokens into chunks together, so that later tokens change earlier logits of
+        `forward` a little (see lsh_attention). Here each position is the last of a sequence of its
+        own: slow, as many calls as positions, for checking and for generation. Raises ValueError in
+        training mode.
+        """
+        require(not self.training, "past_only_logits is for evaluation; call model.eval() first")
+        ends = range(1, tokens.shape[-1] + 1)
+        return torch.stack([self(tokens[:, :end])[:, -1] for end in ends], dim=1)
+
+    def get_extra_state(self) -> Tensor:
+        """Give state_dict the generator, so that a training goes on with the same choices."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the generator's state from a state_dict."""
+        self.generator.set_state(state.cpu())
 
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
         """Average the cross-entropy in nats over the targets that are not -100; a scalar.
@@ -72,21 +100,26 @@ class LanguageModel(nn.Module):
             f"the sequence has {length} tokens; this model takes 1 to {longest}",
         )
         x = self.embedding(tokens) + self.positions(length, first_position)
-        layers, choices = cast(list[Layer], list(self.layers)), self.draw_choices()
-        if not self.config.reversible:
+        choices, drawn = self.draw_choices(tokens)
+        layers = cast(list[Layer], list(self.layers))
+        if self.config.reversible:
+            y1, y2 = run_reversible(layers, x, x, choices)
+            x = (y1 + y2) / 2
+        else:
             for layer, choice in zip(layers, choices, strict=True):
-                x = layer.residual(x, choice)
-            return x
-        y1, y2 = run_reversible(layers, x, x, choices)
-        return (y1 + y2) / 2
+                x = layer(x, choice)
+        if drawn is not None and torch.is_grad_enabled():
+            x = KeepWithGraph.apply(x, drawn)
+        return x
 
-    def draw_choices(self) -> list[tuple[Choices, Choices]]:
-        """Draw a seed for both branches of each layer, new in training, the same in evaluation."""
-        generator = self.generator
+    def draw_choices(self, tokens: Tensor) -> tuple[list[tuple[Choices, Choices]], object]:
+        """Draw a seed for both branches of each layer, new in training, the same in evaluation.
+
+        Returns the choices, and in training what must live as long as the graph of this call.
+        """
         if not self.training:
-            generator = torch.Generator().manual_seed(self.config.seed)
-        seeds = torch.randint(2**62, (len(self.layers), 2), generator=generator).tolist()
-        return [(Choices(a), Choices(b)) for a, b in seeds]
+            return draw_in_evaluation(self.config.seed, len(self.layers)), None
+        return self.choice_source.draw(self.generator, tokens, len(self.layers))
 
 
 def initialise(model: nn.Module, config: ModelConfig) -> None:

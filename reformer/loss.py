@@ -6,11 +6,16 @@ Shapes: B batch, L length, D model width, V vocabulary.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from reformer.gradients import added, differentiable_once, differentiate
+from reformer.recording import Recording
 
 IGNORED = -100  # a target that does not count
 
@@ -22,7 +27,7 @@ def chunked_cross_entropy(
 
     Returns a scalar. The gradients of each of `n_chunks` pieces are computed at once with its loss
     and only scaled in the backward pass: nothing is recomputed, and one piece's logits are alive at
-    a time.
+    a time. With float16 they are computed in the backward pass, where the loss has been scaled.
     """
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 
@@ -37,39 +42,56 @@ def chunked_cross_entropy(
     pieces = zip(hidden_BLD.chunk(n_chunks, dim=1), targets_BL.chunk(n_chunks, dim=1), strict=True)
     if not torch.is_grad_enabled():
         return torch.stack([piece_loss(*piece) for piece in pieces]).sum()
-    return _InPieces.apply(hidden_BLD, piece_loss, targets_BL, n_chunks, *head.parameters())
+    if computes_in_float16(hidden_BLD):
+        # gradients made here, before the loss is scaled, would be too small for float16
+        again = partial(checkpoint, piece_loss, use_reentrant=False, preserve_rng_state=False)
+        return torch.stack([again(*piece) for piece in pieces]).sum()
+    recording = Recording(head, hidden_BLD)
+    call = _Call(piece_loss, targets_BL, n_chunks, recording)
+    return _InPieces.apply(hidden_BLD, call, *recording.tensors)
+
+
+def computes_in_float16(x: Tensor) -> bool:
+    """Are products with x of float16, by its own type or by autocast?"""
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind) == torch.float16
+    return x.dtype == torch.float16
+
+
+class _Call(NamedTuple):
+    piece_loss: Callable[[Tensor, Tensor], Tensor]
+    targets: Tensor
+    n_chunks: int
+    head: Recording
 
 
 class _InPieces(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        piece_loss: Callable[[Tensor, Tensor], Tensor],
-        targets: Tensor,
-        n_chunks: int,
-        *parameters: Tensor,
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, call: _Call, *tensors: Tensor) -> Tensor:
         grad_hidden = torch.empty_like(hidden)
-        totals = [torch.zeros_like(p) for p in parameters]
         loss = torch.zeros((), device=hidden.device)
-        pieces = zip(
-            *(t.chunk(n_chunks, dim=1) for t in (hidden, targets, grad_hidden)), strict=True
-        )
-        for x, target, grad_piece in pieces:
-            with torch.enable_grad():
-                x = x.detach().requires_grad_()
-                nats = piece_loss(x, target)
-                grads = torch.autograd.grad(nats, (x, *parameters))
-            loss = loss + nats.detach()
-            grad_piece.copy_(grads[0])
-            for total, grad in zip(totals, grads[1:], strict=True):
-                total += grad
-            del nats, grads  # or they live on beside those of the next piece
-        ctx.save_for_backward(grad_hidden, *totals)
+        whole = hidden, call.targets, grad_hidden
+        pieces = zip(*(t.chunk(call.n_chunks, dim=1) for t in whole), strict=True)
+        # the graphs of the pieces end here: whoever packs what is saved has nothing to do with them
+        here = torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
+        with here, call.head.again(tensors, ctx.needs_input_grad[2:]):
+            parameters = tuple(call.head.module.parameters())
+            totals: list[Tensor | None] = [None] * len(parameters)
+            for x, target, grad_piece in pieces:
+                with torch.enable_grad():
+                    x = x.detach().requires_grad_()
+                    nats = call.piece_loss(x, target)
+                of_x, grads = differentiate(nats, x, parameters)
+                loss = loss + nats.detach()
+                grad_piece.copy_(of_x)
+                totals = list(map(added, totals, grads))
+                del nats, of_x, grads  # or they live on beside those of the next piece
+        ctx.save_for_backward(grad_hidden, *call.head.padded(totals))
         return loss
 
     @staticmethod
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        grad_hidden, *totals = (saved * grads[0] for saved in ctx.saved_tensors)
-        return grad_hidden, None, None, None, *totals
+        saved = [None if grad is None else grad * grads[0] for grad in ctx.saved_tensors]
+        return saved[0], None, *saved[1:]

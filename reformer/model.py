@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from reformer import kernels
+from reformer.choices import Choices
 from reformer.config import LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
 from reformer.language_model import LanguageModel
 from reformer.lsh_attention import attend_rounds, hash_and_sort
-from reformer.reversible import Branch, Choices, dropout
+from reformer.reversible import Branch, dropout
 
 
 class Reformer(LanguageModel):

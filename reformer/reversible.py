@@ -9,29 +9,18 @@ Shapes: B batch, L length, D model width.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reformer.sorting import SortedRounds
+from reformer.choices import Choices
+from reformer.gradients import Gradients, differentiable_once, differentiate
+from reformer.recording import Recording, is_called_plainly
 
-Gradients = tuple[Tensor | None, ...]
 Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
-
-
-@dataclass(slots=True)
-class Choices:
-    """Keep all that a branch decides at random in a forward pass, so that it can be repeated."""
-
-    seed: int
-    rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
-
-    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """Make a generator in the state in which this pass of the branch starts."""
-        return torch.Generator(device=device).manual_seed(self.seed)
 
 
 class Branch(nn.Module):
@@ -41,36 +30,32 @@ class Branch(nn.Module):
         """Compute the branch, from its own LayerNorm to its output, (batch, length, d_model)."""
         raise NotImplementedError
 
-    def replay(self, x_BLD: Tensor, choices: Choices) -> tuple[Tensor, Backward]:
-        """Compute the output, and make the function that differentiates the branch.
-
-        The function takes the output's gradient and returns that of the input and those of the
-        parameters. It can be called once; the output itself may be dropped before.
-        """
-        with torch.enable_grad():
-            x_BLD = x_BLD.detach().requires_grad_()
-            out = self(x_BLD, choices)
-        edge, dtype = torch.autograd.graph.get_gradient_edge(out), out.dtype
-
-        def backward(grad_out: Tensor) -> tuple[Tensor, Gradients]:
-            inputs = (x_BLD, *self.parameters())
-            # a branch need not use all of its parameters: attention by position has no keys
-            grad_x, *grads = torch.autograd.grad(
-                edge, inputs, grad_out.to(dtype), allow_unused=True
-            )
-            return torch.zeros_like(x_BLD) if grad_x is None else grad_x, tuple(grads)
-
-        return out.detach(), backward
-
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
     ) -> tuple[Tensor, Tensor, Gradients]:
         """Compute the output, and the gradients of the input and of each parameter.
 
-        One branch's activations are alive meanwhile.
+        A parameter that needs no gradient, or is not used, has None.
         """
-        out, backward = self.replay(x_BLD, choices)
+        out, backward = replay(self, x_BLD, choices)
         return out, *backward(grad_out)
+
+
+def replay(branch: nn.Module, x_BLD: Tensor, choices: Choices) -> tuple[Tensor, Backward]:
+    """Compute a branch's output, and make the function that differentiates the branch.
+
+    The function takes the output's gradient and returns that of the input and those of the
+    parameters. It can be called once; the output itself may be dropped before.
+    """
+    with torch.enable_grad():
+        x_BLD = x_BLD.detach().requires_grad_()
+        out = branch(x_BLD, choices)
+    edge, dtype = torch.autograd.graph.get_gradient_edge(out), out.dtype
+
+    def backward(grad_out: Tensor) -> tuple[Tensor, Gradients]:
+        return differentiate(edge, x_BLD, tuple(branch.parameters()), grad_out.to(dtype))
+
+    return out.detach(), backward
 
 
 def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
@@ -85,100 +70,137 @@ def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
 
 
 class Layer(nn.Module):
-    """Join attention and feed-forward by residual connections, ordinary or reversible."""
+    """Connect attention and feed-forward by residuals, ordinary (called) or reversible."""
 
     def __init__(self, attention: Branch, feed_forward: Branch) -> None:
         super().__init__()
         self.attention, self.feed_forward = attention, feed_forward
 
-    def residual(self, x_BLD: Tensor, choices: Sequence[Choices]) -> Tensor:
+    def forward(self, x_BLD: Tensor, choices: Sequence[Choices]) -> Tensor:
         """Compute the ordinary Transformer layer, (batch, length, d_model)."""
         x_BLD = x_BLD + self.attention(x_BLD, choices[0])
         return x_BLD + self.feed_forward(x_BLD, choices[1])
 
-    def forward(self, x1: Tensor, x2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
-        """Compute the reversible layer (eq. 9); x1, x2: (batch, length, d_model)."""
+    def coupled(self, x1: Tensor, x2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
+        """Compute the reversible layer, a pair of streams from a pair of streams (eq. 9)."""
         y1 = x1 + self.attention(x2, choices[0])
         return y1, x2 + self.feed_forward(y1, choices[1])
 
     def inverse(self, y1: Tensor, y2: Tensor, choices: Sequence[Choices]) -> tuple[Tensor, Tensor]:
-        """Rebuild the input streams from the output streams (section 3)."""
+        """Rebuild the input streams from the output streams (eq. 10)."""
         x2 = y2 - self.feed_forward(y1, choices[1])
         return y1 - self.attention(x2, choices[0]), x2
 
 
 @dataclass(slots=True)
 class _Tape:
-    """Keep the one pair of streams that is stored, the outputs of layer `depth`."""
+    """Hold the one pair of streams that is kept: the outputs of layer `depth`."""
 
     depth: int = 0
     streams: tuple[Tensor, Tensor] | None = None
+    versions: tuple[int, int] = (0, 0)
+
+    def keep(self, depth: int, y1: Tensor, y2: Tensor) -> None:
+        self.depth, self.streams = depth, (y1.detach(), y2.detach())
+        self.versions = y1._version, y2._version
+
+    def take(self, depth: int) -> tuple[Tensor, Tensor]:
+        streams, self.streams = self.streams, None
+        if streams is None or self.depth != depth:
+            raise RuntimeError(
+                "reversible layers rebuild their activations once; call backward once"
+            )
+        if (streams[0]._version, streams[1]._version) != self.versions:
+            raise RuntimeError(
+                "the output of reversible layers was modified in place, but their backward pass "
+                "starts from it; use an operation that is not in place"
+            )
+        return streams
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    layer: Layer
+    attention: Recording
+    feed_forward: Recording
     choices: Sequence[Choices]
     depth: int
     tape: _Tape
-    device_type: str
-    autocast: bool
-    autocast_dtype: torch.dtype
-
-    def precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device_type, dtype=self.autocast_dtype, enabled=self.autocast)
 
 
 class _ReversibleLayer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x1: Tensor, x2: Tensor, call: _Call, *_: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x1: Tensor, x2: Tensor, call: _Call, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with call.attention.watched():
+            y1 = x1 + call.attention.module(x2, call.choices[0])
+        with call.feed_forward.watched():
+            y2 = x2 + call.feed_forward.module(y1, call.choices[1])
         ctx.call = call
-        y1, y2 = call.layer(x1, x2, call.choices)
-        call.tape.depth, call.tape.streams = call.depth, (y1.detach(), y2.detach())
+        ctx.save_for_backward(*tensors)
+        call.tape.keep(call.depth, y1, y2)
         return y1, y2
 
     @staticmethod
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         call: _Call = ctx.call
+        n_attention = len(call.attention.tensors)
+        tensors, needs = ctx.saved_tensors, ctx.needs_input_grad[3:]
         dy1, dy2 = grads
-        if call.tape.streams is None or call.tape.depth != call.depth:
-            raise RuntimeError(
-                "reversible layers rebuild their activations once; call backward once"
+        y1, y2 = call.tape.take(call.depth)
+        with call.feed_forward.again(tensors[n_attention:], needs[n_attention:]):
+            module: Any = call.feed_forward.module
+            # a module of the user's own in its place need not know how to do both at once
+            both = getattr(module, "forward_and_gradients", None) or partial(
+                Branch.forward_and_gradients, module
             )
-        y1, y2 = call.tape.streams
-        call.tape.streams = None
-        attention, feed_forward = call.layer.attention, call.layer.feed_forward
-        with call.precision():
-            out, grad, feed_forward_grads = feed_forward.forward_and_gradients(
-                y1, call.choices[1], dy2
-            )
-            x2 = y2 - out
-            dx1 = dy1 + grad
-            del y2, out, grad
-            out, backward = attention.replay(x2, call.choices[0])
+            out, grad, feed_forward_grads = both(y1, call.choices[1], dy2)
+        x2 = y2 - out
+        dx1 = dy1 + grad
+        del y2, out, grad
+        with call.attention.again(tensors[:n_attention], needs[:n_attention]):
+            out, backward = replay(call.attention.module, x2, call.choices[0])
             x1 = y1 - out
             del y1, out  # two streams less beside the attention's activations
             grad, attention_grads = backward(dx1)
-        call.tape.depth, call.tape.streams = call.depth - 1, (x1, x2)
-        return dx1, dy2 + grad, None, *attention_grads, *feed_forward_grads
+        call.tape.keep(call.depth - 1, x1, x2)
+        parts = (call.attention, attention_grads), (call.feed_forward, feed_forward_grads)
+        of_tensors = [g for recording, found in parts for g in recording.padded(found)]
+        return dx1, dy2 + grad, None, *of_tensors
 
 
 def run_reversible(
     layers: Sequence[Layer], x1: Tensor, x2: Tensor, choices: Sequence[Sequence[Choices]]
 ) -> tuple[Tensor, Tensor]:
-    """Run all reversible layers and store the activations of none of them.
+    """Run all reversible layers and store the activations of none; (batch, length, d_model).
 
-    x1, x2 and what is returned: (batch, length, d_model). The backward pass can run once. Raises
-    RuntimeError if it is run a second time.
+    The backward pass can run once, and gives the gradients of the forward pass whatever mode, hooks
+    or attributes the layers have by then; it is differentiable once. Raises RuntimeError if it runs
+    a second time, if a weight was changed in place in between, and, for what only a whole layer
+    does, if one has hooks of its own: they belong on its branches.
     """
+    for depth, layer in enumerate(layers):
+        refuse_hooks(layer, depth)
     if not torch.is_grad_enabled():
         for layer, choice in zip(layers, choices, strict=True):
-            x1, x2 = layer(x1, x2, choice)
+            x1, x2 = layer.coupled(x1, x2, choice)
         return x1, x2
-    tape, kind = _Tape(), x1.device.type
-    precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+    tape = _Tape()
     for depth, (layer, choice) in enumerate(zip(layers, choices, strict=True)):
-        call = _Call(layer, choice, depth, tape, kind, *precision)
-        parameters = (*layer.attention.parameters(), *layer.feed_forward.parameters())
-        x1, x2 = _ReversibleLayer.apply(x1, x2, call, *parameters)
+        recordings = Recording(layer.attention, x1), Recording(layer.feed_forward, x1)
+        call = _Call(*recordings, choice, depth, tape)
+        tensors = [tensor for recording in recordings for tensor in recording.tensors]
+        x1, x2 = _ReversibleLayer.apply(x1, x2, call, *tensors)
     return x1, x2
+
+
+def refuse_hooks(layer: Layer, depth: int) -> None:
+    """Raise RuntimeError if a reversible layer itself has hooks or another forward."""
+    if is_called_plainly(layer, Layer):
+        return
+    raise RuntimeError(
+        f"layer {depth} has hooks or a forward of its own, which reversible layers cannot invert "
+        "(FSDP2's sharding of single layers is one): put them on its attention or feed_forward, "
+        "or build the model with reversible=False"
+    )

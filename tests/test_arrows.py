@@ -22,7 +22,7 @@ SUITE_WORDS = [f"suites.{name}" for name in ("base", "labels", "settings")]
 SHARED_PARTS = [
     f"reformer.{name}"
     for name in (
-        *("checks", "config", "reversible", "feed_forward", "positions", "loss"),
+        *("checks", "choices", "config", "reversible", "feed_forward", "positions", "loss"),
         *("language_model", "full_attention"),
     )
 ]
@@ -127,8 +127,9 @@ PLANTED = {
 FROM_BELOW = [
     ["checks"],
     ["config"],
-    ["hashing", "sorting", "full_attention", "positions", "loss", "reference"],
-    ["kernels"],
+    ["hashing", "sorting", "full_attention", "positions", "reference", "gradients", "recording"],
+    ["choices"],
+    ["kernels", "loss"],
     ["lsh_attention", "reversible"],
     ["feed_forward"],
     ["language_model"],

@@ -9,8 +9,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from baselines import Dense, DenseConfig
 from baselines.attention import ATTEND, SLICE
 from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
+from reformer.choices import Choices
 from reformer.full_attention import fused_attention
-from reformer.reversible import Choices
 
 LENGTHS = (1, 2, 3, 37, SLICE, SLICE + 1, 2 * SLICE + 45)
 

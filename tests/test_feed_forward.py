@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, layer_norm
 
 from reformer import ReformerConfig
+from reformer.choices import Choices
 from reformer.feed_forward import FeedForward
 from reformer.loss import IGNORED, chunked_cross_entropy
-from reformer.reversible import Choices
 
 D_MODEL, D_FF, VOCABULARY = 6, 20, 13
 

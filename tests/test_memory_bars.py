@@ -9,8 +9,8 @@ import torch
 
 from baselines import Dense, DenseConfig
 from reformer import Reformer, ReformerConfig
+from reformer.choices import Choices
 from reformer.feed_forward import FeedForward
-from reformer.reversible import Choices
 from suites.engine.measure.memory import LivePeak
 
 LENGTH = 1024

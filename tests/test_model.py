@@ -6,9 +6,9 @@ from attention_oracle import kernel_params
 from torch.nn.functional import cross_entropy, pad
 
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets
+from reformer.choices import Choices
 from reformer.loss import IGNORED
 from reformer.reference import reference_attention, reference_full_attention
-from reformer.reversible import Choices
 
 VOCABULARY, LENGTH = 19, 64
 LSH = LSHConfig(n_rounds=2, bucket_size=4)

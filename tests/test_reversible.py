@@ -8,7 +8,8 @@ from torch import nn
 import reformer.model
 from baselines import Dense, DenseConfig
 from reformer import LSHConfig, Reformer, ReformerConfig
-from reformer.reversible import Choices, dropout, run_reversible
+from reformer.choices import Choices
+from reformer.reversible import dropout, run_reversible
 
 LENGTH, D_MODEL = 61, 16  # not a multiple of the chunk length 8
 
@@ -42,7 +43,7 @@ def random_tokens(seed, batch=2, length=LENGTH):
 def stored_activations(layers, x1, x2, choices):
     """Run the same equations by ordinary autograd."""
     for layer, choice in zip(layers, choices, strict=True):
-        x1, x2 = layer(x1, x2, choice)
+        x1, x2 = layer.coupled(x1, x2, choice)
     return x1, x2
 
 
@@ -64,14 +65,14 @@ def assert_close(ours, expected, tolerance=1e-9):
 def test_gradients_equal_those_of_stored_activations(kernel, ff_chunks):
     for seed in range(3):
         model = make_model(kernel=kernel, ff_chunks=ff_chunks, seed=seed)
-        choices = model.draw_choices()
+        choices = model.draw_choices(random_tokens(0))[0]
         ours = gradients(model, run_reversible, seed, choices)
         assert_close(ours, gradients(model, stored_activations, seed, choices))
 
 
 def test_gradients_depend_on_hash_and_dropout():
     model = make_model()
-    choices = model.draw_choices()
+    choices = model.draw_choices(random_tokens(0))[0]
     ours = gradients(model, run_reversible, 0, choices)
     other_dropout = [(Choices(a.seed + 1, a.rounds), Choices(b.seed, b.rounds)) for a, b in choices]
     assert (gradients(model, stored_activations, 0, other_dropout)[0] - ours[0]).abs().max() > 0.01
@@ -94,7 +95,7 @@ def test_whole_model_gradients_equal_those_of_stored_activations(monkeypatch):
 
 def test_the_inputs_are_rebuilt():
     model = make_model()
-    choices = model.draw_choices()
+    choices = model.draw_choices(random_tokens(0))[0]
     x1, x2, dy1, dy2 = random_streams(2)
     y1, y2 = run_reversible(model.layers, x1, x2, choices)
     tape = y1.grad_fn.call.tape
@@ -110,7 +111,7 @@ def test_the_inputs_are_rebuilt():
 def test_twelve_layers_are_rebuilt_in_float32():
     model = make_model(n_layers=12).float()
     x1, x2, dy1, dy2 = (x.detach().float().requires_grad_() for x in random_streams(3))
-    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices())
+    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices(random_tokens(0))[0])
     tape = y1.grad_fn.call.tape
     torch.autograd.backward([y1, y2], [dy1, dy2])
     torch.testing.assert_close(tape.streams, (x1.detach(), x2.detach()), rtol=0, atol=2e-5)
@@ -119,10 +120,10 @@ def test_twelve_layers_are_rebuilt_in_float32():
 def test_between_the_passes_one_pair_of_streams_is_kept():
     model = make_model()
     x1, x2, *_ = random_streams(4)
-    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices())
+    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices(random_tokens(0))[0])
     node, n_nodes = y1.grad_fn, 0
     while hasattr(node, "call"):
-        assert node.saved_tensors == ()
+        assert all(isinstance(tensor, nn.Parameter) for tensor in node.saved_tensors)
         assert node.call.tape is y1.grad_fn.call.tape
         node, n_nodes = node.next_functions[0][0], n_nodes + 1
     assert n_nodes == len(model.layers)
@@ -132,7 +133,7 @@ def test_between_the_passes_one_pair_of_streams_is_kept():
 def test_a_second_backward_refuses():
     model = make_model()
     x1, x2, *_ = random_streams(5)
-    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices())
+    y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices(random_tokens(0))[0])
     loss = (y1 * y2).sum()
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="rebuild their activations once"):
@@ -161,7 +162,7 @@ def test_autocast_is_replayed(autocast):
             module.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     x1, x2, dy1, dy2 = (x.detach().float().requires_grad_() for x in random_streams(8))
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices())
+        y1, y2 = run_reversible(model.layers, x1, x2, model.draw_choices(random_tokens(0))[0])
     n_forward = len(seen)
     assert n_forward > 0
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not autocast):
@@ -173,7 +174,7 @@ def test_autocast_is_replayed(autocast):
 def test_bfloat16_gradients_are_near_those_of_stored_activations():
     model = make_model(dropout=0.1).float()
     streams = [x.detach().float() for x in random_streams(9)]
-    choices = model.draw_choices()
+    choices = model.draw_choices(random_tokens(0))[0]
     found = []
     for run in (run_reversible, stored_activations):
         model.zero_grad()
@@ -196,7 +197,7 @@ def test_the_hash_is_kept_and_not_drawn_again(monkeypatch):
     original = reformer.model.hash_and_sort
     monkeypatch.setattr(reformer.model, "hash_and_sort", counted)
     model = make_model()
-    choices = model.draw_choices()
+    choices = model.draw_choices(random_tokens(0))[0]
     gradients(model, run_reversible, 10, choices)
     assert len(drawn) == len(model.layers)
     for (attention, feed_forward), rounds in zip(choices, drawn, strict=True):

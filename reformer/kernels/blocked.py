@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from reformer.config import LSHConfig
+from reformer.gradients import differentiable_once
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
@@ -83,7 +83,7 @@ class _Attend(torch.autograd.Function):
         return out_BHLW
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         with torch.autocast(grads[0].device.type, enabled=False):
             dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.attention import flex_attention as flex
 
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.gradients import differentiable_once
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.kernels.torch_compile import compile_static, require_compiler
 from reformer.sorting import SortedRounds, met
@@ -92,7 +92,7 @@ class _Attend(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         q, k, v, out, z_BHL = ctx.saved_tensors
         dout = grads[0].to(z_BHL.dtype)

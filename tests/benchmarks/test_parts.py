@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from reformer import LSHConfig, ReformerConfig, kernels
+from reformer.choices import Choices
 from reformer.feed_forward import FeedForward
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.kernels import native
 from reformer.lsh_attention import attend_rounds, hash_and_sort
 from reformer.model import Reformer
-from reformer.reversible import Choices, run_reversible
+from reformer.reversible import run_reversible
 from reformer.sorting import sort_buckets
 
 H, W = 4, 64

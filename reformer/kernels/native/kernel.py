@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.gradients import differentiable_once
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -108,7 +108,7 @@ class _Attend(torch.autograd.Function):
         return out_BHLW.to(v.dtype)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         qk, v, out_BHLW, z_BHL = ctx.saved_tensors
         tensors = {

@@ -1,0 +1,141 @@
+"""What happens between forward and backward does not change the gradients, or is refused."""
+
+import pytest
+import torch
+from oracle import (
+    FORMS,
+    RECOMPUTING,
+    assert_same_gradients,
+    gradients,
+    make_model,
+    make_tokens,
+    ordinary_autograd,
+)
+from torch import nn
+
+from reformer.reversible import run_reversible
+
+
+def set_dropout(model):
+    for layer in model.layers:
+        layer.attention.p = layer.feed_forward.p = 0.0
+
+
+def hook_later(model):
+    for layer in model.layers:
+        layer.feed_forward.register_forward_hook(lambda module, inputs, out: 2 * out)
+        layer.attention.to_v.register_forward_hook(lambda module, inputs, out: 3 * out)
+
+
+def replace_a_module(model):
+    model.layers[0].feed_forward.norm = nn.LayerNorm(32).double()
+    model.layers[1].attention = model.layers[0].attention
+
+
+def forget_gradients(model):
+    model.layers[0].requires_grad_(False)
+
+
+BETWEEN = {
+    "nothing": lambda model: None,
+    "evaluation mode": lambda model: model.eval(),
+    "evaluation mode of a layer": lambda model: model.layers[0].feed_forward.eval(),
+    "other dropout": set_dropout,
+    "hooks": hook_later,
+    "other modules": replace_a_module,
+    "another evaluation": lambda model: model.eval()(make_tokens(7)),
+    "another forward pass": lambda model: model.loss(make_tokens(8), make_tokens(9)),
+    "frozen parameters": forget_gradients,
+    "other random numbers": lambda model: torch.manual_seed(99),
+}
+
+
+def backward(form, between, training=True):
+    model, tokens = make_model(**form, dropout=0.2).train(training), make_tokens()
+    parameters = dict(model.named_parameters())
+    loss = model.loss(tokens, make_tokens(1))
+    BETWEEN[between](model)
+    loss.backward()
+    return {name: p.grad for name, p in parameters.items()}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_state_belongs_to_the_call(form, between):
+    found = backward(form, between)
+    with ordinary_autograd():
+        expected = backward(form, "nothing")
+    if between == "frozen parameters":
+        # whatever becomes of its gradient, that of the rest is as it was
+        frozen = {name for name in found if name.startswith("layers.0.")}
+        found, expected = (
+            {name: grad for name, grad in grads.items() if name not in frozen}
+            for grads in (found, expected)
+        )
+    assert_same_gradients(found, expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_call_in_evaluation_stays_one(form):
+    model, tokens = make_model(**form, dropout=0.2).eval(), make_tokens()
+    loss = model.loss(tokens, make_tokens(1))
+    model.train()
+    loss.backward()
+    with ordinary_autograd():
+        expected = backward(form, "nothing", training=False)
+    assert_same_gradients(gradients(model), expected)
+
+
+CHANGES = {
+    "an optimizer step": lambda model: torch.optim.SGD(model.parameters(), lr=0.1).step(),
+    "one weight in place": lambda m: (
+        m.layers[0].feed_forward.widen.weight.data_ptr()
+        and m.layers[0].feed_forward.widen.weight.detach().mul_(2)
+    ),
+    "a state dict loaded": lambda model: model.load_state_dict(make_model(seed=9).state_dict()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("form", RECOMPUTING)
+def test_weights_changed_in_place_are_refused_as_pytorch_does(form, change):
+    model, tokens = make_model(**form), make_tokens()
+    if change == "a state dict loaded":
+        form_of = make_model(**form, seed=9)
+        change_weights = lambda m: m.load_state_dict(form_of.state_dict())  # noqa: E731
+    else:
+        change_weights = CHANGES[change]
+    model.loss(tokens, make_tokens(1)).backward()
+    loss = model.loss(tokens, make_tokens(1))
+    change_weights(model)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_the_streams_that_the_backward_pass_starts_from_must_not_change():
+    model = make_model()
+    x1, x2 = torch.randn(2, 2, 64, 32, dtype=torch.float64, generator=torch.Generator())
+    x1.requires_grad_()
+    choices = model.draw_choices(make_tokens())[0]
+    y1, y2 = run_reversible(model.layers, x1, x2, choices)
+    y1.add_(1)
+    with pytest.raises(RuntimeError, match="modified in place"):
+        (y1.sum() + y2.sum()).backward()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parameters_from_outside_are_the_ones_that_are_differentiated(form):
+    def call():
+        model, tokens = make_model(**form, dropout=0.1), make_tokens()
+        other = make_model(**form, seed=8)
+        scale = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+        given = {name: p.detach() * scale for name, p in other.named_parameters()}
+        leaves = {name: p.requires_grad_() for name, p in given.items() if "widen" in name}
+        loss = torch.func.functional_call(model, given, (tokens, make_tokens(1)))
+        grads = torch.autograd.grad(loss, [scale, *leaves.values()], allow_unused=True)
+        assert all(p.grad is None for p in model.parameters())
+        return dict(zip(["scale", *leaves], grads, strict=True))
+
+    found = call()
+    with ordinary_autograd():
+        assert_same_gradients(found, call())
