@@ -31,8 +31,11 @@ def differentiate(
 
 def added(total: Tensor | None, grad: Tensor | None) -> Tensor | None:
     """Add a piece's gradient to the sum of those before, in place; None stands for no gradient."""
-    if total is None or grad is None:
-        return total if grad is None else grad
+    if grad is None:
+        return total
+    if total is None:
+        # a sum of many pieces in half precision would lose what its pieces have
+        return grad.float() if grad.dtype.itemsize < 4 else grad
     return total.add_(grad)
 
 

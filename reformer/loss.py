@@ -6,6 +6,7 @@ Shapes: B batch, L length, D model width, V vocabulary.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,10 +46,18 @@ def chunked_cross_entropy(
     if computes_in_float16(hidden_BLD):
         # gradients made here, before the loss is scaled, would be too small for float16
         again = partial(checkpoint, piece_loss, use_reentrant=False, preserve_rng_state=False)
-        return torch.stack([again(*piece) for piece in pieces]).sum()
+        with without_cast_weights(hidden_BLD):
+            return torch.stack([again(*piece) for piece in pieces]).sum()
     recording = Recording(head, hidden_BLD)
     call = _Call(piece_loss, targets_BL, n_chunks, recording)
     return _InPieces.apply(hidden_BLD, call, *recording.tensors)
+
+
+def without_cast_weights(x: Tensor) -> AbstractContextManager[Any]:
+    """Autocast as it is, but with weights cast for each use: their gradients add up unrounded."""
+    kind = x.device.type
+    on, half = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+    return torch.autocast(kind, half, enabled=on, cache_enabled=False)
 
 
 def computes_in_float16(x: Tensor) -> bool:
