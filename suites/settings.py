@@ -33,6 +33,7 @@ OURS_ONLY = (
     "evaluate_rounds",
 )
 LSH_ONLY = (*HASHING, *OURS_ONLY)
+TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
 DENSE_ONLY = ("shared_qk",)
 MODEL_ONLY = (
     "task",
@@ -198,6 +199,8 @@ class Settings:
             unused = set(DENSE_ONLY)
         elif self.attention in PEERS:
             unused = {*OURS_ONLY, *DENSE_ONLY}
+            if self.attention == "transformers":
+                unused -= set(TRANSFORMERS_TOO)
         if self.subject == "attention":
             unused |= set(MODEL_ONLY)
         if not self.can_train:
