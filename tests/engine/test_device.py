@@ -8,9 +8,8 @@ import torch
 from suites.engine.failures import failure_of_error
 from suites.engine.job import Job
 from suites.engine.measure.device import CUDA, open_device, sampled_peak
-from suites.engine.measure.machine import measured_gpu
-from suites.engine.sweep.executors.local import run_in_process
-from suites.engine.sweep.scheduler import RUN_JOB
+from suites.engine.measure.readings import measured_gpu
+from suites.engine.sweep.executors.local import RUN_JOB, run_in_process
 from suites.settings import Settings
 
 MIB = 2**20

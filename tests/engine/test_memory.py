@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from baselines import attention
 from reformer.kernels import blocked
-from suites.base import unique
+from suites.base import Case, unique
 from suites.engine.job import Job
 from suites.engine.measure import device, ruler, worker
 from suites.engine.measure.device import CPU, Peak, sampled_peak
@@ -26,6 +26,7 @@ from suites.engine.sweep.prediction import (
     vocabulary_of,
     weights_of,
 )
+from suites.labels import labels
 from suites.settings import Settings
 from suites.tasks import load_task
 
@@ -141,8 +142,8 @@ QUICK = unique(
 )
 
 
-@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.label)
-def test_the_predicted_peak_of_quick_cases_is_within_30_percent(case: object) -> None:
+@pytest.mark.parametrize("case", QUICK, ids=labels([c.settings.measured() for c in QUICK]))
+def test_the_predicted_peak_of_quick_cases_is_within_30_percent(case: Case) -> None:
     if case.skip:
         pytest.skip(case.skip)
     measured, predicted = measured_and_predicted(case.settings)
