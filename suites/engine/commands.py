@@ -1,4 +1,4 @@
-"""What the commands list, run, status and doctor of run_bench.py do.
+"""These functions do what the commands list, run, status and doctor of run_bench.py ask for.
 
 Each takes the parsed options and returns an exit code. No torch.
 """
@@ -81,7 +81,7 @@ def last_measured(suite: str, runs: list[RunFolder]) -> str:
 
 
 def run(options: Namespace) -> int:
-    """Measure what a run lacks."""
+    """Measure what a run lacks, and return 0, SOMETHING_FAILED or INTERRUPTED."""
     name = options.run or options.preset
     folder = run_folder(name)
     plan = make_plan(name, asked_of(options), find_suites())
@@ -101,7 +101,7 @@ def run(options: Namespace) -> int:
 
 
 def asked_of(options: Namespace) -> Asked:
-    """What the options of `run` ask to measure."""
+    """Gather from the options of `run` what they ask to measure."""
     return Asked(
         preset=options.preset,
         suites=options.suites,
@@ -113,7 +113,7 @@ def asked_of(options: Namespace) -> Asked:
 
 
 def question_of(plan: Plan, options: Namespace) -> Question:
-    """What must be asked of the machine for a plan: its tasks' data, and attentions to import."""
+    """Gather what a plan needs of the machine: its tasks' data, and attentions to import."""
     lengths: dict[str, int] = {}
     attentions = set()
     for settings in (e.case.settings for e in plan.entries.values() if not e.case.skip):
@@ -152,7 +152,7 @@ def read_retry(text: str) -> tuple[str, ...]:
 
 
 def probe_machine(plan: Plan, question: Question) -> str:
-    """Fill in the plan's device, identity, versions and speed; returns the native kernel's library.
+    """Fill in the plan's device, identity, versions and speed; return the native kernel's library.
 
     Raises ValueError where a device, a package or data is missing.
     """
@@ -173,7 +173,7 @@ def probe_machine(plan: Plan, question: Question) -> str:
 
 
 def joined(folder: RunFolder, asked: Plan) -> Plan:
-    """The plan of a run with what is asked added to it. Raises ValueError if it cannot be added."""
+    """Return the plan of a run with what is asked added. Raises ValueError if it cannot be."""
     plan = folder.plan()
     if plan is None:
         return asked
@@ -188,7 +188,7 @@ def joined(folder: RunFolder, asked: Plan) -> Plan:
 
 
 def measure(sweep: Sweep, executor: Local) -> int:
-    """Run a sweep and say what was done, what failed and what comes next."""
+    """Run a sweep and say what was done, what failed and what comes next; return the exit code."""
     backlog = sweep.backlog
     name, code = backlog.plan.name, 0
     n_before = len(backlog.records)
@@ -217,10 +217,9 @@ def measure(sweep: Sweep, executor: Local) -> int:
 
 
 def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...]) -> int:
-    """Print cases, what is already there, predicted time and memory.
+    """Print the cases, what is already there, and the predicted time and memory.
 
-    Measures nothing but the machine's speed, and refuses what `run` would refuse, except for data
-    that is not given.
+    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
     """
     lengths = {
         task: length
@@ -238,7 +237,7 @@ def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str,
 
 
 def without_missing_data(question: Question, lengths: Mapping[str, int]) -> Question:
-    """The question without the tasks whose data is not given."""
+    """Return the question without the tasks whose data is not given."""
     return Question(
         device=question.device,
         lengths=lengths,
@@ -291,7 +290,7 @@ def status(options: Namespace) -> int:
 
 
 def doctor(options: Namespace) -> int:
-    """Check the machine, its fitness, and the ruler."""
+    """Check that the machine can be measured, whether it is quiet, and that the ruler is right."""
     return examine()
 
 

@@ -1,8 +1,8 @@
-"""The formats of records.jsonl and jobs.jsonl, and how their lines are read and appended. No torch.
+"""Records and the lines of jobs have a format, and are read and appended line by line. No torch.
 
 A record is what a case and seed measured on one machine; a line is what one job of it found. Both
-are one JSON object per line of a file. A missing or null part was not measured; a case that failed
-keeps what was measured before. Reading skips what is no such line, and says where.
+are one JSON object per line of a file. A missing or null part was not measured; a failed case keeps
+what was measured before. Reading skips what is no such line, and says where.
 """
 
 import json
@@ -24,7 +24,7 @@ PREDICTED_WITHIN = 0.3
 
 
 class Code(TypedDict):
-    """The code that measured (suites.engine.code)."""
+    """This tells which code measured (suites.engine.code)."""
 
     commit: str
     dirty: bool
@@ -32,12 +32,13 @@ class Code(TypedDict):
 
 
 class Process(TypedDict):
-    """One process of a timing; parts are "forward", "backward", "optimizer", and "step", their sum.
+    """A process of a timing has samples of each part of the step, and of the whole.
 
-    first_ms: of the first call. samples_ms: every sample in the order in which it was taken.
-    steady: did warm-up end because two windows were alike? stopped_by: "interval" if the median is
-    known to 2 %, "budget" if the time was spent. disturbed: was there foreign load meanwhile?
-    readings: load average, clocks, foreign cores, free memory, ... beside the samples.
+    The parts are "forward", "backward" and "optimizer"; "step" is their sum. first_ms: of the first
+    call. samples_ms: every sample in the order in which it was taken. steady: did warm-up end
+    because two windows were alike? stopped_by: "interval" if the median is known to 2 %, "budget"
+    if the time was spent. disturbed: was there foreign load meanwhile? readings: load average,
+    clocks, foreign cores, free memory, ... beside the samples.
     """
 
     first_ms: dict[str, float]
@@ -49,7 +50,7 @@ class Process(TypedDict):
 
 
 class Time(TypedDict):
-    """All processes of a timing.
+    """A timing has one or more processes.
 
     stopped_by: "budget" if any process was stopped by it. replaced: disturbed timings that were
     measured again, no part of `processes`.
@@ -61,7 +62,7 @@ class Time(TypedDict):
 
 
 class Memory(TypedDict):
-    """Bytes of one step.
+    """The memory of one step is told in bytes.
 
     peak_bytes: of the process, the interpreter subtracted, on CUDA of the allocator; rest_bytes:
     the same less weights, gradients and optimizer state, so activations and workspace.
@@ -85,7 +86,7 @@ class Memory(TypedDict):
 
 
 class Quality(TypedDict):
-    """What a training led to.
+    """The quality of a model is what its training led to.
 
     bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
     right. curve: [step, held-out bits per dim], the last at the end of training; train_curve: the
@@ -106,7 +107,7 @@ class Quality(TypedDict):
 
 
 class JobEntry(TypedDict):
-    """How a job went, beside the part that it measured.
+    """An entry tells how a job went, beside the part that it measured.
 
     kind: one of suites.settings.MEASURES. index: which process of a timing. gflops: the speed of
     this very process in a float32 matrix product. started: ISO 8601 in UTC.
@@ -123,7 +124,7 @@ class JobEntry(TypedDict):
 
 
 class JobLine(JobEntry):
-    """A line of jobs.jsonl: a finished job whose record is not complete yet."""
+    """A line of jobs.jsonl is a finished job whose record is not complete yet."""
 
     case: str
     seed: int
@@ -134,13 +135,13 @@ class JobLine(JobEntry):
 
 
 class RecordedJob(JobEntry):
-    """A job in its record; `replaced`: what it measured was disturbed and measured again."""
+    """This is a job in its record, `replaced` if it was disturbed and measured again."""
 
     replaced: NotRequired[bool]
 
 
 class Record(TypedDict):
-    """A line of records.jsonl: what a finished case and seed measured on one machine.
+    """A line of records.jsonl is what a finished case and seed measured on one machine.
 
     method: version of the measuring method (suites.settings.METHOD_VERSION). case: the case's id.
     suites: those in which it stands. seed: of data order, initialisation and hashing. settings: the
@@ -179,12 +180,12 @@ Line = TypeVar("Line")
 
 
 def record_key(record: Record) -> RecordKey:
-    """What tells records apart: case, seed, and the machine that measured."""
+    """Return what tells records apart: case, seed, and the machine that measured."""
     return record["case"], record["seed"], json.dumps(record["identity"], sort_keys=True)
 
 
 def part_of(record: Record, name: str) -> Mapping[str, Any]:
-    """The part "time", "memory" or "quality" of a record; empty if it was not measured."""
+    """Return the part "time", "memory" or "quality" of a record; empty if it was not measured."""
     found: Mapping[str, Any] | None = cast(dict[str, Any], record).get(name)
     return found or {}
 
@@ -206,8 +207,7 @@ def read_job_lines(path: Path) -> list[JobLine]:
 def append_line(path: Path, content: Any) -> None:
     """Append one line, flushed and synced: a kill at any moment loses at most the line in flight.
 
-    A torn last line that an earlier kill left behind is closed first. Raises OSError as the file
-    system does.
+    A torn last line of an earlier kill is closed first. Raises OSError as the file system does.
     """
     line = json.dumps(content, allow_nan=False) + "\n"
     with path.open("a+b") as file:
@@ -223,8 +223,7 @@ def append_line(path: Path, content: Any) -> None:
 def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
     """Rewrite a file in one step without the lines of which `is_dropped` is true.
 
-    What is no JSON object is kept as it is. A kill leaves the old file or the new one, and so does
-    a full disk.
+    What is no JSON object is kept. A kill or a full disk leaves the old file or the new one.
     """
     if not path.exists():
         return
@@ -246,7 +245,7 @@ def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
 
 
 def mispredicted(memory: Mapping[str, Any] | None) -> float | None:
-    """By which share of the measured peak the predicted one is too high, or below 0 too low.
+    """Return by which share of the measured peak the predicted one is too high, below 0 too low.
 
     None where it is within PREDICTED_WITHIN, or where nothing was measured or predicted.
     """
@@ -296,5 +295,5 @@ def _misfit_of_job_line(content: Any) -> str:
 
 @cache
 def _tell(note: str) -> None:
-    """Say it once, however often the file is read."""
+    """Print a note once, however often the file is read."""
     print(note, file=sys.stderr)

@@ -1,12 +1,13 @@
-"""Predicted memory and time of a case, from its settings alone (paper, tables 1 and 3, with
-constants). No torch.
+"""Memory and time of a case are predicted from its settings alone (paper, tables 1 and 3).
 
-Everything is counted in floats per position and model width, N D of them, N = batch * length. What
-the paper calls max(b l d_ff, b n_h l^2) n_l is here, with constants read off the peak of live
-tensors of this code on the CPU:
+Everything is counted in units of one float per position and model width: a unit is N D floats, N =
+batch * length. What the paper calls max(b l d_ff, b n_h l^2) n_l is here, with constants read off
+the peak of live tensors of this code on the CPU:
 
     ordinary residuals:  n_l * (what a layer stores) + the largest workspace
     reversible:          the streams + the largest workspace, per layer only the hash order
+
+No torch.
 """
 
 from typing import NamedTuple
@@ -56,7 +57,7 @@ SHORT_WINDOWS = 0.6  # of a step with as many tokens in long windows
 
 
 class Memory(NamedTuple):
-    """Predicted bytes of one training step, split as in a record."""
+    """The predicted bytes of one training step are split as in a record."""
 
     weights: int
     gradients: int
@@ -65,12 +66,12 @@ class Memory(NamedTuple):
 
     @property
     def peak(self) -> int:
-        """All of it."""
+        """Add up weights, gradients, optimizer state and rest, in bytes."""
         return sum(self)
 
 
 def vocabulary_of(task: str) -> int:
-    """Symbols of a task."""
+    """Return the number of symbols of a task."""
     return VOCABULARY.get(task, BYTES_AS_TOKENS)
 
 
@@ -80,7 +81,10 @@ def predicted_peak(settings: Settings) -> int | None:
 
 
 def predict_memory(settings: Settings) -> Memory:
-    """Predict the peak of live tensors in a training step, or in an attention call and backward."""
+    """Predict the peak of live tensors in a training step, or in an attention call and backward.
+
+    It is split into weights, gradients, optimizer state and the rest, all in bytes.
+    """
     s = settings
     unit = s.batch * s.length * s.d_model * FLOAT
     if s.subject == "attention":
@@ -96,7 +100,7 @@ def predict_memory(settings: Settings) -> Memory:
 
 
 def weights_of(s: Settings) -> tuple[int, int]:
-    """The number of weights, and of those in the largest matrix."""
+    """Count the weights, and those in the largest matrix."""
     v = vocabulary_of(s.task)
     if s.axial_positions is None:
         positions = s.length * s.d_model
@@ -112,7 +116,7 @@ def weights_of(s: Settings) -> tuple[int, int]:
 
 
 def activations(s: Settings) -> float:
-    """The rest of the peak, in floats per position and model width."""
+    """Return the peak beyond weights, gradients and optimizer state, in units of N D floats."""
     hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
     orders = s.n_rounds * s.n_heads / s.d_model if s.hashes else 0.0
     if s.reversible:
@@ -138,13 +142,16 @@ def activations(s: Settings) -> float:
 
 
 def logits_of(s: Settings) -> float:
-    """Logits of one attention layer, all of them, in floats per position and model width."""
+    """Return the size of all logits of one attention layer, in units of N D floats."""
     keys = s.n_rounds * window(s) if s.hashes else s.length
     return keys * s.n_heads / s.d_model
 
 
 def logits_alive(s: Settings) -> float:
-    """Floats that logits and weights take at the peak of one attention layer's backward pass."""
+    """Return what logits take at the peak of one attention layer's backward pass, in units.
+
+    Copies of logits and the attention weights made of them are counted too; a unit is N D floats.
+    """
     if s.attention == "naive":
         return 3.05 * logits_of(s)
     if s.attention == "memory_efficient":
@@ -155,7 +162,10 @@ def logits_alive(s: Settings) -> float:
 
 
 def block_bytes(s: Settings) -> int:
-    """What the blocked kernel holds besides; what the native one holds is no tensor."""
+    """Return the bytes that the blocked kernel holds for the logits of its blocks.
+
+    Of other kernels it is 0: what the native one holds is no tensor.
+    """
     if s.attention != "lsh" or s.kernel not in ("blocked", "compiled"):
         return 0
     of_a_round = s.batch * s.n_heads * s.length * window(s)
@@ -163,7 +173,7 @@ def block_bytes(s: Settings) -> int:
 
 
 def window(s: Settings) -> int:
-    """Keys that a position sees in one round."""
+    """Return the number of keys that a position sees in one round."""
     config = LSHConfig(
         bucket_size=s.bucket_size, chunk_length=s.chunk_length, chunks_before=s.chunks_before
     )
@@ -171,7 +181,10 @@ def window(s: Settings) -> int:
 
 
 def predict_step_s(s: Settings, gflops: float) -> float:
-    """Seconds of one training step (or of one attention call and its backward pass)."""
+    """Predict the seconds of one training step, or of one attention call and its backward pass.
+
+    gflops: the speed of a float32 matrix product on the machine.
+    """
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_of(s) * s.d_model * positions
@@ -193,7 +206,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
 
 
 def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
-    """Seconds of one process."""
+    """Predict the seconds of the process of one job of this kind."""
     step = predict_step_s(s, gflops)
     if kind == "time":
         return START_S + max(3 * step, min(s.time_budget_s + step, TIMED_STEPS * step))
