@@ -19,7 +19,7 @@ from suites.engine.measure.device import CPU
 from suites.engine.measure.timing import measure_time
 from suites.settings import Settings
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 GROWTH_MIB = 256
 HEALTHY, RAISES, GROWS, HANGS, SEGFAULTS, KILLED, DIVERGES, DISTURBED = range(4, 36, 4)
 FAILS_LATE, FAILS_AGAIN = 36, 40
@@ -103,11 +103,11 @@ def raise_error() -> None:
 
 def grow_beyond_limit() -> None:
     """Real memory, tensor by tensor, against a real limit that is near."""
-    limit = psutil.Process().memory_info().vms + GROWTH_MIB * MIB
+    limit = psutil.Process().memory_info().vms + GROWTH_MIB * BYTES_PER_MIB
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     hoard = []
     while True:
-        hoard.append(torch.ones(16 * MIB // 4))
+        hoard.append(torch.ones(16 * BYTES_PER_MIB // 4))
 
 
 def hang() -> None:
@@ -138,7 +138,7 @@ def diverge() -> None:
     )
     torch.set_num_threads(1)
     job = Job(case_id="x", kind="quality", index=0, seed=0, settings=settings, device="cpu")
-    worker.train(job, worker.open_device("cpu"))
+    worker.measure_quality_of(job, worker.open_device("cpu"))
 
 
 def address_space(_: object) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from suites.settings import Settings
 
 IDENTITY = {"machine": "test", "threads": 1}
 CODE: Code = {"commit": "", "dirty": False, "hash": "feedfeedfeed"}
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 MEMORY = {
-    "peak_bytes": 120 * MIB,
-    "rest_bytes": 90 * MIB,
-    "live_peak_bytes": 100 * MIB,
-    "weights_bytes": 10 * MIB,
-    "gradients_bytes": 10 * MIB,
-    "optimizer_bytes": 10 * MIB,
-    "baseline_bytes": 300 * MIB,
+    "peak_bytes": 120 * BYTES_PER_MIB,
+    "rest_bytes": 90 * BYTES_PER_MIB,
+    "live_peak_bytes": 100 * BYTES_PER_MIB,
+    "weights_bytes": 10 * BYTES_PER_MIB,
+    "gradients_bytes": 10 * BYTES_PER_MIB,
+    "optimizer_bytes": 10 * BYTES_PER_MIB,
+    "baseline_bytes": 300 * BYTES_PER_MIB,
     "method": "vmhwm",
 }
 QUALITY = {

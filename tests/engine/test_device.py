@@ -12,7 +12,7 @@ from suites.engine.measure.readings import measured_gpu
 from suites.engine.sweep.executors.local import RUN_JOB, run_in_process
 from suites.settings import Settings
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 
 
 class Event:
@@ -85,10 +85,10 @@ def test_both_generators_are_seeded():
 
 def test_sampling_sees_what_stays_for_a_while():
     with sampled_peak() as peak:
-        block = torch.randn(32 * MIB // 4)
+        block = torch.randn(32 * BYTES_PER_MIB // 4)
         block.sum()
     assert peak.method == "sampled"
-    assert peak.peak - peak.baseline >= 30 * MIB
+    assert peak.peak - peak.baseline >= 30 * BYTES_PER_MIB
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -152,9 +152,9 @@ def test_out_of_memory_on_cuda_is_told_as_such():
 def test_cuda_for_real():
     device = open_device("cuda")
     with device.watch_peak() as peak:
-        block = torch.randn(64 * MIB // 4, device="cuda")
+        block = torch.randn(64 * BYTES_PER_MIB // 4, device="cuda")
         del block
-    assert peak.peak - peak.baseline == pytest.approx(64 * MIB, rel=0.02)
+    assert peak.peak - peak.baseline == pytest.approx(64 * BYTES_PER_MIB, rel=0.02)
     x = torch.randn(2048, 2048, device="cuda")
     marks = [device.mark()]
     for _ in range(20):

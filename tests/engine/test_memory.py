@@ -30,7 +30,7 @@ from suites.labels import labels
 from suites.settings import Settings
 from suites.tasks import load_task
 
-FLOAT = 4
+BYTES_PER_FLOAT = 4
 
 
 @settings(max_examples=40, deadline=None)
@@ -41,13 +41,13 @@ def test_live_bytes_follow_every_birth_and_death(script: list[tuple[int, bool]])
     with LivePeak() as live:
         for n, dies in script:
             alive.append(torch.ones(n))
-            now += n * FLOAT
+            now += n * BYTES_PER_FLOAT
             peak = max(peak, now)
             view = alive[-1][: n // 2].view(-1)
             assert live.bytes == now, "a view is no storage"
             del view
             if dies:
-                now -= alive.pop(0).numel() * FLOAT
+                now -= alive.pop(0).numel() * BYTES_PER_FLOAT
             assert (live.bytes, live.peak_bytes) == (now, peak)
 
 
@@ -58,16 +58,16 @@ def test_tensors_that_autograd_keeps_are_alive() -> None:
         y = x
         for _ in range(depth):
             y = y.sigmoid()
-        assert live.bytes == (depth + 1) * n * FLOAT
+        assert live.bytes == (depth + 1) * n * BYTES_PER_FLOAT
         y.sum().backward()
         del y
-    assert live.peak_bytes >= (depth + 1) * n * FLOAT
-    assert live.bytes == 2 * n * FLOAT, "x and its gradient"
+    assert live.peak_bytes >= (depth + 1) * n * BYTES_PER_FLOAT
+    assert live.bytes == 2 * n * BYTES_PER_FLOAT, "x and its gradient"
 
 
 def test_a_storage_counts_once() -> None:
     x = torch.zeros(100)
-    assert storage_bytes([x, x[:10], x.view(10, 10), torch.zeros(5)]) == 105 * FLOAT
+    assert storage_bytes([x, x[:10], x.view(10, 10), torch.zeros(5)]) == 105 * BYTES_PER_FLOAT
 
 
 def test_the_peak_is_split_into_what_is_known() -> None:
@@ -83,13 +83,17 @@ def test_the_peak_is_split_into_what_is_known() -> None:
         optimizer.zero_grad(set_to_none=False)
 
     found = measure_memory(step, CPU(), model.parameters(), optimizer, [x])
-    assert found["weights_bytes"] == found["gradients_bytes"] == d * d * FLOAT
-    assert found["optimizer_bytes"] == 2 * d * d * FLOAT + FLOAT
+    assert found["weights_bytes"] == found["gradients_bytes"] == d * d * BYTES_PER_FLOAT
+    assert found["optimizer_bytes"] == 2 * d * d * BYTES_PER_FLOAT + BYTES_PER_FLOAT
     parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "rest_bytes")
     assert found["peak_bytes"] == sum(found[part] for part in parts)
     # output, its square and the two gradients, n x d each, are not all alive at once
-    assert 2 * n * d * FLOAT <= found["live_rest_bytes"] <= 4 * n * d * FLOAT + 2 * d * d * FLOAT
-    known = sum(found[part] for part in parts[:3]) + n * d * FLOAT
+    assert (
+        2 * n * d * BYTES_PER_FLOAT
+        <= found["live_rest_bytes"]
+        <= 4 * n * d * BYTES_PER_FLOAT + 2 * d * d * BYTES_PER_FLOAT
+    )
+    known = sum(found[part] for part in parts[:3]) + n * d * BYTES_PER_FLOAT
     assert found["live_peak_bytes"] == known + found["live_rest_bytes"]
 
 
@@ -109,11 +113,11 @@ def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_sampling_sees_what_lives_long_enough() -> None:
     with sampled_peak() as peak:
-        tensor = ruler.tensor_of(64 * ruler.MIB)
+        tensor = ruler.tensor_of(64 * ruler.BYTES_PER_MIB)
         time.sleep(0.05)
         del tensor
     assert peak.method == "sampled"
-    assert peak.peak - peak.baseline == pytest.approx(64 * ruler.MIB, rel=0.05)
+    assert peak.peak - peak.baseline == pytest.approx(64 * ruler.BYTES_PER_MIB, rel=0.05)
 
 
 @pytest.mark.parametrize("file", ["/nowhere", "/"])

@@ -100,7 +100,7 @@ def measure_memory(
     subtracted. Both functions must leave the gradients allocated. inputs: other tensors that live
     through the step, such as the batch.
     """
-    # watched too, so that what watching takes the first time (3 to 70 MiB) is there before
+    # the warm-up is watched too: watching takes 3 to 70 MiB the first time
     with LivePeak():
         (warm_up or step)()
     parameters = list(parameters)

@@ -23,9 +23,13 @@ WINDOW = 3
 # Two windows are alike when their medians differ by less than this; twice the precision asked of
 # the result.
 STEADY = 0.04
+# Share of the budget after which warming up is given up, so that the most is left for samples.
 WARM_UP_SHARE = 0.4
+# From so many samples on the interval of the median is looked at.
 MIN_SAMPLES = 10
+# A first call of more seconds than this may be the only sample.
 LONG_S = 60.0
+# Bounds the size of a record: of a step of 20 us a budget of 2 s would hold 100,000.
 MAX_SAMPLES = 2000
 
 Sample = dict[str, float]

@@ -26,7 +26,7 @@ from suites.settings import Settings
 from suites.tasks import Task, load_task
 
 MAX_GRADIENT_NORM = 1.0
-# Steps whose training losses make one point of the training curve.
+# The training curve has at most so many points, whatever the number of steps.
 TRAIN_CURVE_POINTS = 100
 
 Batch = tuple[Tensor, Tensor]

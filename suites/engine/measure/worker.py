@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-# 2 s, which the first optimizer of every process would otherwise spend
+# imported by the fork server: 2 s that the first optimizer of every process would spend
 import torch._dynamo
 
 from reformer.kernels import native
@@ -38,7 +38,9 @@ def run_job(job: Job) -> dict[str, Any]:
         use_library(Path(job.library))
     device = prepare(job.device, n_threads(job))
     device.seed(job.seed)
-    measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": train}[job.kind]
+    measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": measure_quality_of}[
+        job.kind
+    ]
     found = measure(job, device)
     return {
         **found,
@@ -97,7 +99,7 @@ def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     return {"part": part, "kernel": step.kernel}
 
 
-def train(job: Job, device: AnyDevice) -> dict[str, Any]:
+def measure_quality_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     """Train and evaluate a model: the record's `quality` part."""
     settings = job.settings
     part = train_and_evaluate(settings, job.seed, device.type, job.data_path)

@@ -13,7 +13,7 @@ from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.prediction import predicted_peak
 from suites.settings import METHOD_VERSION
 
-ENTRY = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
+ENTRY_KEYS = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
 
 
 def line_of(job: Job, outcome: Outcome, code: Code, plan: Plan) -> JobLine:
@@ -93,7 +93,7 @@ def record_of(
         "memory": good[("memory", 0)]["part"] if ("memory", 0) in good else None,
         "quality": good[("quality", 0)]["part"] if ("quality", 0) in good else None,
         "jobs": [
-            {name: line.get(name) for name in ENTRY} | ({"replaced": True} if replaced else {})
+            {name: line.get(name) for name in ENTRY_KEYS} | ({"replaced": True} if replaced else {})
             for line, replaced in entries
         ],
         "code": code,
@@ -146,7 +146,7 @@ def lines_of(record: Record) -> list[JobLine]:
             "code": record["code"],
             "identity": record["identity"],
             "versions": record.get("versions", {}),
-            **{name: job.get(name) for name in ENTRY},
+            **{name: job.get(name) for name in ENTRY_KEYS},
             "part": next(parts[job["kind"], replaced]) if job["status"] == "ok" else None,
         }
         lines.append(cast(JobLine, line))

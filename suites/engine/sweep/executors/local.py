@@ -24,6 +24,7 @@ from suites.engine.sweep.executors.child import enter
 WORKER = "suites.engine.measure.worker"
 RUN_JOB = f"{WORKER}:run_job"
 ROOT = Path(__file__).resolve().parents[4]
+# A process that has sent its message has so long to end by itself before it is killed.
 GRACE_S = 2.0
 
 
