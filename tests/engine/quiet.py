@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from suites.engine.measure.readings import ForeignLoad
 
 WATCH_S = 1.0
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 
 
 def is_quiet() -> bool:

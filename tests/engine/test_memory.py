@@ -1,11 +1,13 @@
-"""The ruler for memory, against tensors of known size."""
+"""Memory is measured right, against tensors of known size, and predicted nearly so."""
 
+import queue
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -100,7 +102,7 @@ def test_the_peak_is_split_into_what_is_known() -> None:
 def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def sleepy_sampler(self: CPU) -> Iterator[Peak]:
-        """What a sampler every 30 ms would see of a spike of 5 ms."""
+        """See of a spike of 5 ms what a sampler every 30 ms would."""
         peak = Peak("vmhwm", baseline=device.status_bytes("VmRSS"))
         yield peak
         peak.peak = device.status_bytes("VmRSS")
@@ -111,10 +113,27 @@ def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     assert by_tensors[2]
 
 
-def test_sampling_sees_what_lives_long_enough() -> None:
+class Sampled(psutil.Process):
+    """This process, whose memory says when it was sampled."""
+
+    samples: ClassVar[queue.Queue[None]]
+
+    def memory_info(self) -> Any:
+        found = super().memory_info()
+        self.samples.put(None)
+        return found
+
+
+def test_sampling_sees_what_lives_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long enough is until the sampler has come by, which a busy machine may hold up."""
+    monkeypatch.setattr(Sampled, "samples", queue.Queue(), raising=False)
+    monkeypatch.setattr(device.psutil, "Process", Sampled)
     with sampled_peak() as peak:
         tensor = ruler.tensor_of(64 * ruler.BYTES_PER_MIB)
-        time.sleep(0.05)
+        while not Sampled.samples.empty():
+            Sampled.samples.get()
+        for _ in range(2):  # the first may have been taken before
+            Sampled.samples.get(timeout=60)
         del tensor
     assert peak.method == "sampled"
     assert peak.peak - peak.baseline == pytest.approx(64 * ruler.BYTES_PER_MIB, rel=0.05)
@@ -124,7 +143,7 @@ def test_sampling_sees_what_lives_long_enough() -> None:
 def test_without_the_kernels_mark_memory_is_sampled(
     monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    """Be it missing or not to be written."""
+    """The file of the mark may be missing, or may not be written."""
     monkeypatch.setattr(device, "CLEAR_REFS", Path(file))
     assert measure_memory(lambda: torch.ones(10), CPU(), [])["method"] == "sampled"
 
