@@ -1,4 +1,4 @@
-"""A clock on which time passes only as tests say, so that no timing needs quiet."""
+"""Time passes here only as tests say, so that no test of timing depends on a quiet machine."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ class FakeTime:
 
 
 class FakeDevice(CPU):
-    """A device on the fake clock, which reads `factor` times the time that has passed."""
+    """A fake device reads `factor` times the time that has passed on the fake clock."""
 
     def __init__(self, time: FakeTime, factor: float = 1.0) -> None:
         self.time, self.factor = time, factor
@@ -45,7 +45,7 @@ class FakeDevice(CPU):
 
 
 class Work:
-    """Work that takes so many ms in its first call, its second, ..., and the last in all others."""
+    """Work takes the first number of ms in its first call, ..., the last in all calls left."""
 
     def __init__(self, time: FakeTime, durations_ms: list[float]) -> None:
         self.time, self.durations_ms = time, durations_ms

@@ -109,6 +109,7 @@ def meet(job: Job) -> dict[str, Any]:
 
 
 def raise_error() -> None:
+    """Raise an error of two lines, of which the last one is the reason in the record."""
     raise RuntimeError("first line\nplanted failure")
 
 
@@ -122,15 +123,18 @@ def grow_beyond_limit() -> None:
 
 
 def hang() -> None:
+    """Never end."""
     while True:
         time.sleep(60)
 
 
 def segfault() -> None:
+    """End by a signal of the system, with a traceback of faulthandler in the log."""
     ctypes.string_at(0)
 
 
 def kill_itself() -> None:
+    """End by a signal that no handler sees and no log tells of."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -165,6 +169,6 @@ def address_space(_: object) -> dict[str, Any]:
 
 
 def write(word: str) -> dict[str, Any]:
-    """Print a word."""
+    """Print a word into the log of this process."""
     print(word, flush=True)
     return {}

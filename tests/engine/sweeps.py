@@ -1,4 +1,4 @@
-"""Plans of planted cases, and the watcher of their sweeps."""
+"""Tests share plans of planted cases, what planted jobs find, and the watcher of their sweeps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ QUALITY = {
 
 
 def part_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """The part of a job that ended well, as a worker reports it."""
+    """Return the part of a record of a job that ended well, as a worker reports it."""
     time = {
         "first_ms": {"step": 3.0},
         "samples_ms": {"step": [1.0, 1.1, 0.9]},
@@ -49,7 +49,7 @@ def part_of(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 def result_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """What the process of such a job sends."""
+    """Return what the process of a job that ended well sends."""
     return {
         "part": part_of(kind, **changes),
         "kernel": "planted",
@@ -60,7 +60,7 @@ def result_of(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 class Quiet:
-    """A watcher that only remembers which jobs ran."""
+    """A quiet watcher shows nothing and remembers which jobs ran."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -73,7 +73,7 @@ class Quiet:
 
 
 def plan_of(settings: Iterable[Settings], suites: tuple[str, ...] = ("planted",)) -> Plan:
-    """A plan of these cases, as `run_bench.py run` makes it."""
+    """Make a plan of these cases, as `run_bench.py run` makes it."""
     cases = [make_case(one) for one in settings]
     entries = {case.id: Entry(case=case, suites=suites) for case in cases}
     return Plan(

@@ -1,4 +1,4 @@
-"""The device interface: CUDA's logic on the CPU with a recorded stand-in, and on a GPU for real."""
+"""CUDA's logic is tested on the CPU with a recorded stand-in, and on a GPU for real."""
 
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ class Event:
 
 
 class FakeCuda:
-    """torch.cuda as far as CUDA uses it, writing down what is asked of it."""
+    """This is torch.cuda as far as CUDA uses it; it writes down what is asked of it."""
 
     def __init__(self):
         self.log = []
@@ -126,7 +126,7 @@ def test_readings_are_of_the_gpu_that_is_measured(monkeypatch, properties, expec
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("attention", ["lsh", "sdpa"])
 def test_a_case_is_measured_on_cuda(tmp_path, attention):
-    """Every kind of job in a fresh process of the fork server, which must not have touched CUDA."""
+    """Every kind of job runs in a fresh process of the fork server, which has not touched CUDA."""
     settings = Settings(
         attention=attention, d_model=64, d_ff=128, n_heads=2, train_steps=2, heldout_tokens=1024
     )

@@ -114,7 +114,7 @@ def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Sampled(psutil.Process):
-    """This process, whose memory says when it was sampled."""
+    """This process tells when its memory was sampled."""
 
     samples: ClassVar[queue.Queue[None]]
 
@@ -125,7 +125,7 @@ class Sampled(psutil.Process):
 
 
 def test_sampling_sees_what_lives_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long enough is until the sampler has come by, which a busy machine may hold up."""
+    """A block lives long enough once the sampler has come by, which a busy machine may hold up."""
     monkeypatch.setattr(Sampled, "samples", queue.Queue(), raising=False)
     monkeypatch.setattr(device.psutil, "Process", Sampled)
     with sampled_peak() as peak:

@@ -87,7 +87,7 @@ def test_a_ruler_that_reads_some_percent_wrong_is_caught(
     is_right: bool,
     is_interrupted: bool,
 ) -> None:
-    """And one that is off by less is not, be the spin interrupted or not."""
+    """One that is off by less passes, be the spin interrupted or not."""
     monkeypatch.setattr(ruler, "CPU", lambda: FakeDevice(fake_time, factor))
     if is_interrupted:
         with_interruptions(fake_time)

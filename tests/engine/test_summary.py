@@ -1,4 +1,4 @@
-"""What is said when a job and when a sweep ends."""
+"""When a job ends, and when a sweep ends, what matters is said."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -130,7 +130,7 @@ def test_a_first_call_that_compiles_nothing_counts_against_the_budget(fake_time:
 def test_a_first_call_of_over_a_minute_is_itself_the_sample(
     fake_time: FakeTime, compiles: bool, n_calls: int
 ) -> None:
-    """Unless it compiled: then it is no sample, and the one after it is."""
+    """Where it compiled it is no sample, and the one after it is."""
     work = Work(fake_time, [1e3 * LONG_S + 1.0])
     found = measure_time({"work": work}, FakeDevice(fake_time), 2.0, compiles=compiles)
     assert found["samples_ms"]["step"] == [found["first_ms"]["step"]]

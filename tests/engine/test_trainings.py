@@ -20,7 +20,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Planted:
-    """A process that runs until it is asked for its outcome, and notes beside whom it started."""
+    """A planted process runs until it is asked for its outcome; it notes beside whom it started."""
 
     running: ClassVar[list[Job]] = []
     starts: ClassVar[list[tuple[Job, list[Job], int]]] = []
@@ -57,7 +57,7 @@ def test_two_trainings_at_a_time_and_nothing_beside_a_timing(
 
 
 def test_two_trainings_run_at_the_same_time(measure: Measure) -> None:
-    """In real processes: each ends only once it has seen the other."""
+    """Each real process ends only once it has seen the other."""
     plan = plan_of([planted.settings_for(planted.HEALTHY, measures=("quality",))])
     plan.seeds = [0, 1]
     folder, _ = measure(plan, run_job="planted:meet")
