@@ -128,25 +128,29 @@ def test_the_check_of_a_slow_down_passes_on_spins_that_keep_time(fake_time: Fake
     assert what == "planted slow-down of 5 %"
 
 
-def test_repeated_measurements_of_the_same_work_are_the_same(fake_time: FakeTime) -> None:
-    """Of 20 comparisons at least 14 are same, and at most one is faster or slower.
+@pytest.mark.parametrize(("scatter", "n_same"), [(0.005, 14), (0.04, 0)])
+def test_repeated_measurements_of_the_same_work_are_no_difference(
+    fake_time: FakeTime, scatter: float, n_same: int
+) -> None:
+    """Of 20 comparisons at least `n_same` are same, and at most one is faster or slower.
 
     Planted are samples that scatter by 1 % around a level of their process, and levels that
-    scatter by 0.5 %.
+    scatter by 0.5 %, as on a quiet machine, or by 4 %, where only "ambiguous" is honest.
     """
     noise = random.Random(0)
 
     def process(ms: float = 1.0) -> list[float]:
-        level = noise.gauss(ms, 0.005 * ms)
+        level = noise.gauss(ms, scatter * ms)
         work = Work(fake_time, [noise.gauss(level, 0.01 * level) for _ in range(200)])
         return ruler.time_of(work, budget_s=0.03)
 
     groups = [[process() for _ in range(3)] for _ in range(40)]
     verdicts = [ratio_of_medians(groups[2 * i], groups[2 * i + 1]).verdict for i in range(20)]
-    assert verdicts.count("same") >= 14, verdicts
+    assert verdicts.count("same") >= n_same, verdicts
     assert verdicts.count("faster") + verdicts.count("slower") <= 1, verdicts
-    slow = [process(1.1) for _ in range(3)]
-    assert ratio_of_medians(slow, groups[1]).verdict == "slower"
+    if n_same:
+        slow = [process(1.1) for _ in range(3)]
+        assert ratio_of_medians(slow, groups[1]).verdict == "slower"
 
 
 @pytest.mark.slow
