@@ -93,7 +93,7 @@ def memory_of(job: Job) -> Seen:
 
 
 def quality_of(job: Job) -> Seen:
-    part = worker.train(job, CPU())["part"]
+    part = worker.measure_quality_of(job, CPU())["part"]
     return {
         "bits": part["bits_per_dim"],
         "curve": [step for step, _ in part["curve"]],

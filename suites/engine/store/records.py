@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from suites.engine.code import Code
+from suites.engine.store.lines import read_lines
 from suites.engine.store.shapes import misfit
 
 FORMAT = 2
