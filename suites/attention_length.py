@@ -1,4 +1,4 @@
-"""One attention call on one sequence, ever longer, beside the published Reformers."""
+"""This suite measures one attention call on ever longer sequences, beside published Reformers."""
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid

@@ -1,6 +1,7 @@
-"""The paper's Figure 5 (right), beside today's fused attention and the published Reformers.
+"""This suite repeats the paper's Figure 5 (right) beside fused attention and published Reformers.
 
-The paper's full attention is "memory_efficient". Beyond 32,768 tokens: suite attention_length.
+The paper's full attention is "memory_efficient". Longer than 32,768 tokens is the suite
+attention_length.
 """
 
 from baselines.config import PEERS
@@ -14,7 +15,7 @@ PAPER_LENGTHS = [1024, 2048, 4096, 8192, 16384, 32768]
 
 
 def _cases(base: Settings, lengths: list[int]) -> list[Case]:
-    """As many tokens at each length as the longest has."""
+    """Make the cases of all lengths, each with as many tokens in a batch as the longest has."""
     cases = []
     for length in lengths:
         at = change(base, length=length, batch=lengths[-1] // length)

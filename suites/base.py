@@ -1,4 +1,4 @@
-"""What a suite is: a question, and per preset a list of cases. Data in, data out; no torch.
+"""A suite is a question and, for each preset, the list of cases that answer it. No torch.
 
 A suite file names a base and what varies: `one_at_a_time` changes one setting from the base (an
 ablation), `grid` takes the product (a sweep). A misspelt setting fails at import and names the
@@ -19,19 +19,19 @@ PRESETS = ("quick", "cpu", "paper")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One measurement to make: settings, and why it is skipped if it makes no sense."""
+    """A case is one measurement to make: its settings, and the reason if it is skipped."""
 
     settings: Settings
     skip: str = ""  # the reason, for a combination that makes no sense
 
     @property
     def id(self) -> str:
-        """The hash of what is measured (Settings.id)."""
+        """Return the hash of what is measured (Settings.id)."""
         return self.settings.id
 
 
 def make_case(settings: Settings) -> Case:
-    """The case of these settings, marked as skipped if its configs refuse them."""
+    """Make the case of these settings, marked as skipped if its configs refuse them."""
     try:
         settings.config(vocabulary=256)
         if settings.subject == "attention" and settings.hashes:
@@ -44,7 +44,7 @@ def make_case(settings: Settings) -> Case:
 
 
 def grid(base: Settings, **values: Sequence[Any]) -> list[Case]:
-    """A sweep: the product of all values, everything else from `base`."""
+    """Make a sweep: the product of all values, everything else from `base`."""
     combinations = itertools.product(*values.values())
     return [
         make_case(change(base, **dict(zip(values, combo, strict=True)))) for combo in combinations
@@ -52,7 +52,7 @@ def grid(base: Settings, **values: Sequence[Any]) -> list[Case]:
 
 
 def one_at_a_time(base: Settings, **values: Sequence[Any]) -> list[Case]:
-    """An ablation: `base`, then each value of each setting alone."""
+    """Make an ablation: `base`, then each value of each setting alone."""
     changed = [
         change(base, **{name: value}) for name, options in values.items() for value in options
     ]
@@ -60,7 +60,7 @@ def one_at_a_time(base: Settings, **values: Sequence[Any]) -> list[Case]:
 
 
 def unique(cases: Iterable[Case]) -> list[Case]:
-    """The cases without repetitions, in order; each is measured as often as any of them asks."""
+    """Drop repeated cases, keeping the order; each is measured as often as any copy asks."""
     found: dict[str, Case] = {}
     for case in cases:
         before = found.get(case.id)
@@ -71,7 +71,7 @@ def unique(cases: Iterable[Case]) -> list[Case]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One question, and the cases per preset that answer it."""
+    """A suite holds one question and, per preset, the cases that answer it."""
 
     question: str
     varies: str  # the setting on the x axis of its figures
@@ -84,6 +84,6 @@ class Suite:
             refuse_unknown(preset, PRESETS, "preset")
 
     def cases(self, preset: str) -> list[Case]:
-        """The cases of a preset, each once. Raises ValueError if there is no such preset."""
+        """Return the cases of a preset, each once. Raises ValueError if there is no such preset."""
         refuse_unknown(preset, self.presets, "preset")
         return unique(self.presets[preset])

@@ -1,4 +1,4 @@
-"""How large should buckets and chunks be?
+"""This suite asks how large buckets and chunks should be.
 
 The two vary independently: no published sweep separates them.
 """

@@ -1,4 +1,4 @@
-"""What does each extra hash round buy and cost?"""
+"""This suite asks what each extra hash round buys and costs."""
 
 from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, dense

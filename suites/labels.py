@@ -1,4 +1,7 @@
-"""Name settings and cases for people: no two cases of a run have the same name. No torch."""
+"""Settings and cases are named for people, so that no two cases of a run have the same name.
+
+No torch.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -35,7 +38,7 @@ Values = Mapping[str, Any]
 
 
 def phrase(key: str, value: object) -> str:
-    """Say a setting and its value in words; nothing for what is usual."""
+    """Say a setting and its value in words; "" for what is usual."""
     if isinstance(value, bool):
         word = key.replace("_", " ")
         return SWITCHES.get(key, (f"not {word}", word))[value]
@@ -63,7 +66,7 @@ def short_label(s: Values) -> str:
 
 
 def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> list[str]:
-    """Name each of several cases: the short label, and in which settings equal ones differ.
+    """Name each of several cases by its short label and by the settings in which equal ones differ.
 
     told: for each case the settings that its name tells in any case. A case without settings, such
     as a benchmark of a part, has the name "".

@@ -1,4 +1,4 @@
-"""Is memory flat in depth, and what does depth buy?"""
+"""This suite asks whether memory is flat in depth, and what depth buys."""
 
 from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, dense

@@ -1,4 +1,4 @@
-"""The authors' promise: a million tokens in one training step on one machine."""
+"""This suite tests the authors' promise: a million tokens in one training step on one machine."""
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
@@ -23,8 +23,9 @@ RIVALS = [peer for peer in PEERS if not peer.endswith("-exact")]
 
 
 def _cases(base: Settings, common: list[int], longer: list[int]) -> list[Case]:
-    """The Reformer at all lengths, the others at the common ones; one process times a step of
-    minutes.
+    """Make cases of the Reformer at all lengths, and of the others at the common lengths.
+
+    From 2^18 tokens on one process times the step, which takes minutes.
     """
     cases = []
     for length in common + longer:

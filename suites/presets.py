@@ -1,9 +1,9 @@
-"""The base of each preset, from which the suites vary, and the two changes that several suites
-make.
+"""Each preset has a base here, from which the suites vary one or more settings.
 
 `quick` walks every code path in minutes; its models are hardly trained. `cpu` is what a laptop can
-say: 1,024 tokens, 2 layers, trained past the count models. `paper` has the paper's sizes (enwik8 in
-windows of 64K) and needs GPUs.
+say: 1,024 tokens, 2 layers, trained until they beat the count models. `paper` has the paper's sizes
+(enwik8 in windows of 64K tokens) and needs GPUs. `dense` and `costs_only` make the two changes that
+several suites share.
 """
 
 from suites.settings import Settings, change
@@ -76,14 +76,16 @@ ATTENTION = Settings(
 
 
 def dense(base: Settings, attention: str = "sdpa") -> Settings:
-    """The dense Transformer beside the Reformer: ordinary residuals, feed-forward and loss in one
-    piece.
+    """Return the settings of the dense Transformer that stands beside the Reformer of `base`.
+
+    It has ordinary residuals, and its feed-forward and loss are computed in one piece.
     """
     return change(base, attention=attention, reversible=False, ff_chunks=1, loss_chunks=1)
 
 
 def costs_only(base: Settings) -> Settings:
-    """Time and memory without training: for what computes the same function as a case that is
-    trained.
+    """Return the settings that measure time and memory without training.
+
+    They are for what computes the same function as a case that is trained.
     """
     return change(base, measures=("time", "memory"))

@@ -1,4 +1,4 @@
-"""From which sequence length on does the Reformer win?"""
+"""This suite asks from which sequence length on the Reformer beats a dense Transformer."""
 
 from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, costs_only, dense

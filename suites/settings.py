@@ -1,4 +1,4 @@
-"""The settings that decide what one case measures, and which of them have an effect on it.
+"""Settings decide what one case measures; this file also knows which of them have an effect on it.
 
 No torch. A misspelt setting is an error that names the nearest legal one.
 """
@@ -33,6 +33,7 @@ OURS_ONLY = (
     "evaluate_rounds",
 )
 LSH_ONLY = (*HASHING, *OURS_ONLY)
+TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
 DENSE_ONLY = ("shared_qk",)
 MODEL_ONLY = (
     "task",
@@ -63,12 +64,12 @@ QUALITY_ONLY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides what one case measures.
+    """Settings hold everything that decides what one case measures.
 
-    Flat, so that suites, `--where` and `--set` can name each setting. A default is part of the
-    measuring method: a case's id holds only what differs from the defaults, so that a new setting
-    changes no id, and changing a default would give two measurements one id. Raises ValueError on
-    illegal values.
+    They are flat, so that suites, `--where` and `--set` can name each of them. A default is part of
+    the measuring method: a case's id holds only what differs from the defaults, so that a new
+    setting changes no id, and changing a default would give two measurements one id. Raises
+    ValueError on illegal values.
     """
 
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
@@ -153,22 +154,26 @@ class Settings:
 
     @property
     def hashes(self) -> bool:
-        """Is it LSH attention, ours or a published Reformer's?"""
+        """Return whether the attention is LSH attention, ours or a published Reformer's."""
         return self.attention == "lsh" or self.attention in PEERS
 
     @property
     def can_train(self) -> bool:
-        """Is there a model of ours to train?"""
+        """Return whether there is a model of ours to train."""
         return self.subject == "model" and self.attention not in PEERS
 
     @property
     def id(self) -> str:
-        """A hash of what is measured: method version and `identifying` settings."""
+        """Return a hash of what is measured: the method version and the `identifying` settings."""
         content = {"method": METHOD_VERSION, "settings": self.identifying()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def identifying(self) -> dict[str, Any]:
-        """The settings with an effect that differ from their defaults and say what is measured."""
+        """Return the settings that the id is made of, by name.
+
+        They are those with an effect that differ from the defaults and say what, not how, is
+        measured.
+        """
         usual = DEFAULTS | {"chunk_length": 2 * self.bucket_size}
         return {
             name: float(value) if isinstance(usual[name], float) else value
@@ -177,7 +182,7 @@ class Settings:
         }
 
     def joined(self, other: "Settings") -> "Settings":
-        """The settings of the same case, measured in all ways and as often as either asks for."""
+        """Join two settings of one case: measured in all ways and as often as either asks for."""
         assert self.id == other.id, "only settings of one case can be joined"
         return replace(
             self,
@@ -189,7 +194,7 @@ class Settings:
         )
 
     def measured(self) -> dict[str, Any]:
-        """The settings with an effect on a case's model, its training, or how often it is measured.
+        """Return the settings with an effect on a case: on model, training, and measuring.
 
         Whether it is trained or only timed is no difference: both are the same case.
         """
@@ -198,6 +203,8 @@ class Settings:
             unused = set(DENSE_ONLY)
         elif self.attention in PEERS:
             unused = {*OURS_ONLY, *DENSE_ONLY}
+            if self.attention == "transformers":
+                unused -= set(TRANSFORMERS_TOO)
         if self.subject == "attention":
             unused |= set(MODEL_ONLY)
         if not self.can_train:
@@ -206,12 +213,12 @@ class Settings:
         return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:
-        """The LSH attention these settings ask for. Raises ValueError if it is impossible."""
+        """Return the config of the LSH attention. Raises ValueError if it is impossible."""
         names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
         return LSHConfig(**{name: getattr(self, name) for name in names})
 
     def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
-        """The model these settings ask for. Raises ValueError on an impossible combination."""
+        """Return the config of the model. Raises ValueError if the combination is impossible."""
         if self.hashes:
             return ReformerConfig(
                 attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)

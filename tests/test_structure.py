@@ -89,6 +89,31 @@ def test_files_functions_and_signatures_are_short(path):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.parametrize("path", python_files(*PACKAGES, "tests"), ids=name_of)
+def test_docstrings_begin_with_one_sentence_on_one_line(path):
+    tree = ast.parse(path.read_text())
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    broken = []
+    for node in ast.walk(tree):
+        docstring = ast.get_docstring(node) if isinstance(node, kinds) else None
+        if docstring is not None and not is_a_sentence(docstring.splitlines()[0]):
+            where = getattr(node, "name", "the module")
+            broken.append(f"{name_of(path)}: the docstring of {where} breaks its first sentence")
+    assert not broken, "\n".join(broken)
+
+
+def is_a_sentence(line):
+    """Does a line end as a sentence ends?"""
+    return line.rstrip('"`)').endswith((".", "?", "!"))
+
+
+def test_a_broken_first_sentence_is_seen():
+    assert is_a_sentence("Time a part of one step.")
+    assert not is_a_sentence(
+        "Time the parts of one step: first call apart, warm up until steady, repeat"
+    )
+
+
 def test_exceptions_still_exist():
     """An exception whose reason has gone is removed here."""
     functions = {

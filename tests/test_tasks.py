@@ -1,5 +1,6 @@
 """Tasks come by name, and their batches hold the same held-out text for every model."""
 
+import hashlib
 import json
 import math
 from itertools import islice
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from suites.tasks import IGNORED, TASKS, enwiki_head, load_task
+from suites.settings import NEED_DATA, TASKS, TEXT_TASKS
+from suites.tasks import EMBEDDED, IGNORED, TAKES_PATH, enwiki_head, load_task
 from suites.tasks.text import TextTask
 
 
@@ -178,7 +180,39 @@ def test_unknown_task_names_the_nearest() -> None:
         load_task("enwiki-haed")
 
 
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "enwik8"])
+def test_the_names_of_the_settings_are_those_of_the_tasks() -> None:
+    assert sorted(TASKS) == sorted((*EMBEDDED, *TAKES_PATH))
+    assert NEED_DATA == TAKES_PATH
+    assert set(TEXT_TASKS) == set(TASKS) - {"duplication"}
+
+
+def test_own_text_is_its_bytes_split_by_position(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_bytes(bytes(range(200)) * 10)
+    task = load_task("text", str(file))
+    facts = task.describe()
+    assert (facts["source"], facts["bytes"], facts["stand_in"]) == ("own.txt", 2000, False)
+    assert facts["splits"] == {"train": 1800, "valid": 100, "test": 100}
+    assert facts["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    ((tokens, targets),) = task.heldout_batches(99, 1, 99)
+    assert tokens.tolist() == [list(file.read_bytes()[1900:1999])]
+    assert targets.tolist() == [list(file.read_bytes()[1901:2000])]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "cannot read the text in"), (b"", "is empty")]
+)
+def test_text_that_is_not_there_is_a_sentence(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "own.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{said}.*--data text=FILE"):
+        load_task("text", str(file))
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_path_without_effect_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"takes no path.*tasks that take one: enwik8"):
         load_task(name, str(tmp_path))

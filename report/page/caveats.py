@@ -10,6 +10,9 @@ from report.statistics.seeds import MIN_SEEDS
 from report.text import bytes_text, off_text, plural
 from suites.engine.store.records import Record, part_of
 
+# A machine whose speed varied by more than this factor is worth a word.
+SPEED_WITHIN = 1.1
+
 
 def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]:
     """List what a reader must know before believing the numbers, as far as the records tell."""
@@ -72,4 +75,16 @@ def timing_caveats(records: Sequence[Record]) -> list[str]:
             f"{n_outliers} of {sum(map(len, samples))} timings of a step are outliers of their "
             "process (beyond Tukey's fences); they count like all others."
         )
-    return found
+    return [*found, *speed_caveats(records)]
+
+
+def speed_caveats(records: Sequence[Record]) -> list[str]:
+    """Say how fast the machine itself was in the timed processes, if it was not always the same."""
+    jobs = [job for record in records for job in record.get("jobs", []) if job["kind"] == "time"]
+    speeds = [speed for job in jobs if (speed := job.get("gflops"))]
+    if not speeds or max(speeds) < SPEED_WITHIN * min(speeds):
+        return []
+    return [
+        "The machine itself was not always as fast: a float32 matrix product ran at "
+        f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s in the timed processes."
+    ]

@@ -1,4 +1,7 @@
-"""Which code measured: the git commit, and a hash of the sources that decide a number. No torch."""
+"""The code that measured is told by its git commit and by a hash of the sources that matter.
+
+Those are the sources that decide a number. No torch.
+"""
 
 import functools
 import hashlib
@@ -28,14 +31,17 @@ class Code(TypedDict):
 
 @functools.cache
 def code_state(root: Path = ROOT) -> Code:
-    """Tell which code this is: the git commit ("" outside git), and `code_hash`."""
+    """Return which code this is: the git commit ("" outside git), and `code_hash`.
+
+    dirty: do the measured sources differ from the commit?
+    """
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--", *MEASURED_CODE)
     return {"commit": commit, "dirty": bool(changes), "hash": code_hash(root)}
 
 
 def code_hash(root: Path) -> str:
-    """Hash every source file of the measured code, by path and content."""
+    """Hash every source file of the measured code, by path and content: 12 hexadecimal digits."""
     digest = hashlib.sha256()
     for part in MEASURED_CODE:
         for path in sorted([root / part, *(root / part).rglob("*")]):

@@ -1,4 +1,4 @@
-"""What the commands list, run, status and doctor of run_bench.py do.
+"""These functions do what the commands list, run, status and doctor of run_bench.py ask for.
 
 Each takes the parsed options and returns an exit code. No torch.
 """
@@ -65,7 +65,7 @@ def last_measured(suite: str, runs: list[RunFolder]) -> str:
 
 
 def run(options: Namespace) -> int:
-    """Measure what a run lacks."""
+    """Measure what a run lacks, and return 0, SOMETHING_FAILED or INTERRUPTED."""
     name = options.run or options.preset
     folder = run_folder(name)
     plan = make_plan(name, asked_of(options), find_suites())
@@ -85,7 +85,7 @@ def run(options: Namespace) -> int:
 
 
 def asked_of(options: Namespace) -> Asked:
-    """What the options of `run` ask to measure."""
+    """Gather from the options of `run` what they ask to measure."""
     return Asked(
         preset=options.preset,
         suites=options.suites,
@@ -114,7 +114,7 @@ def read_retry(text: str) -> tuple[str, ...]:
 
 
 def measure(sweep: Sweep, executor: Local) -> int:
-    """Run a sweep and say what was done, what failed and what comes next."""
+    """Run a sweep and say what was done, what failed and what comes next; return the exit code."""
     backlog = sweep.backlog
     name, code = backlog.plan.name, 0
     n_before = len(backlog.records)
@@ -143,10 +143,9 @@ def measure(sweep: Sweep, executor: Local) -> int:
 
 
 def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...]) -> int:
-    """Print cases, what is already there, predicted time and memory.
+    """Print the cases, what is already there, and the predicted time and memory.
 
-    Measures nothing but the machine's speed, and refuses what `run` would refuse, except for data
-    that is not given.
+    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
     """
     asked_for = frozenset(plan.entries)
     probe_machine(plan, without_missing_data(question))
@@ -179,7 +178,7 @@ def status(options: Namespace) -> int:
 
 
 def doctor(options: Namespace) -> int:
-    """Check the machine, its fitness, and the ruler."""
+    """Check that the machine can be measured, whether it is quiet, and that the ruler is right."""
     return examine()
 
 

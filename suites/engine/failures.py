@@ -1,7 +1,8 @@
-"""What ended a job that did not finish, as the status and the reason of a record. No torch.
+"""What ended a job that did not finish is told as the status and the reason of its record.
 
 An exception is judged in the process in which it was raised, by its type and its text; a process
-that vanished is judged from outside, by its exit code and what the kernel says about memory.
+that vanished is judged from outside, by its exit code and what the kernel says about memory. No
+torch.
 """
 
 import itertools
@@ -23,18 +24,18 @@ _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class Diverged(Exception):
-    """Training that left the finite numbers; the message says where."""
+    """Training has left the finite numbers; the message says where."""
 
 
 class Failure(NamedTuple):
-    """Status and reason, as in suites.records."""
+    """A failure is a status and a reason, as in a record (suites.engine.store.records)."""
 
     status: str
     reason: str
 
 
 def failure_of_error(error: BaseException) -> Failure:
-    """What an exception means: "diverged", "oom" with the bytes asked for, or "crash"."""
+    """Judge an exception: "diverged", "oom" with the bytes asked for, or "crash"."""
     text = str(error)
     if isinstance(error, Diverged):
         return Failure("diverged", text)
@@ -46,7 +47,7 @@ def failure_of_error(error: BaseException) -> Failure:
 
 
 def failure_of_exit(exit_code: int | None, oom_kills: int, log: Path, log_start: int) -> Failure:
-    """The failure of a process that ended without a word.
+    """Judge a process that ended without a word.
 
     exit_code: negative for a signal, as in multiprocessing. oom_kills: how many processes the
     kernel killed for memory while it ran. log_start: where in the log, in bytes, this process began
@@ -64,7 +65,7 @@ def failure_of_exit(exit_code: int | None, oom_kills: int, log: Path, log_start:
 
 
 def signal_name(number: int) -> str:
-    """SIGSEGV for 11, and so on."""
+    """Name a signal: "SIGSEGV" for 11; the number itself where it has no name."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -72,8 +73,10 @@ def signal_name(number: int) -> str:
 
 
 def telling_line(log: Path, start: int) -> str:
-    """The line of a log that says most: the innermost frame if faulthandler wrote one, else the
-    last line.
+    """Return the line of a log that says most, "" if there is none.
+
+    That is the innermost frame if faulthandler wrote a traceback, else the last line. start: where
+    in the log, in bytes, to begin.
     """
     try:
         text = log.read_bytes()[start:].decode(errors="replace")
@@ -87,7 +90,7 @@ def telling_line(log: Path, start: int) -> str:
 
 
 def oom_kill_count() -> int:
-    """Processes that the kernel has killed for memory since it started; 0 where it does not say."""
+    """Count the processes that the kernel has killed for memory since it started; 0 if unknown."""
     try:
         found = re.search(r"^oom_kill (\d+)", Path("/proc/vmstat").read_text(), re.MULTILINE)
     except OSError:

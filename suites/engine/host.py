@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory. No torch."""
+"""These functions tell which cores and how much memory this process may use. No torch."""
 
 import os
 import re
@@ -10,15 +10,16 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def available_bytes() -> int:
-    """Memory that can still be taken: of the machine, or of the control group (a container, a
-    batch job) if that has less.
+    """Return the bytes of memory that can still be taken.
+
+    They are the machine's, or those of the control group (a container, a batch job) if it has less.
     """
     available = psutil.virtual_memory().available
     try:

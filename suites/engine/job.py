@@ -1,4 +1,4 @@
-"""What travels into a process and out of it: jobs, questions, and how each ended. No torch."""
+"""Jobs and questions travel into a process, and how each ended travels out of it. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Key = tuple[str, str, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What one process does: one pass of timing, the memory pass, or training with one seed.
+    """A job is what one process does: a pass of timing, the memory pass, or training with one seed.
 
     kind: one of suites.settings.MEASURES. index: which pass, for time. library: the compiled native
     kernel that the sweep began with, "" if there is none.
@@ -29,16 +29,17 @@ class Job:
 
     @property
     def key(self) -> Key:
-        """What tells jobs of one run apart."""
+        """Return what tells jobs of one run apart: case, kind, index and seed."""
         return self.case_id, self.kind, self.index, self.seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of the machine before a sweep (suites.engine.measure.worker.probe).
+    """A question is what is asked of the machine before a sweep (suites.engine.measure.probe).
 
     lengths: the longest sequence by task, for the tasks whose data must be there. attentions: those
-    that must be importable: published ones and the user's own.
+    that must be importable: published ones and the user's own. data: paths by task. download: may
+    missing data be fetched?
     """
 
     device: str
@@ -50,7 +51,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a process gave back: its result, or how it failed; and its duration."""
+    """An outcome is what a process gave back: its result, or how it failed; and its duration."""
 
     result: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None

@@ -1,4 +1,4 @@
-"""Tasks by name: batches of real text, of the paper's synthetic task, or of the user's own data."""
+"""Tasks are found by name: real text, the paper's synthetic task, or the user's own data."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ TAKES_PATH = ("enwik8", "text")
 
 
 def load_task(name: str, path: str | None = None, download: bool = False) -> Task:
-    """Load the task of that name, its data read and checked.
+    """Load the task of that name and check its data.
 
     path: where the data is, for tasks that are not embedded. download: such a task may fetch what
     is missing. The user's own task "package.module:function" is what that function returns, called

@@ -1,4 +1,4 @@
-"""What a task is: batches from (length, batch, seed), and trivial models to compare with."""
+"""A task makes batches from (length, batch, seed) and knows trivial models to compare with."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -12,10 +12,10 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 class Task(Protocol):
-    """Data for a next-symbol model.
+    """A task is data for a next-symbol model.
 
-    Batches are (tokens, targets), both (batch, length) int64 on the CPU.
-    `targets[:, t]` is the symbol after `tokens[:, t]`, or IGNORED where the task does not count it.
+    Batches are (tokens, targets), both (batch, length) int64 on the CPU. `targets[:, t]` is the
+    symbol after `tokens[:, t]`, or IGNORED where the task does not count it.
     """
 
     @property
@@ -23,27 +23,30 @@ class Task(Protocol):
 
     @property
     def vocabulary(self) -> int:
-        """Symbols are 0 ... vocabulary - 1."""
+        """Return the number of symbols; they are 0 ... vocabulary - 1."""
 
     def describe(self) -> dict[str, Any]:
-        """What a record says of the data, JSON-able.
+        """Describe the data for a record, as values that JSON can hold.
 
-        Always: "name", "stand_in", "source", "bytes", "splits" {"train", "valid", "test"} in bytes
-        (None where sequences are generated), and "sha256" or "version".
+        The keys "name", "stand_in", "source", "bytes", "splits" {"train", "valid", "test"} in bytes
+        (None where sequences are generated) are always there, and "sha256" or "version".
         """
 
     def train_batches(self, length: int, batch: int, seed: int) -> Batches:
-        """Training batches without end; the same seed gives the same batches.
+        """Yield training batches without end; the same seed gives the same batches.
 
         Raises ValueError on a length that the task does not have.
         """
 
     def heldout_batches(self, length: int, batch: int, tokens: int) -> Batches:
-        """The first `tokens` held-out tokens as consecutive windows of `length`, always the same.
+        """Yield the first held-out tokens as consecutive windows of `length`, always the same.
 
-        Rounded down to whole windows, at least one, at most what the held-out part has; the last
-        batch may be smaller. Raises ValueError on a length that the task does not have.
+        `tokens` is rounded down to whole windows, at least one, at most what the held-out part has;
+        the last batch may be smaller. Raises ValueError on a length that the task does not have.
         """
 
     def heldout_reference(self, tokens: int) -> dict[str, float]:
-        """Bits per dim of trivial models on the first `tokens` held-out tokens, by name."""
+        """Return the bits per dim of trivial models on the first `tokens` held-out tokens.
+
+        The keys are the models' names.
+        """

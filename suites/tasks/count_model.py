@@ -1,4 +1,4 @@
-"""Count models of text: what a byte costs when only the few bytes before it are known. numpy only.
+"""Count models of text tell what a byte costs when only the few bytes before it are known.
 
 The next byte's probability after a context h is its share among what followed h in training,
 interpolated with the same model of the context shortened by one byte; the weight of the shorter
@@ -6,7 +6,7 @@ context is the number of distinct followers of h (Witten and Bell 1991, method C
 
     p(c | h) = (n(h c) + T(h) p(c | h')) / (n(h) + T(h))
 
-Below order 0 stands the uniform distribution over 256 bytes. There is nothing to tune.
+Below order 0 stands the uniform distribution over 256 bytes. There is nothing to tune. numpy only.
 """
 
 import numpy as np
@@ -19,9 +19,10 @@ PIECE = 1 << 20
 
 
 def count_model_bits(train: Bytes, heldout: Bytes, max_order: int = 2) -> list[float]:
-    """Bits per byte of the models of order 0 ... `max_order`, fitted on `train`, over `heldout`.
+    """Return the bits per byte over `heldout` of the models of order 0 to `max_order`.
 
-    The first `max_order` bytes of `heldout` are context only and cost nothing.
+    The models are fitted on `train`. The first `max_order` bytes of `heldout` are context only and
+    cost nothing.
     """
     size, symbols = shared_alphabet(train, heldout)
     text = symbols[heldout]
@@ -40,7 +41,7 @@ def count_model_bits(train: Bytes, heldout: Bytes, max_order: int = 2) -> list[f
 
 
 def shared_alphabet(*texts: Bytes) -> tuple[int, NDArray[np.int64]]:
-    """How many byte values occur, and each byte value's rank among them."""
+    """Return how many byte values occur, and the rank of each of the 256 among them."""
     used = np.zeros(256, dtype=bool)
     for text in texts:
         for start in range(0, len(text), PIECE):
@@ -51,7 +52,10 @@ def shared_alphabet(*texts: Bytes) -> tuple[int, NDArray[np.int64]]:
 def count_followers(
     train: Bytes, symbols: NDArray[np.int64], size: int, max_order: int
 ) -> list[NDArray[np.int64]]:
-    """For each order: how often each symbol follows each context, (size ** order, size)."""
+    """Count for each order how often each symbol follows each context.
+
+    Returns a table of shape (size ** order, size) for each order from 0 to `max_order`.
+    """
     counts = np.zeros(size ** (max_order + 1), dtype=np.int64)
     for start in range(0, len(train), PIECE):
         # max_order more bytes: the n-grams that begin here and end in the next piece
@@ -67,7 +71,7 @@ def count_followers(
 
 
 def n_gram_codes(text: NDArray[np.int64], n: int, size: int) -> NDArray[np.int64]:
-    """Each run of n symbols as one number, earliest symbol first: (len(text) - n + 1,)."""
+    """Encode each run of n symbols as one number, earliest symbol first: (len(text) - n + 1,)."""
     n_codes = max(0, len(text) - n + 1)
     codes = np.zeros(n_codes, dtype=np.int64)
     for offset in range(n):

@@ -1,4 +1,4 @@
-"""`duplication`: the paper's task of copying a sequence, 0w0w (section 5, table 2)."""
+"""The task `duplication` is the paper's: copy a sequence, 0w0w (section 5, table 2)."""
 
 import math
 from collections.abc import Iterator
@@ -18,36 +18,42 @@ VERSION = 1  # of the generator: raised when the same seed gives other sequences
 
 @dataclass(frozen=True, slots=True)
 class DuplicationTask:
-    """Sequences 0 w 0 w, w uniformly random; only the symbols of the second w count."""
+    """Sequences are 0 w 0 w with a uniformly random w; only the symbols of the second w count."""
 
     name: str = "duplication"
     vocabulary: int = N_SYMBOLS + 1
 
     def describe(self) -> dict[str, Any]:
-        """What a record says of the data (suites.tasks.base)."""
+        """Describe the data for a record (Task.describe)."""
         splits = {"train": None, "valid": None, "test": None}
         facts = {"name": self.name, "stand_in": False, "version": VERSION}
         return {**facts, "source": "generated", "bytes": None, "splits": splits}
 
     def train_batches(self, length: int, batch: int, seed: int) -> Batches:
-        """Fresh sequences without end. Raises ValueError unless `length` is even and at least 4."""
+        """Yield fresh sequences without end.
+
+        Raises ValueError unless `length` is even and at least 4.
+        """
         require_even(length)
         return draw_sequences(length, batch, generator("train", seed))
 
     def heldout_batches(self, length: int, batch: int, tokens: int) -> Batches:
-        """tokens / length sequences, at least one, from a stream no training seed draws from."""
+        """Yield tokens / length sequences, at least one, that no training seed draws.
+
+        Raises ValueError unless `length` is even and at least 4.
+        """
         require_even(length)
         n_sequences = max(1, tokens // length)
         all_tokens, all_targets = next(draw_sequences(length, n_sequences, generator("test", 0)))
         return zip(all_tokens.split(batch), all_targets.split(batch), strict=True)
 
     def heldout_reference(self, tokens: int) -> dict[str, float]:
-        """Bits per counted symbol of a guess."""
+        """Return the bits per counted symbol of a uniform guess, by name."""
         return {"chance": math.log2(N_SYMBOLS)}
 
 
 def generator(part: str, seed: int) -> np.random.Generator:
-    """Independent streams of random numbers for each part and seed."""
+    """Make a stream of random numbers that is independent for each part and seed."""
     return np.random.default_rng([("train", "test").index(part), seed])
 
 
@@ -64,7 +70,7 @@ def require_even(length: int) -> None:
 def draw_sequences(
     length: int, batch: int, generator: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of 0 w 0 w without end, with the length / 2 - 1 targets in the second w."""
+    """Yield batches of 0 w 0 w without end, with the length / 2 - 1 targets in the second w."""
     half = length // 2
     while True:
         words = np.zeros((batch, half), dtype=np.int64)

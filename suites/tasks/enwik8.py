@@ -1,7 +1,7 @@
-"""`enwik8`: the first 100,000,000 bytes of an English Wikipedia dump of 2006, the paper's text.
+"""The task `enwik8` is the paper's text, 100,000,000 bytes of an English Wikipedia dump of 2006.
 
-Split by position as in the paper: 89,621,832 / 5,000,000 / 5,000,000 bytes; the last 378,168 bytes
-are not used. Nothing is fetched unless asked for, and no other text is used in its place.
+It is split by position as in the paper: 89,621,832 / 5,000,000 / 5,000,000 bytes; the last 378,168
+bytes are not used. Nothing is fetched unless asked for, and no other text is used in its place.
 """
 
 import os
@@ -26,7 +26,7 @@ DOWNLOAD_TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What the file must be. Tests build smaller ones."""
+    """A form says what the file must be; tests build smaller ones."""
 
     size: int = 100_000_000
     sha256: str = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
@@ -36,7 +36,7 @@ class Form:
     url: str = "http://mattmahoney.net/dc/enwik8.zip"
 
     def refusal(self, problem: str) -> ValueError:
-        """The error of a missing or damaged file, with what was expected and what to do instead."""
+        """Return the error of a missing or damaged file: what was expected, and what to do."""
         return ValueError(
             f"{problem}; expected enwik8 of {self.size:,} bytes with sha256 {self.sha256[:12]}..., "
             "or enwik8.zip holding it, given by --data enwik8=PATH or REFORMER_DATA, or fetched "
@@ -47,10 +47,10 @@ class Form:
 def load_enwik8(
     path: str | None = None, download: bool = False, form: Form | None = None
 ) -> TextTask:
-    """enwik8 from `path`, else REFORMER_DATA, else the user's cache: the file, or a folder with it.
+    """Load enwik8 from `path`, else REFORMER_DATA, else the user's cache.
 
-    With `download` a missing file is fetched into that folder. Raises ValueError if it is missing
-    or damaged.
+    Each names the file, or a folder with it. With `download` a missing file is fetched into that
+    folder. Raises ValueError if it is missing or damaged.
     """
     form = form or Form()
     place = Path(path or os.environ.get("REFORMER_DATA") or cache_folder()).expanduser()
@@ -71,13 +71,13 @@ def load_enwik8(
 
 
 def find_file(place: Path) -> Path | None:
-    """`place` itself if it is a file, else the first of FILE_NAMES in it."""
+    """Return `place` itself if it is a file, else the first of FILE_NAMES in it, or None."""
     candidates = [place, *(place / name for name in FILE_NAMES)]
     return next((file for file in candidates if file.is_file()), None)
 
 
 def read_checked(file: Path, form: Form, origin: str = "") -> bytes:
-    """The text in a file or zip, of the right size and checksum. Raises ValueError otherwise.
+    """Read the text in a file or zip. Raises ValueError unless size and checksum are right.
 
     `origin` is what errors call the file, by default its path.
     """
@@ -96,7 +96,10 @@ def read_checked(file: Path, form: Form, origin: str = "") -> bytes:
 
 
 def unzip(file: Path, form: Form) -> bytes:
-    """The member `enwik8`, wherever it lies in the zip file."""
+    """Read the member `enwik8`, wherever it lies in the zip file.
+
+    Raises BadZipFile if there is none.
+    """
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             if Path(member.filename).name == "enwik8":
@@ -107,7 +110,10 @@ def unzip(file: Path, form: Form) -> bytes:
 
 
 def fetch(file: Path, form: Form) -> None:
-    """Fetch the zip, check it and write the text to `file`; raises ValueError and writes none."""
+    """Fetch the zip, check it and write the text to `file`.
+
+    Raises ValueError, with nothing written, if it cannot be fetched or is damaged.
+    """
     try:
         with tempfile.TemporaryDirectory() as folder:
             zipped = Path(folder) / "enwik8.zip"

@@ -1,7 +1,7 @@
-"""`enwiki-head`: the first 6 MB of a 2016 English Wikipedia dump; a stand-in for enwik8.
+"""The task `enwiki-head`, a stand-in for enwik8, is the head of a 2016 English Wikipedia dump.
 
-It comes with gensim's test data and is CC BY-SA (Wikipedia). It has enwik8's order and format, but
-its bits per byte do not compare with published values for enwik8.
+Its 6 MB come with gensim's test data and are CC BY-SA (Wikipedia). It has enwik8's order and
+format, but its bits per byte do not compare with published values for enwik8.
 """
 
 import bz2
@@ -25,7 +25,7 @@ INSTALL = "install it with: pip install --force-reinstall 'gensim>=4.3,<5'"
 
 
 def load_enwiki_head() -> TextTask:
-    """The embedded text, split 90 / 5 / 5 % by position.
+    """Load the embedded text, split 90 / 5 / 5 % by position.
 
     Raises ValueError if gensim or its file is missing or damaged.
     """
@@ -45,7 +45,11 @@ def load_enwiki_head() -> TextTask:
 
 
 def read_xml() -> bytes:
-    """The text, checked; kept unpacked in the user's cache: 7 ms a process instead of 330 ms."""
+    """Read the text, checked, and keep it unpacked in the user's cache.
+
+    From the cache it takes 7 ms a process instead of 330 ms. Raises ValueError if gensim or its
+    file is missing or damaged.
+    """
     cached = cache_folder() / f"enwiki-head-{XML_SHA256[:12]}.xml"
     with suppress(OSError):
         content = cached.read_bytes()
@@ -61,7 +65,10 @@ def read_xml() -> bytes:
 
 
 def read_bz2() -> bytes:
-    """gensim's file, checked; gensim itself is not imported, which would take seconds."""
+    """Read gensim's file, checked, without importing gensim, which would take seconds.
+
+    Raises ValueError if gensim or the file is missing or damaged.
+    """
     spec = find_spec("gensim")
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(

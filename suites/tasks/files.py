@@ -1,4 +1,7 @@
-"""The user's cache folder, and writing into it while other processes do the same."""
+"""These functions find the user's cache folder and write files into it whole.
+
+Other processes may write the same files at the same time.
+"""
 
 import hashlib
 import os
@@ -7,7 +10,10 @@ from uuid import uuid4
 
 
 def cache_folder() -> Path:
-    """This program's folder in the user's cache (XDG base directories); it need not exist."""
+    """Return this program's folder in the user's cache, which need not exist.
+
+    It follows the XDG base directories.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "reformer-bench"
 
@@ -24,5 +30,5 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sha256(content: bytes) -> str:
-    """The SHA-256 checksum, in hexadecimal."""
+    """Return the SHA-256 checksum in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

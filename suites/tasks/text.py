@@ -1,4 +1,7 @@
-"""Text as bytes, split by position into train, valid and test; the test split is held out."""
+"""A text is split by position into train, valid and test; its bytes are the tokens.
+
+The test split is held out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ MAX_ORDER = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TextTask:
-    """A text and the sizes of its splits: train, valid and test, one after the other."""
+    """A text task holds a text and the sizes of its splits: train, valid, test, in this order."""
 
     name: str
     data: NDArray[np.uint8]
@@ -31,19 +34,22 @@ class TextTask:
     vocabulary: int = 256
 
     def describe(self) -> dict[str, Any]:
-        """What a record says of the data (suites.tasks.base)."""
+        """Describe the data for a record (Task.describe)."""
         names = ("name", "stand_in", "source", "sha256")
         facts = {name: getattr(self, name) for name in names}
         return {**facts, "bytes": len(self.data), "splits": dict(self.splits)}
 
     def train_batches(self, length: int, batch: int, seed: int) -> Batches:
-        """Windows at uniformly random places of the training split, without end."""
+        """Yield windows at uniformly random places of the training split, without end.
+
+        Raises ValueError if `length` does not fit into it.
+        """
         train = self.data[: self.splits["train"]]
         require_length(length, len(train), "training")
         return draw_windows(train, length, batch, np.random.default_rng(seed))
 
     def heldout_batches(self, length: int, batch: int, tokens: int) -> Batches:
-        """The first `tokens` held-out bytes as consecutive windows (suites.tasks.base)."""
+        """Yield the first `tokens` held-out bytes as consecutive windows (Task.heldout_batches)."""
         start = self._heldout_start()
         heldout = self.data[start : start + self.splits["test"]]
         require_length(length, len(heldout), "held-out")
@@ -52,7 +58,10 @@ class TextTask:
         return (as_batch(windows[i : i + batch]) for i in range(0, n_windows, batch))
 
     def heldout_reference(self, tokens: int) -> dict[str, float]:
-        """Bits per byte of count models of order 0, 1 and 2, fitted on the training split."""
+        """Return the bits per byte of count models of order 0, 1 and 2, by name.
+
+        They are fitted on the training split.
+        """
         # the first held-out token is only context, so the first target is the second
         first = self._heldout_start() + 1
         last = first + min(tokens, self.splits["test"] - 1)
@@ -76,13 +85,13 @@ def require_length(length: int, available: int, part: str) -> None:
 def draw_windows(
     text: NDArray[np.uint8], length: int, batch: int, generator: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of windows of `length` at uniformly random places, without end."""
+    """Yield batches of windows of `length` at uniformly random places, without end."""
     windows = sliding_window_view(text, length + 1)
     while True:
         yield as_batch(windows[generator.integers(len(windows), size=batch)])
 
 
 def as_batch(windows: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """Windows of length + 1 bytes as tokens and targets, one step apart."""
+    """Turn windows of length + 1 bytes into tokens and targets, one step apart."""
     tokens, targets = windows[:, :-1], windows[:, 1:]
     return torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(targets.astype(np.int64))

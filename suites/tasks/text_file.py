@@ -1,4 +1,4 @@
-"""`text`: the user's own text, any file, its bytes as tokens; split by position 90 / 5 / 5 %."""
+"""The task `text` is the user's own text: any file, its bytes as tokens, split 90 / 5 / 5 %."""
 
 from pathlib import Path
 
@@ -7,20 +7,22 @@ import numpy as np
 from suites.tasks.files import sha256
 from suites.tasks.text import TextTask
 
-HOW = "give a file with --data text=FILE; the embedded task 'enwiki-head' needs no file"
+HOW_TO_GIVE = "give a file with --data text=FILE; the embedded task 'enwiki-head' needs no file"
 
 
 def load_text(path: str | None) -> TextTask:
     """Read the text in a file. Raises ValueError if there is none, or if it is empty."""
     if path is None:
-        raise ValueError(f"task 'text' needs a file; {HOW}")
+        raise ValueError(f"task 'text' needs a file; {HOW_TO_GIVE}")
     file = Path(path).expanduser()
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read the text in {file} ({error.strerror}); {HOW}") from error
+        raise ValueError(
+            f"cannot read the text in {file} ({error.strerror}); {HOW_TO_GIVE}"
+        ) from error
     if not content:
-        raise ValueError(f"the text in {file} is empty; {HOW}")
+        raise ValueError(f"the text in {file} is empty; {HOW_TO_GIVE}")
     n_train, n_train_valid = len(content) * 90 // 100, len(content) * 95 // 100
     return TextTask(
         name="text",

@@ -1,4 +1,4 @@
-"""run_bench.py with the suites in tiny_suites instead of the real ones."""
+"""This program is run_bench.py with the suites of tiny_suites instead of the real ones."""
 
 import sys
 from pathlib import Path

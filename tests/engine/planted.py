@@ -1,4 +1,4 @@
-"""Jobs with planted ends, called in real processes; d_ff of the settings says which end."""
+"""Planted jobs end as their settings say, by d_ff; they are called in real processes."""
 
 import ctypes
 import gc
@@ -17,23 +17,27 @@ from suites.engine.job import Job
 from suites.engine.measure import ruler, worker
 from suites.engine.measure.device import CPU
 from suites.engine.measure.timing import measure_time
+from suites.engine.sweep.executors import child
 from suites.settings import Settings
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 GROWTH_MIB = 256
 HEALTHY, RAISES, GROWS, HANGS, SEGFAULTS, KILLED, DIVERGES, DISTURBED = range(4, 36, 4)
 FAILS_LATE, FAILS_AGAIN = 36, 40
 SPIN_MS = 1.0
+# No machine is so busy that a process does not start in this time.
+MEETING_S = 120.0
+AVAILABLE_BYTES = 8 * 2**30
 
 
 def settings_for(planted: int, **changes: Any) -> Settings:
-    """Settings of a case that ends so; others tell cases apart."""
+    """Return settings of a case that ends as `planted` says; `changes` tell cases apart."""
     given = {"length": 64, "measures": ("time", "memory"), "d_model": 16, "n_heads": 1}
     return Settings(**{**given, "d_ff": planted, **changes})
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """End as planted."""
+    """End as the settings say, or return what a healthy job finds."""
     ends = {
         RAISES: raise_error,
         GROWS: grow_beyond_limit,
@@ -54,7 +58,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def run_with_one_failing_training(job: Job) -> dict[str, Any]:
-    """Trainings side by side: that of seed 0 runs out of memory, the others end well, later."""
+    """Run out of memory in the training of seed 0; end well, and later, in the others."""
     if job.kind == "quality" and job.seed == 0:
         raise MemoryError
     time.sleep(0.6)
@@ -62,69 +66,80 @@ def run_with_one_failing_training(job: Job) -> dict[str, Any]:
 
 
 def run_version_1(job: Job) -> dict[str, Any]:
-    """A healthy job of the first version of the user's own attention."""
+    """Return what a healthy job of version 1 of the user's own attention finds."""
     return {**result_of(job.kind), "versions": {"own:f": "1"}}
 
 
 def is_second_try() -> bool:
-    """Did this case's job start before? Its log tells, by the word that each start leaves there."""
+    """Return whether this case's job started before.
+
+    Its log tells, by the word that each start leaves there.
+    """
     print("tried", flush=True)
     return Path("/proc/self/fd/1").readlink().read_text().count("tried") % 2 == 0
 
 
 def time_spin(job: Job, ms: float = SPIN_MS) -> dict[str, Any]:
-    """A healthy timing of a spin, as cases are timed."""
+    """Time a spin, as cases are timed."""
     gc.freeze()
     spin = ruler.Spin(ms)
     return result_of("time", **measure_time({"work": spin}, CPU(), job.settings.time_budget_s))
 
 
 def time_slower_spin(job: Job) -> dict[str, Any]:
-    """The same, a tenth longer."""
+    """Time a spin that is a tenth longer."""
     return time_spin(job, 1.1 * SPIN_MS)
 
 
 def take_a_while(job: Job) -> dict[str, Any]:
-    """A healthy job of known duration, in seconds its time budget."""
+    """Sleep for the time budget, and end well."""
     time.sleep(job.settings.time_budget_s)
     return result_of(job.kind)
 
 
-def note_span(job: Job) -> dict[str, Any]:
-    """A healthy job that says when it ran, on the clock that all processes share."""
-    started = time.monotonic()
-    time.sleep(job.settings.time_budget_s)
-    return result_of(job.kind, span=[started, time.monotonic()])
+def meet(job: Job) -> dict[str, Any]:
+    """End well once another seed's training of the same case runs too, however long that takes."""
+    folder = Path("/proc/self/fd/1").readlink().parent
+    (folder / f"seed {job.seed} is here").touch()
+    deadline = time.monotonic() + MEETING_S
+    while len(list(folder.glob("seed * is here"))) < 2:
+        assert time.monotonic() < deadline, "no other training runs beside this one"
+        time.sleep(0.01)
+    return result_of(job.kind)
 
 
 def raise_error() -> None:
+    """Raise an error of two lines, of which the last one is the reason in the record."""
     raise RuntimeError("first line\nplanted failure")
 
 
 def grow_beyond_limit() -> None:
-    """Real memory, tensor by tensor, against a real limit that is near."""
-    limit = psutil.Process().memory_info().vms + GROWTH_MIB * MIB
+    """Fill real memory, tensor by tensor, against a real limit that is near."""
+    limit = psutil.Process().memory_info().vms + GROWTH_MIB * BYTES_PER_MIB
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     hoard = []
     while True:
-        hoard.append(torch.ones(16 * MIB // 4))
+        hoard.append(torch.ones(16 * BYTES_PER_MIB // 4))
 
 
 def hang() -> None:
+    """Never end."""
     while True:
         time.sleep(60)
 
 
 def segfault() -> None:
+    """End by a signal of the system, with a traceback of faulthandler in the log."""
     ctypes.string_at(0)
 
 
 def kill_itself() -> None:
+    """End by a signal that no handler sees and no log tells of."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def diverge() -> None:
-    """Real training, at a learning rate that no model survives."""
+    """Train a real model at a learning rate that none survives."""
     settings = Settings(
         length=64,
         d_model=16,
@@ -138,18 +153,22 @@ def diverge() -> None:
     )
     torch.set_num_threads(1)
     job = Job(case_id="x", kind="quality", index=0, seed=0, settings=settings, device="cpu")
-    worker.train(job, worker.open_device("cpu"))
+    worker.measure_quality_of(job, worker.open_device("cpu"))
+
+
+def enter_with_planted_memory(*arguments: Any) -> None:
+    """Enter a fresh process on a machine that always has AVAILABLE_BYTES to give."""
+    child.available_bytes = lambda: AVAILABLE_BYTES
+    child.enter(*arguments)
 
 
 def address_space(_: object) -> dict[str, Any]:
-    """The limit of this process, what it uses, and what the machine has free."""
+    """Return the limit of this process's address space and what it uses, in bytes."""
     limit, _hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = psutil.Process().memory_info().vms
-    return {"limit": limit, "used": used, "available": psutil.virtual_memory().available}
+    return {"limit": limit, "used": psutil.Process().memory_info().vms}
 
 
-def write_and_wait(seconds: float) -> dict[str, Any]:
-    """For tests that kill from outside."""
-    print("waiting", flush=True)
-    time.sleep(seconds)
+def write(word: str) -> dict[str, Any]:
+    """Print a word into the log of this process."""
+    print(word, flush=True)
     return {}

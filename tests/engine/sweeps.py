@@ -1,4 +1,4 @@
-"""Plans of planted cases, and the watcher of their sweeps."""
+"""Tests share plans of planted cases, what planted jobs find, and the watcher of their sweeps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,15 +13,15 @@ from suites.settings import Settings
 
 IDENTITY = {"machine": "test", "threads": 1}
 CODE: Code = {"commit": "", "dirty": False, "hash": "feedfeedfeed"}
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 MEMORY = {
-    "peak_bytes": 120 * MIB,
-    "rest_bytes": 90 * MIB,
-    "live_peak_bytes": 100 * MIB,
-    "weights_bytes": 10 * MIB,
-    "gradients_bytes": 10 * MIB,
-    "optimizer_bytes": 10 * MIB,
-    "baseline_bytes": 300 * MIB,
+    "peak_bytes": 120 * BYTES_PER_MIB,
+    "rest_bytes": 90 * BYTES_PER_MIB,
+    "live_peak_bytes": 100 * BYTES_PER_MIB,
+    "weights_bytes": 10 * BYTES_PER_MIB,
+    "gradients_bytes": 10 * BYTES_PER_MIB,
+    "optimizer_bytes": 10 * BYTES_PER_MIB,
+    "baseline_bytes": 300 * BYTES_PER_MIB,
     "method": "vmhwm",
 }
 QUALITY = {
@@ -37,7 +37,7 @@ QUALITY = {
 
 
 def part_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """The part of a job that ended well, as a worker reports it."""
+    """Return the part of a record of a job that ended well, as a worker reports it."""
     time = {
         "first_ms": {"step": 3.0},
         "samples_ms": {"step": [1.0, 1.1, 0.9]},
@@ -50,7 +50,7 @@ def part_of(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 def result_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """What the process of such a job sends."""
+    """Return what the process of a job that ended well sends."""
     return {
         "part": part_of(kind, **changes),
         "kernel": "planted",
@@ -61,7 +61,7 @@ def result_of(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 class Quiet:
-    """A watcher that only remembers which jobs ran."""
+    """A quiet watcher shows nothing and remembers which jobs ran."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -74,7 +74,7 @@ class Quiet:
 
 
 def plan_of(settings: Iterable[Settings], suites: tuple[str, ...] = ("planted",)) -> Plan:
-    """A plan of these cases, as `run_bench.py run` makes it."""
+    """Make a plan of these cases, as `run_bench.py run` makes it."""
     cases = [make_case(one) for one in settings]
     entries = {case.id: Entry(case=case, suites=suites) for case in cases}
     return Plan(

@@ -1,4 +1,4 @@
-"""The command line as a person uses it: errors are one sentence and exit code 2."""
+"""The command line tells a person's mistake in one sentence, with exit code 2."""
 
 import os
 import subprocess

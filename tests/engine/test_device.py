@@ -1,4 +1,4 @@
-"""The device interface: CUDA's logic on the CPU with a recorded stand-in, and on a GPU for real."""
+"""CUDA's logic is tested on the CPU with a recorded stand-in, and on a GPU for real."""
 
 from types import SimpleNamespace
 
@@ -8,12 +8,11 @@ import torch
 from suites.engine.failures import failure_of_error
 from suites.engine.job import Job
 from suites.engine.measure.device import CUDA, open_device, sampled_peak
-from suites.engine.measure.machine import measured_gpu
-from suites.engine.sweep.executors.local import run_in_process
-from suites.engine.sweep.scheduler import RUN_JOB
+from suites.engine.measure.readings import measured_gpu
+from suites.engine.sweep.executors.local import RUN_JOB, run_in_process
 from suites.settings import Settings
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 
 
 class Event:
@@ -33,7 +32,7 @@ class Event:
 
 
 class FakeCuda:
-    """torch.cuda as far as CUDA uses it, writing down what is asked of it."""
+    """This is torch.cuda as far as CUDA uses it; it writes down what is asked of it."""
 
     def __init__(self):
         self.log = []
@@ -86,10 +85,10 @@ def test_both_generators_are_seeded():
 
 def test_sampling_sees_what_stays_for_a_while():
     with sampled_peak() as peak:
-        block = torch.randn(32 * MIB // 4)
+        block = torch.randn(32 * BYTES_PER_MIB // 4)
         block.sum()
     assert peak.method == "sampled"
-    assert peak.peak - peak.baseline >= 30 * MIB
+    assert peak.peak - peak.baseline >= 30 * BYTES_PER_MIB
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -127,7 +126,7 @@ def test_readings_are_of_the_gpu_that_is_measured(monkeypatch, properties, expec
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("attention", ["lsh", "sdpa"])
 def test_a_case_is_measured_on_cuda(tmp_path, attention):
-    """Every kind of job in a fresh process of the fork server, which must not have touched CUDA."""
+    """Every kind of job runs in a fresh process of the fork server, which has not touched CUDA."""
     settings = Settings(
         attention=attention, d_model=64, d_ff=128, n_heads=2, train_steps=2, heldout_tokens=1024
     )
@@ -153,9 +152,9 @@ def test_out_of_memory_on_cuda_is_told_as_such():
 def test_cuda_for_real():
     device = open_device("cuda")
     with device.watch_peak() as peak:
-        block = torch.randn(64 * MIB // 4, device="cuda")
+        block = torch.randn(64 * BYTES_PER_MIB // 4, device="cuda")
         del block
-    assert peak.peak - peak.baseline == pytest.approx(64 * MIB, rel=0.02)
+    assert peak.peak - peak.baseline == pytest.approx(64 * BYTES_PER_MIB, rel=0.02)
     x = torch.randn(2048, 2048, device="cuda")
     marks = [device.mark()]
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""How long what is left will take."""
+"""How long what is left will take follows from what was measured, else from the formula."""
 
 import pytest
 from sweeps import CODE, IDENTITY, plan_of, result_of
@@ -35,7 +35,7 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
 
 @pytest.mark.parametrize("attention", ["lsh", "naive", "memory_efficient", "sdpa"])
 def test_predicted_time_grows_with_length_as_the_paper_says(attention: str) -> None:
-    """Table 1: quadratic for full attention, linear for LSH, once attention dominates."""
+    """Table 1 has it quadratic for full attention and linear for LSH, once attention dominates."""
     seconds = [predict_step_s(Settings(attention=attention, length=2**k), 100.0) for k in (17, 18)]
     expected = 2 if attention == "lsh" else 4
     assert seconds[1] / seconds[0] == pytest.approx(expected, rel=0.1)

@@ -1,11 +1,13 @@
-"""The ruler for memory, against tensors of known size."""
+"""Memory is measured right, against tensors of known size, and predicted nearly so."""
 
+import queue
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from baselines import attention
 from reformer.kernels import blocked
-from suites.base import unique
+from suites.base import Case, unique
 from suites.engine.job import Job
 from suites.engine.measure import device, ruler, worker
 from suites.engine.measure.device import CPU, Peak, sampled_peak
@@ -26,10 +28,11 @@ from suites.engine.sweep.prediction import (
     vocabulary_of,
     weights_of,
 )
+from suites.labels import labels
 from suites.settings import Settings
 from suites.tasks import load_task
 
-FLOAT = 4
+BYTES_PER_FLOAT = 4
 
 
 @settings(max_examples=40, deadline=None)
@@ -40,13 +43,13 @@ def test_live_bytes_follow_every_birth_and_death(script: list[tuple[int, bool]])
     with LivePeak() as live:
         for n, dies in script:
             alive.append(torch.ones(n))
-            now += n * FLOAT
+            now += n * BYTES_PER_FLOAT
             peak = max(peak, now)
             view = alive[-1][: n // 2].view(-1)
             assert live.bytes == now, "a view is no storage"
             del view
             if dies:
-                now -= alive.pop(0).numel() * FLOAT
+                now -= alive.pop(0).numel() * BYTES_PER_FLOAT
             assert (live.bytes, live.peak_bytes) == (now, peak)
 
 
@@ -57,16 +60,16 @@ def test_tensors_that_autograd_keeps_are_alive() -> None:
         y = x
         for _ in range(depth):
             y = y.sigmoid()
-        assert live.bytes == (depth + 1) * n * FLOAT
+        assert live.bytes == (depth + 1) * n * BYTES_PER_FLOAT
         y.sum().backward()
         del y
-    assert live.peak_bytes >= (depth + 1) * n * FLOAT
-    assert live.bytes == 2 * n * FLOAT, "x and its gradient"
+    assert live.peak_bytes >= (depth + 1) * n * BYTES_PER_FLOAT
+    assert live.bytes == 2 * n * BYTES_PER_FLOAT, "x and its gradient"
 
 
 def test_a_storage_counts_once() -> None:
     x = torch.zeros(100)
-    assert storage_bytes([x, x[:10], x.view(10, 10), torch.zeros(5)]) == 105 * FLOAT
+    assert storage_bytes([x, x[:10], x.view(10, 10), torch.zeros(5)]) == 105 * BYTES_PER_FLOAT
 
 
 def test_the_peak_is_split_into_what_is_known() -> None:
@@ -82,20 +85,24 @@ def test_the_peak_is_split_into_what_is_known() -> None:
         optimizer.zero_grad(set_to_none=False)
 
     found = measure_memory(step, CPU(), model.parameters(), optimizer, [x])
-    assert found["weights_bytes"] == found["gradients_bytes"] == d * d * FLOAT
-    assert found["optimizer_bytes"] == 2 * d * d * FLOAT + FLOAT
+    assert found["weights_bytes"] == found["gradients_bytes"] == d * d * BYTES_PER_FLOAT
+    assert found["optimizer_bytes"] == 2 * d * d * BYTES_PER_FLOAT + BYTES_PER_FLOAT
     parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "rest_bytes")
     assert found["peak_bytes"] == sum(found[part] for part in parts)
     # output, its square and the two gradients, n x d each, are not all alive at once
-    assert 2 * n * d * FLOAT <= found["live_rest_bytes"] <= 4 * n * d * FLOAT + 2 * d * d * FLOAT
-    known = sum(found[part] for part in parts[:3]) + n * d * FLOAT
+    assert (
+        2 * n * d * BYTES_PER_FLOAT
+        <= found["live_rest_bytes"]
+        <= 4 * n * d * BYTES_PER_FLOAT + 2 * d * d * BYTES_PER_FLOAT
+    )
+    known = sum(found[part] for part in parts[:3]) + n * d * BYTES_PER_FLOAT
     assert found["live_peak_bytes"] == known + found["live_rest_bytes"]
 
 
 def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def sleepy_sampler(self: CPU) -> Iterator[Peak]:
-        """What a sampler every 30 ms would see of a spike of 5 ms."""
+        """See of a spike of 5 ms what a sampler every 30 ms would."""
         peak = Peak("vmhwm", baseline=device.status_bytes("VmRSS"))
         yield peak
         peak.peak = device.status_bytes("VmRSS")
@@ -106,20 +113,37 @@ def test_a_wrong_high_water_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     assert by_tensors[2]
 
 
-def test_sampling_sees_what_lives_long_enough() -> None:
+class Sampled(psutil.Process):
+    """This process tells when its memory was sampled."""
+
+    samples: ClassVar[queue.Queue[None]]
+
+    def memory_info(self) -> Any:
+        found = super().memory_info()
+        self.samples.put(None)
+        return found
+
+
+def test_sampling_sees_what_lives_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block lives long enough once the sampler has come by, which a busy machine may hold up."""
+    monkeypatch.setattr(Sampled, "samples", queue.Queue(), raising=False)
+    monkeypatch.setattr(device.psutil, "Process", Sampled)
     with sampled_peak() as peak:
-        tensor = ruler.tensor_of(64 * ruler.MIB)
-        time.sleep(0.05)
+        tensor = ruler.tensor_of(64 * ruler.BYTES_PER_MIB)
+        while not Sampled.samples.empty():
+            Sampled.samples.get()
+        for _ in range(2):  # the first may have been taken before
+            Sampled.samples.get(timeout=60)
         del tensor
     assert peak.method == "sampled"
-    assert peak.peak - peak.baseline == pytest.approx(64 * ruler.MIB, rel=0.05)
+    assert peak.peak - peak.baseline == pytest.approx(64 * ruler.BYTES_PER_MIB, rel=0.05)
 
 
 @pytest.mark.parametrize("file", ["/nowhere", "/"])
 def test_without_the_kernels_mark_memory_is_sampled(
     monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    """Be it missing or not to be written."""
+    """The file of the mark may be missing, or may not be written."""
     monkeypatch.setattr(device, "CLEAR_REFS", Path(file))
     assert measure_memory(lambda: torch.ones(10), CPU(), [])["method"] == "sampled"
 
@@ -141,8 +165,8 @@ QUICK = unique(
 )
 
 
-@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.label)
-def test_the_predicted_peak_of_quick_cases_is_within_30_percent(case: object) -> None:
+@pytest.mark.parametrize("case", QUICK, ids=labels([c.settings.measured() for c in QUICK]))
+def test_the_predicted_peak_of_quick_cases_is_within_30_percent(case: Case) -> None:
     if case.skip:
         pytest.skip(case.skip)
     measured, predicted = measured_and_predicted(case.settings)

@@ -10,14 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sweeps import CODE, IDENTITY, MEMORY, part_of
 
-from suites.engine.store.records import (
-    Record,
-    append_line,
-    drop_lines,
-    misfit_of_record,
-    read_job_lines,
-    read_records,
-)
+from suites.engine.store.lines import append_line, drop_lines
+from suites.engine.store.records import Record, misfit_of_record, read_job_lines, read_records
 from suites.engine.store.shapes import misfit
 
 JSON = st.recursive(

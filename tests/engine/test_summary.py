@@ -1,4 +1,4 @@
-"""What is said when a job and when a sweep ends."""
+"""When a job ends, and when a sweep ends, what matters is said."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +11,14 @@ from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.progress import outcome_words, warning
 from suites.engine.sweep.summary import counts, print_failures, print_mispredictions
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 
 
 def memory(predicted_mib: float) -> dict[str, float]:
     return {
-        "peak_bytes": 120 * MIB,
-        "live_peak_bytes": 100 * MIB,
-        "predicted_bytes": predicted_mib * MIB,
+        "peak_bytes": 120 * BYTES_PER_MIB,
+        "live_peak_bytes": 100 * BYTES_PER_MIB,
+        "predicted_bytes": predicted_mib * BYTES_PER_MIB,
     }
 
 

@@ -1,19 +1,19 @@
-"""The ruler for time: its interval against the binomial law, its rules against planted clocks."""
+"""Time is measured by rules, tested on a fake clock, and with an interval by the binomial law."""
 
 import math
 import random
-import time
 from statistics import median
 
 import numpy as np
 import pytest
+from fake_time import FakeDevice, FakeTime, Work
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from suites.engine.measure import ruler
-from suites.engine.measure.device import CPU
 from suites.engine.measure.timing import (
+    LONG_S,
     alike,
     interval_rank,
     is_narrow,
@@ -43,70 +43,61 @@ def test_few_samples_say_nothing(samples: list[float]) -> None:
     assert not is_narrow(samples)
 
 
-def test_parts_are_timed_apart_and_add_up() -> None:
+def test_parts_are_timed_apart_and_add_up(fake_time: FakeTime) -> None:
+    """The truth is kept by each spin itself, and `prepare` is in none of the parts."""
     work = {"forward": ruler.Spin(2.0), "backward": ruler.Spin(5.0)}
     calls = []
-    found = measure_time(work, CPU(), 0.3, prepare=lambda: (calls.append(1), time.sleep(0.002)))
+
+    def prepare() -> None:
+        calls.append(1)
+        fake_time.sleep(0.002)
+
+    found = measure_time(work, FakeDevice(fake_time), 0.3, prepare=prepare)
     samples = found["samples_ms"]
     assert set(samples) == set(found["first_ms"]) == {"forward", "backward", "step"}
     n = len(samples["step"])
-    assert n > 5
+    assert n == 10, "as many as are looked at first: each is like the others"
     for part, spin in work.items():
         assert len(spin.truth_ms) > n, "the first call is no sample"
-        assert median(samples[part]) == pytest.approx(median(spin.truth_ms[-n:]), rel=0.02)
-        assert found["first_ms"][part] == pytest.approx(spin.truth_ms[0], rel=0.1)
+        assert samples[part] == pytest.approx(spin.truth_ms[-n:], rel=0.02)
+        assert found["first_ms"][part] == pytest.approx(spin.truth_ms[0], rel=0.02)
     sums = [a + b for a, b in zip(samples["forward"], samples["backward"], strict=True)]
     assert samples["step"] == pytest.approx(sums)
     assert len(calls) == len(work["forward"].truth_ms)
 
 
-class Clock(CPU):
-    """A device whose work takes what a list says, so that tests need no quiet machine."""
-
-    def __init__(self, durations_ms: list[float]) -> None:
-        self.durations_ms, self.n, self.now = durations_ms, 0, 0
-
-    def work(self) -> None:
-        self.now += int(1e6 * self.durations_ms[min(self.n, len(self.durations_ms) - 1)])
-        self.n += 1
-        time.sleep(0.001)
-
-    def mark(self) -> int:
-        return self.now
-
-
-def test_the_slow_calls_before_the_steady_state_are_no_samples() -> None:
-    clock = Clock([500.0, 90.0, 80.0, 70.0, 30.0, 25.0, 20.0, 10.0])
-    found = measure_time({"work": clock.work}, clock, 1.0)
+def test_the_slow_calls_before_the_steady_state_are_no_samples(fake_time: FakeTime) -> None:
+    work = Work(fake_time, [500.0, 90.0, 80.0, 70.0, 30.0, 25.0, 20.0, 10.0])
+    found = measure_time({"work": work}, FakeDevice(fake_time), 2.0)
     assert found["first_ms"]["step"] == 500
     assert found["steady"] is True
     assert found["stopped_by"] == "interval"
-    assert set(found["samples_ms"]["step"]) == {10.0}
-    assert len(found["samples_ms"]["step"]) == 10
+    assert found["samples_ms"]["step"] == [10.0] * 10
 
 
-def test_what_never_gets_steady_is_measured_and_says_so() -> None:
-    clock = Clock([2000.0 * 0.8**i for i in range(500)])
-    found = measure_time({"work": clock.work}, clock, 0.1)
+def test_what_never_gets_steady_is_measured_and_says_so(fake_time: FakeTime) -> None:
+    durations = [20.0 * 0.95**i for i in range(500)]
+    work = Work(fake_time, durations)
+    found = measure_time({"work": work}, FakeDevice(fake_time), 0.3)
     assert found["steady"] is False
     assert found["stopped_by"] == "budget"
+    # the first call and two windows of 3 and one of 2 fill the 0.12 s of warm-up: the last two of
+    # the windows are samples, and of what follows every call
     samples = found["samples_ms"]["step"]
-    assert len(samples) > 6
-    # of the 0.04 s of warm-up the last two windows, of what follows every call
-    expected = [2000.0 * 0.8**i for i in range(clock.n - len(samples), clock.n)]
-    assert samples == pytest.approx(expected, abs=2e-6)  # the clock ticks in ns
+    assert samples == pytest.approx(durations[4 : work.n_calls], abs=2e-6)  # it ticks in ns
+    assert sum(durations[: work.n_calls - 1]) < 300 <= sum(durations[: work.n_calls])
 
 
-def test_a_step_of_which_few_fit_into_the_budget_loses_no_sample() -> None:
-    calls = []
-    found = measure_time({"work": lambda: calls.append(time.sleep(0.05))}, CPU(), 0.3)
-    assert len(found["samples_ms"]["step"]) == len(calls) - 1 >= 4
+def test_a_step_of_which_few_fit_into_the_budget_loses_no_sample(fake_time: FakeTime) -> None:
+    work = Work(fake_time, [50.0])
+    found = measure_time({"work": work}, FakeDevice(fake_time), 0.3)
+    assert len(found["samples_ms"]["step"]) == work.n_calls - 1 == 5
 
 
-def test_noise_is_sampled_until_its_median_is_known() -> None:
+def test_noise_is_sampled_until_its_median_is_known(fake_time: FakeTime) -> None:
     noise = random.Random(1)
-    clock = Clock([noise.gauss(100, 4) for _ in range(1000)])
-    found = measure_time({"work": clock.work}, clock, 5.0)
+    work = Work(fake_time, [noise.gauss(100, 4) for _ in range(1000)])
+    found = measure_time({"work": work}, FakeDevice(fake_time), 60.0)
     samples = found["samples_ms"]["step"]
     low, high = median_interval(samples)
     assert found["stopped_by"] == "interval"
@@ -114,22 +105,36 @@ def test_noise_is_sampled_until_its_median_is_known() -> None:
     assert 10 < len(samples) < 200
 
 
-def test_one_sample_beyond_the_budget_is_still_a_row() -> None:
-    found = measure_time({"work": lambda: time.sleep(0.03)}, CPU(), 0.01)
+def test_one_sample_beyond_the_budget_is_still_a_row(fake_time: FakeTime) -> None:
+    found = measure_time({"work": Work(fake_time, [30.0])}, FakeDevice(fake_time), 0.01)
     assert len(found["samples_ms"]["step"]) == 1
     assert (found["steady"], found["stopped_by"]) == (False, "budget")
 
 
-def test_the_budget_starts_after_a_first_call_that_compiles() -> None:
-    calls = []
+def test_the_budget_starts_after_a_first_call_that_compiles(fake_time: FakeTime) -> None:
+    work = {"work": Work(fake_time, [200.0, 2.0])}
+    found = measure_time(work, FakeDevice(fake_time), 0.1, compiles=True)
+    assert found["first_ms"]["step"] == 200
+    assert found["samples_ms"]["step"] == [2.0] * 10
+    assert found["stopped_by"] == "interval"
 
-    def work() -> None:
-        calls.append(time.sleep(0.2 if not calls else 0.002))
 
-    found = measure_time({"work": work}, CPU(), 0.1, compiles=True)
-    assert found["first_ms"]["step"] > 200
-    assert len(found["samples_ms"]["step"]) >= 10
-    assert max(found["samples_ms"]["step"]) < 200
+def test_a_first_call_that_compiles_nothing_counts_against_the_budget(fake_time: FakeTime) -> None:
+    work = {"work": Work(fake_time, [200.0, 2.0])}
+    found = measure_time(work, FakeDevice(fake_time), 0.1)
+    assert found["samples_ms"]["step"] == [2.0] * 6, "two windows of the warm-up, and no more"
+    assert found["stopped_by"] == "budget"
+
+
+@pytest.mark.parametrize(("compiles", "n_calls"), [(False, 1), (True, 2)])
+def test_a_first_call_of_over_a_minute_is_itself_the_sample(
+    fake_time: FakeTime, compiles: bool, n_calls: int
+) -> None:
+    """Where it compiled it is no sample, and the one after it is."""
+    work = Work(fake_time, [1e3 * LONG_S + 1.0])
+    found = measure_time({"work": work}, FakeDevice(fake_time), 2.0, compiles=compiles)
+    assert found["samples_ms"]["step"] == [found["first_ms"]["step"]]
+    assert work.n_calls == n_calls
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,17 @@
 """Trainings run side by side, everything else alone."""
 
-import itertools
 from pathlib import Path
+from typing import ClassVar
 
 import planted
 import pytest
-from sweeps import Measure, plan_of
+from sweeps import Measure, plan_of, result_of
 
-from suites.engine.job import Job
+from suites.engine.job import Job, Outcome
 from suites.engine.measure import worker
 from suites.engine.sweep.executors import local
 from suites.engine.sweep.executors.local import Running, run_in_process
-from suites.engine.sweep.merging import lines_of
 from suites.settings import Settings
-
-SPAN_S = 0.6
 
 
 @pytest.fixture(autouse=True)
@@ -22,29 +19,49 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "available_cores", lambda: 2)
 
 
-def overlap(a: list[float], b: list[float]) -> float:
-    return min(a[1], b[1]) - max(a[0], b[0])
+class Planted:
+    """A planted process runs until it is asked for its outcome; it notes beside whom it started."""
+
+    running: ClassVar[list[Job]] = []
+    starts: ClassVar[list[tuple[Job, list[Job], int]]] = []
+
+    def __init__(self, function: str, job: Job, *, n_sharing: int, **options: object) -> None:
+        self.job = job
+        self.starts.append((job, [*self.running], n_sharing))
+        self.running.append(job)
+
+    def outcome(self) -> Outcome:
+        self.running.remove(self.job)
+        return Outcome(result_of(self.job.kind))
 
 
-def test_two_trainings_at_a_time_and_nothing_beside_a_timing(measure: Measure) -> None:
-    settings = [
-        planted.settings_for(
-            4, length=length, measures=("time", "memory", "quality"), time_budget_s=SPAN_S
-        )
-        for length in (64, 128)
-    ]
-    plan = plan_of(settings)
+def test_two_trainings_at_a_time_and_nothing_beside_a_timing(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Planted, "running", [])
+    monkeypatch.setattr(Planted, "starts", [])
+    monkeypatch.setattr(local, "Running", Planted)
+    monkeypatch.setattr(local, "first_done", lambda running: next(iter(running)))
+    kinds = ("time", "memory", "quality")
+    plan = plan_of([planted.settings_for(4, length=n, measures=kinds) for n in (64, 128)])
     plan.seeds = [0, 1]
-    folder, jobs = measure(plan, run_job="planted:note_span")
-    assert len(jobs) == 2 * (2 + 1 + 2)
-    lines = [line for record in folder.records() for line in lines_of(record)]
-    for a, b in itertools.combinations(lines, 2):
-        if not a["kind"] == b["kind"] == "quality":
-            assert overlap(a["part"]["span"], b["part"]["span"]) < 0
-    spans = [line["part"]["span"] for line in lines if line["kind"] == "quality"]
-    together = [overlap(a, b) > SPAN_S / 2 for a, b in itertools.combinations(spans, 2)]
-    assert sum(together) == 2
+    folder, jobs = measure(plan)
+    assert len(jobs) == len(Planted.starts) == 2 * (2 + 1 + 2)
+    beside = {kind: [] for kind in kinds}
+    for job, others, n_sharing in Planted.starts:
+        beside[job.kind].append(len(others))
+        assert n_sharing == (2 if job.kind == "quality" else 1), "of the memory"
+        assert all(other.kind == "quality" for other in others)
+    assert beside == {"time": [0] * 4, "memory": [0] * 2, "quality": [0, 1, 1, 1]}
     assert all(record["status"] == "ok" for record in folder.records())
+
+
+def test_two_trainings_run_at_the_same_time(measure: Measure) -> None:
+    """Each real process ends only once it has seen the other."""
+    plan = plan_of([planted.settings_for(planted.HEALTHY, measures=("quality",))])
+    plan.seeds = [0, 1]
+    folder, _ = measure(plan, run_job="planted:meet")
+    assert [record["status"] for record in folder.records()] == ["ok", "ok"]
 
 
 def test_a_training_that_fails_leaves_the_one_beside_it_alone(measure: Measure) -> None:
@@ -53,7 +70,7 @@ def test_a_training_that_fails_leaves_the_one_beside_it_alone(measure: Measure) 
         planted.settings_for(end, length=64 * (i + 1), measures=("quality",))
         for i, end in enumerate(ends)
     ]
-    folder, _ = measure(plan_of(settings), timeout_s=2.0)
+    folder, _ = measure(plan_of(settings), timeout_s=1.0)
     status = {r["settings"]["length"]: r["status"] for r in folder.records()}
     assert status == {64: "timeout", 128: "ok", 192: "crash", 256: "ok"}
 
@@ -78,14 +95,18 @@ def test_an_interrupted_sweep_leaves_no_process(measure: Measure) -> None:
     started[1].kill()
 
 
-def test_processes_side_by_side_share_the_memory(tmp_path: Path) -> None:
+def test_processes_side_by_side_share_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is free is planted: others may take memory or give it back while this runs."""
+    monkeypatch.setattr(local, "enter", planted.enter_with_planted_memory)
     log = tmp_path / "log.txt"
     alone = run_in_process("planted:address_space", None, log=log).result
     running = Running("planted:address_space", None, log=log, n_sharing=2)
     shared = running.outcome() if running.is_done(None) else None
     assert shared is not None
     room, half = (found["limit"] - found["used"] for found in (alone, shared.result))
-    assert half == pytest.approx(room / 2, rel=0.1)
+    assert half == pytest.approx(room / 2, rel=0.02)
 
 
 @pytest.mark.parametrize(

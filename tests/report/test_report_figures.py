@@ -11,7 +11,7 @@ from synthetic import make_records, suites, true_bits, write_lines
 from report import paper
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
-from report.page.caveats import caveats, timing_caveats
+from report.page.caveats import caveats, speed_caveats, timing_caveats
 from report.page.page import write_report
 from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical_line
@@ -257,3 +257,16 @@ def test_the_papers_numbers_say_what_the_paper_says():
     assert crossing("LSH-8") == pytest.approx(2048, rel=0.1)
     assert all(len(row) == 5 for row in paper.TABLE_2.values())
     assert paper.TABLE_2["4"]["full"] == pytest.approx(100 / 127, abs=0.05)
+
+
+def test_a_machine_of_changing_speed_is_told(records):
+    """The speed of each timed process stands in the record of its job."""
+
+    def with_speeds(speeds):
+        jobs = [{"kind": "time", "gflops": speed} for speed in speeds]
+        return [dict(records[0], jobs=[*jobs, {"kind": "memory", "gflops": 1.0}])]
+
+    (told,) = speed_caveats(with_speeds([80.0, 182.0]))
+    assert "80 to 182 GFLOP/s" in told
+    assert speed_caveats(with_speeds([180.0, 182.0, None])) == []
+    assert speed_caveats(records) == []

@@ -1,4 +1,4 @@
-"""From settings to the thing that is measured: a model, its optimizer, or one attention call."""
+"""What is measured is built from settings: a model, its optimizer, or one attention call."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ ADAM_BETAS = (0.9, 0.95)
 def build_model(
     settings: Settings, vocabulary: int, seed: int, device: torch.device | str
 ) -> LanguageModel:
-    """The model of these settings in float32, in training mode, on the device."""
+    """Build the model of these settings in float32, in training mode, on the device."""
     config = settings.config(vocabulary, seed)
     model = Dense(config) if isinstance(config, DenseConfig) else Reformer(config)
     return model.to(device)
@@ -28,14 +28,17 @@ def build_model(
 def build_peer(
     settings: Settings, vocabulary: int, seed: int, device: torch.device | str
 ) -> PeerModel:
-    """The published model that comes nearest to these settings; see baselines.peers."""
+    """Build the published model that comes nearest to these settings (baselines.peers)."""
     config = settings.config(vocabulary, seed)
     assert isinstance(config, ReformerConfig)
     return peer_model(settings.attention, config).to(device)
 
 
 def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW without weight decay, or PyTorch's Adafactor, at the settings' peak learning rate."""
+    """Build the optimizer at the settings' peak learning rate.
+
+    It is AdamW without weight decay, or PyTorch's Adafactor.
+    """
     if settings.optimizer == "adafactor":
         return torch.optim.Adafactor(model.parameters(), lr=settings.learning_rate)
     return torch.optim.AdamW(
@@ -46,8 +49,9 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
 def build_attention_call(
     settings: Settings, seed: int, device: torch.device | str
 ) -> tuple[Callable[[], Tensor], list[Tensor]]:
-    """One attention call on random inputs, and the inputs that take gradients; (batch, heads,
-    length, width).
+    """Build one attention call on random inputs.
+
+    Returns the call, and its inputs, which take gradients: (batch, heads, length, width) each.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = (

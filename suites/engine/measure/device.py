@@ -1,7 +1,8 @@
-"""The processor that is measured: one small interface, the CPU and CUDA behind it.
+"""A device is the processor that is measured: one small interface, the CPU and CUDA behind it.
 
 A mark is a moment on the device's own clock: `time.perf_counter_ns` on the CPU, an event on the
-stream on CUDA, where launches return before their work is done (MEASURING.md, Time).
+stream on CUDA. There a launch returns before its work is done, so a clock of the CPU without
+waiting for the device would time the launching alone.
 """
 
 import ctypes
@@ -31,7 +32,7 @@ M_MMAP_THRESHOLD, MAP_FROM_BYTES = -3, 64 * 1024
 
 @dataclass(slots=True)
 class Peak:
-    """Memory in a region, in bytes; `peak` is filled in when the region ends."""
+    """A peak is the memory of a region, in bytes; `peak` is filled in when the region ends."""
 
     method: str  # "vmhwm", "allocator" or "sampled"
     baseline: int
@@ -40,50 +41,51 @@ class Peak:
 
 
 class Device(Protocol):
-    """What the measuring code asks of a processor."""
+    """A device answers what the measuring code asks of a processor."""
 
     type: str
 
     def mark(self) -> Any:
-        """A moment on the device's clock, to be given to `elapsed_ms`."""
+        """Return a moment on the device's clock, to be given to `elapsed_ms`."""
 
     def elapsed_ms(self, marks: Sequence[Any]) -> list[float]:
-        """Milliseconds between each mark and the next; waits for the device."""
+        """Return the milliseconds between each mark and the next; waits for the device."""
 
     def synchronise(self) -> None:
         """Wait until the device has done all that was asked of it."""
 
     def watch_peak(self) -> Any:
-        """A context that yields a Peak, complete at its end."""
+        """Return a context that yields a Peak, complete at its end."""
 
     def seed(self, seed: int) -> None:
         """Seed the generators that no explicit generator replaces."""
 
     def describe(self) -> dict[str, str]:
-        """Name, capability and software of the device: part of a record's identity."""
+        """Name the device, its capability and its software, for a record's identity."""
 
 
 class CPU:
-    """The processor PyTorch calls "cpu"."""
+    """This is the processor that PyTorch calls "cpu"."""
 
     type = "cpu"
 
     def mark(self) -> int:
-        """Nanoseconds."""
+        """Return the moment in nanoseconds, from an arbitrary start."""
         return time.perf_counter_ns()
 
     def elapsed_ms(self, marks: Sequence[int]) -> list[float]:
-        """See Device."""
+        """Return the milliseconds between each mark and the next."""
         return [(b - a) / 1e6 for a, b in itertools.pairwise(marks)]
 
     def synchronise(self) -> None:
-        """Nothing to wait for."""
+        """Return at once: on the CPU work is done when its call returns."""
 
     @contextmanager
     def watch_peak(self) -> Iterator[Peak]:
-        """The peak of resident memory by the kernel's own high-water mark, reset at the start.
+        """Watch the peak of resident memory by the kernel's own high-water mark.
 
-        This catches a 7 ms spike that a 10 ms sampler misses. Elsewhere than Linux: sampled.
+        It is reset at the start. This catches a 7 ms spike that a 10 ms sampler misses. Elsewhere
+        than on Linux it is sampled.
         """
         if reset_high_water_mark():
             peak = Peak("vmhwm", baseline=status_bytes("VmRSS"))
@@ -94,16 +96,16 @@ class CPU:
             yield peak
 
     def seed(self, seed: int) -> None:
-        """See Device."""
+        """Seed PyTorch's global generator."""
         torch.manual_seed(seed)
 
     def describe(self) -> dict[str, str]:
-        """See Device."""
+        """Name the vector instructions that PyTorch uses, such as "AVX2"."""
         return {"device": "cpu", "capability": torch.backends.cpu.get_cpu_capability()}
 
 
 class CUDA:
-    """A CUDA device; `cuda` is `torch.cuda`, or in tests a recorded stand-in."""
+    """This is a CUDA device; `cuda` is `torch.cuda`, or in tests a recorded stand-in."""
 
     type = "cuda"
 
@@ -111,23 +113,27 @@ class CUDA:
         self.cuda = cuda
 
     def mark(self) -> Any:
-        """An event on the current stream."""
+        """Record an event on the current stream."""
         event = self.cuda.Event(enable_timing=True)
         event.record()
         return event
 
     def elapsed_ms(self, marks: Sequence[Any]) -> list[float]:
-        """See Device."""
+        """Return the milliseconds between events, once the last one has been reached."""
         marks[-1].synchronize()
         return [a.elapsed_time(b) for a, b in itertools.pairwise(marks)]
 
     def synchronise(self) -> None:
-        """See Device."""
+        """Wait until the device has done all that was asked of it."""
         self.cuda.synchronize()
 
     @contextmanager
     def watch_peak(self) -> Iterator[Peak]:
-        """The allocator's peaks; what earlier regions left cached is given back first."""
+        """Watch the allocator's peaks; what earlier regions left cached is given back first.
+
+        `peak` is max_memory_allocated, what the tensors took; `reserved` is max_memory_reserved,
+        what must fit on the device.
+        """
         self.cuda.synchronize()
         gc.collect()
         self.cuda.empty_cache()
@@ -139,12 +145,12 @@ class CUDA:
         peak.reserved = self.cuda.max_memory_reserved()
 
     def seed(self, seed: int) -> None:
-        """See Device."""
+        """Seed the global generators of PyTorch, on the CPU and on all GPUs."""
         torch.manual_seed(seed)
         self.cuda.manual_seed_all(seed)
 
     def describe(self) -> dict[str, str]:
-        """See Device."""
+        """Name the GPU, its compute capability and the CUDA version of PyTorch."""
         major, minor = self.cuda.get_device_capability()
         return {
             "device": self.cuda.get_device_name(),
@@ -154,8 +160,9 @@ class CUDA:
 
 
 def open_device(name: str) -> CPU | CUDA:
-    """The device of that name; "auto" is CUDA where there is one. Raises ValueError if there is no
-    such device.
+    """Return the device of that name; "auto" is CUDA where there is one.
+
+    Raises ValueError if there is no such device.
     """
     refuse_unknown(name, DEVICES, "device")
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
@@ -166,7 +173,7 @@ def open_device(name: str) -> CPU | CUDA:
 
 
 def status_bytes(field: str) -> int:
-    """A field of /proc/self/status, in bytes. Raises ValueError if it is not there."""
+    """Read a field of /proc/self/status, in bytes. Raises ValueError if it is not there."""
     for line in STATUS.read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
@@ -174,8 +181,9 @@ def status_bytes(field: str) -> int:
 
 
 def reset_high_water_mark() -> bool:
-    """Give freed memory back and start VmHWM anew from what stays resident; False where the kernel
-    has no such thing, or keeps it from us, as some containers do.
+    """Give freed memory back, start VmHWM anew from what stays resident, and return True.
+
+    Returns False where the kernel has no such thing, or keeps it from us, as some containers do.
     """
     give_memory_back()
     try:
@@ -195,12 +203,12 @@ def give_memory_back() -> None:
 
 
 def map_large_blocks() -> None:
-    """Let the C library return every freed block of 64 KiB or more at once, for the rest of this
-    process.
+    """Let the C library return every freed block of 64 KiB or more to the system at once.
 
-    Otherwise it keeps freed memory in a fragmented heap, and the peak of a process depends on what
-    it did before: up to twice the peak of live tensors, where it is now within a few per cent of
-    it. This slows allocation down, so it belongs in the memory pass only.
+    This holds for the rest of this process. Otherwise the library keeps freed memory in a
+    fragmented heap, and the peak of a process depends on what it did before: up to twice the peak
+    of live tensors, where with this it is within a few per cent of it. This slows allocation down,
+    so it belongs in the memory pass only.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES)
@@ -208,9 +216,10 @@ def map_large_blocks() -> None:
 
 @contextmanager
 def sampled_peak() -> Iterator[Peak]:
-    """The peak of resident memory by sampling it every millisecond: what is left without Linux.
+    """Watch the peak of resident memory by sampling it every millisecond.
 
-    What was freed before is given back first, or a block that fits into it would not be seen.
+    This is what is left without Linux. What was freed before is given back first, or a block that
+    fits into it would not be seen.
     """
     give_memory_back()
     process, done = psutil.Process(), threading.Event()

@@ -1,4 +1,4 @@
-"""Is the machine fit for timing now? `doctor` asks this in a process of its own."""
+"""The machine is checked for being fit to time on now; `doctor` asks in a process of its own."""
 
 import os
 import time
@@ -21,7 +21,7 @@ Check = tuple[str, str, bool]
 
 
 def check_fitness(_: object = None) -> dict[str, Any]:
-    """Check the machine: {"checks": [[what, what was found, passed], ...]}."""
+    """Check the machine, and return {"checks": [[what, what was found, passed], ...]}."""
     return {"checks": [list(check) for check in checks()]}
 
 

@@ -1,4 +1,4 @@
-"""The machine that measures: its flags, its identity, its speed.
+"""The machine that measures has flags, an identity and a speed.
 
 Two numbers may be compared when their identities are equal.
 """
@@ -29,9 +29,10 @@ def set_flags(n_threads: int) -> None:
 
 
 def identity(device: Device) -> dict[str, Any]:
-    """What must agree for two numbers to be compared: machine, device, versions, threads, flags.
+    """Return what must agree for two numbers to be compared: machine, device, versions, flags.
 
-    threads: of a timing; a training on the CPU has one, whatever the machine (see Quality).
+    threads: of a timing; a training on the CPU has one, whatever the machine, and its record says
+    so (Quality in suites.engine.store.records).
     """
     return {
         "machine": f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib()} GiB",
@@ -48,7 +49,7 @@ def identity(device: Device) -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name for people."""
+    """Return the processor's name for people."""
     if CPUINFO.exists():
         for line in CPUINFO.read_text().splitlines():
             if line.lower().startswith("model name"):
@@ -57,16 +58,15 @@ def cpu_model() -> str:
 
 
 def memory_gib() -> int:
-    """The machine's memory, rounded to GiB."""
+    """Return the machine's memory, rounded to GiB."""
     return round(psutil.virtual_memory().total / 2**30)
 
 
 def matmul_gflops(device: Device, size: int = 512, repeats: int = 12) -> float:
-    """The device's speed in a float32 matrix product, in GFLOP/s, best of a few: what predictions
-    of time scale with.
+    """Measure the device's speed in a float32 matrix product, in GFLOP/s, as the best of a few.
 
-    On the CPU that of one thread times the threads: a busy machine holds up several threads, and
-    would be taken for a slow one.
+    Predictions of time scale with it. On the CPU it is that of one thread times the threads: a busy
+    machine holds up several threads, and would be taken for a slow one.
     """
     n_threads = torch.get_num_threads() if device.type == "cpu" else 1
     torch.set_num_threads(1)

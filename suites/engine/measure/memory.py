@@ -1,10 +1,10 @@
-"""Measure memory in a pass of its own (hooks and resets disturb timing): the peak of one training
-step.
+"""Memory is measured in a pass of its own: the peak of one training step.
 
-The region is one step after one warm-up step, with gradients and optimizer state allocated before
-it, so that what the step adds to the baseline is the rest: activations and workspace. Twice: once
-watched from outside (the kernel's high-water mark, or the allocator), once by the storage of live
-tensors, which is exact and the same on every machine.
+It is a pass of its own because hooks and resets disturb timing. The region is one step after one
+warm-up step, with gradients and optimizer state allocated before it, so that what the step adds to
+the baseline is the rest: activations and workspace. It is watched twice: from outside (the kernel's
+high-water mark, or the allocator), and by the storage of live tensors, which is exact and the same
+on every machine.
 """
 
 import weakref
@@ -20,11 +20,11 @@ from suites.engine.measure.device import Device
 
 
 class LivePeak(TorchDispatchMode):
-    """Bytes of storage behind all tensors alive, and their peak, as seen after each PyTorch
-    operation inside.
+    """Count the bytes of storage behind all tensors alive, and their peak.
 
-    `existing`: tensors alive before, to be counted from the start. What a fused kernel or compiled
-    code allocates and frees inside one operation is not seen.
+    The count is taken after each PyTorch operation inside. `existing`: tensors alive before, to be
+    counted from the start. What a fused kernel or compiled code allocates and frees inside one
+    operation is not seen.
     """
 
     def __init__(self, existing: Iterable[Tensor] = ()) -> None:
@@ -38,7 +38,7 @@ class LivePeak(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Run the operation, count its results."""
+        """Run the operation and count its results."""
         results = operation(*args, **(kwargs or {}))
         for result in tree_iter(results):
             if isinstance(result, Tensor):
@@ -47,11 +47,11 @@ class LivePeak(TorchDispatchMode):
 
     @classmethod
     def ignore_compile_internals(cls) -> bool:
-        """Compiled code runs inside as it does outside; only its results are seen."""
+        """Return True: compiled code runs inside as it does outside; only its results are seen."""
         return True
 
     def __exit__(self, *exception: Any) -> None:
-        """Stop watching, also the tensors that live on."""
+        """Stop watching everything, also the tensors that live on."""
         super().__exit__(*exception)
         for watch in self._alive.values():
             watch.detach()
@@ -73,13 +73,13 @@ class LivePeak(TorchDispatchMode):
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind these tensors, each storage once."""
+    """Add up the bytes of the storages behind these tensors, each storage once."""
     storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
     return sum(storages.values())
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer | None) -> list[Tensor]:
-    """The state that an optimizer keeps."""
+    """List the tensors of the state that an optimizer keeps."""
     if optimizer is None:
         return []
     return [value for value in tree_iter(optimizer.state_dict()) if isinstance(value, Tensor)]
@@ -93,14 +93,14 @@ def measure_memory(
     inputs: Iterable[Tensor] = (),
     warm_up: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
-    """The `memory` part of a record (store/records.py), all in bytes, of one call of `step` after a
-    call of `warm_up`, by default `step` too.
+    """Measure the memory of one call of `step` after a call of `warm_up`, by default `step` too.
 
-    Both must leave the gradients allocated. inputs: other tensors that live through the step,
-    such as the batch. peak_bytes = weights + gradients + optimizer state + rest, the interpreter
-    and its libraries subtracted.
+    Returns the `memory` part of a record (Memory in suites.engine.store.records), all in bytes:
+    peak_bytes = weights + gradients + optimizer state + rest, the interpreter and its libraries
+    subtracted. Both functions must leave the gradients allocated. inputs: other tensors that live
+    through the step, such as the batch.
     """
-    # watched too, so that what watching takes the first time (3 to 70 MiB) is there before
+    # the warm-up is watched too: watching takes 3 to 70 MiB the first time
     with LivePeak():
         (warm_up or step)()
     parameters = list(parameters)

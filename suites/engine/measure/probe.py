@@ -1,4 +1,4 @@
-"""What a sweep must know of the machine before it starts, found out in a process of its own."""
+"""A probe finds out, in a process of its own, what a sweep must know of the machine to start."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ from suites.tasks import Task, load_task
 
 
 def probe(question: Question) -> dict[str, Any]:
-    """Answer the question; with a `refusal` where a device, a package or data is missing.
+    """Answer the question; the answer has a `refusal` where a device, a package or data is missing.
 
-    {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words with why it
-    is no faster one, "is_fallback", "library": the compiled native kernel, "identity": of the
-    machine, "versions": of what only some cases use (Plan.versions), "gflops": its speed, "code":
-    the hash of the measured code as this process has it}.
+    Else it is {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words
+    with why it is no faster one, "is_fallback", "library": the compiled native kernel, "identity":
+    of the machine, "versions": of what only some cases use (Plan.versions), "gflops": its speed,
+    "code": the hash of the measured code as this process has it}.
     """
     try:
         device = prepare(question.device, available_cores())

@@ -1,4 +1,4 @@
-"""Volatile readings beside a measurement: what others took of the machine, clocks, memory."""
+"""Readings stand beside a measurement: what others took of the machine, clocks, memory."""
 
 import importlib
 import os
@@ -17,26 +17,27 @@ FOREIGN_S = 0.05
 
 
 class ForeignLoad:
-    """Processor time that others took between construction and `cores()`."""
+    """Processor time that others took is counted from construction to `reading()`."""
 
     def __init__(self) -> None:
         self.start, self.start_busy, self.start_own = time.monotonic(), _busy_s(), _own_s()
 
     def reading(self) -> tuple[float, float]:
-        """Mean foreign cores, and foreign seconds."""
+        """Return the mean number of cores that others used, and their processor time in seconds."""
         wall = max(time.monotonic() - self.start, 1e-9)
         foreign = max(0.0, (_busy_s() - self.start_busy) - (_own_s() - self.start_own))
         return foreign / wall, foreign
 
     def disturbed(self) -> bool:
-        """Did others take enough to spoil a timing?"""
+        """Return whether others took enough to spoil a timing."""
         cores, seconds = self.reading()
         return cores > FOREIGN_CORES and seconds > FOREIGN_S
 
 
 def readings(device: Device) -> dict[str, Any]:
-    """Volatile readings: load, clocks, memory, and on CUDA what the driver says (with
-    nvidia-ml-py).
+    """Read load, clocks and memory as they are now, and on CUDA what the driver says.
+
+    What the driver says needs the package nvidia-ml-py.
     """
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     found: dict[str, Any] = {
@@ -50,8 +51,9 @@ def readings(device: Device) -> dict[str, Any]:
 
 
 def gpu_readings() -> dict[str, Any]:
-    """Clocks, temperature, throttle reasons and the number of processes on the measured GPU; why
-    not, where the driver does not tell.
+    """Read clocks, temperature, throttle reasons and the number of processes of the measured GPU.
+
+    Where the driver does not tell, the only reading says why not.
     """
     try:
         pynvml: Any = importlib.import_module("pynvml")
@@ -70,8 +72,10 @@ def gpu_readings() -> dict[str, Any]:
 
 
 def measured_gpu(nvml: Any) -> Any:
-    """The driver's handle of PyTorch's current GPU; CUDA_VISIBLE_DEVICES numbers them differently
-    from the driver. The driver's first one where PyTorch does not tell (before 2.4).
+    """Return the driver's handle of PyTorch's current GPU.
+
+    CUDA_VISIBLE_DEVICES numbers GPUs differently from the driver, so it is found by its UUID. It is
+    the driver's first one where PyTorch does not tell the UUID (before 2.4).
     """
     uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
     if uuid is None:

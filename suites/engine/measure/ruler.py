@@ -1,5 +1,6 @@
-"""The self-test of the ruler: work of known cost, measured with the very code that measures cases.
-Runs in a process of its own, like a case. `doctor` prints what it finds, the tests require it.
+"""The ruler tests itself on work of known cost, measured with the very code that measures cases.
+
+It runs in a process of its own, like a case. `doctor` prints what it finds, the tests require it.
 """
 
 import gc
@@ -16,18 +17,19 @@ from suites.engine.measure.device import CPU, CUDA, Device, map_large_blocks
 from suites.engine.measure.memory import measure_memory
 from suites.engine.measure.timing import measure_time
 
-MIB = 2**20
+BYTES_PER_MIB = 2**20
 SPIN_MS = 20.0
 ALLOCATION_MIB = 64
 SPIKE_MS, SPIKE_MIB = 5.0, 61
+# What is measured may differ from the truth by this share.
 TOLERANCE = 0.02
-PLANTED = 1.05
+PLANTED_SLOW_DOWN = 1.05
 # Medians of identical work may differ by this: the band in which the report says "same".
 SAME = 0.03
 
 
 def check_ruler(_: object = None) -> dict[str, Any]:
-    """{"checks": [[what, what was found, passed], ...]}."""
+    """Make every check, and return {"checks": [[what, what was found, passed], ...]}."""
     torch.set_num_threads(1)
     map_large_blocks()
     # or each measurement spends 0.2 s on collecting garbage among all that is imported
@@ -39,8 +41,9 @@ def check_ruler(_: object = None) -> dict[str, Any]:
 
 
 class Spin:
-    """Busy work of a known duration, which it keeps by its own clock: being interrupted is part of
-    its truth.
+    """A spin is busy work of a known duration, which it keeps by its own clock.
+
+    Being interrupted is part of its truth: `truth_ms` has what each call took.
     """
 
     def __init__(self, ms: float) -> None:
@@ -48,7 +51,7 @@ class Spin:
         self.truth_ms: list[float] = []
 
     def __call__(self) -> None:
-        """Spin."""
+        """Spin for `ms` milliseconds and note what it took."""
         start = now = time.perf_counter()
         while (now - start) * 1e3 < self.ms:
             now = time.perf_counter()
@@ -58,12 +61,12 @@ class Spin:
 def time_of(
     work: Callable[[], object], budget_s: float = 0.6, device: Device | None = None
 ) -> list[float]:
-    """Milliseconds per call, as cases are timed."""
+    """Return the milliseconds of each sampled call of `work`, timed as cases are."""
     return list(measure_time({"work": work}, device or CPU(), budget_s)["samples_ms"]["step"])
 
 
 def check_spin() -> tuple[str, str, bool]:
-    """Time: a spin of 20 ms."""
+    """Check the timing of a spin of 20 ms against the spin's own clock."""
     spin = Spin(SPIN_MS)
     samples = time_of(spin)
     # the samples are the last calls: the first call and unsteady windows come before
@@ -73,7 +76,10 @@ def check_spin() -> tuple[str, str, bool]:
 
 
 def check_events() -> tuple[str, str, bool]:
-    """Time on CUDA: products by its events, against this process's clock when all has been done."""
+    """Check CUDA's events on matrix products against this process's clock.
+
+    The clock is read when all has been done.
+    """
     device = CUDA()
     a = torch.randn(4096, 4096, device=device.type) / 64
 
@@ -93,15 +99,15 @@ def check_events() -> tuple[str, str, bool]:
 
 
 def check_allocation(device: Device | None = None) -> list[tuple[str, str, bool]]:
-    """Memory: a tensor of 64 MiB, by both measures."""
-    device, truth = device or CPU(), ALLOCATION_MIB * MIB
+    """Check both measures of memory on a tensor of 64 MiB."""
+    device, truth = device or CPU(), ALLOCATION_MIB * BYTES_PER_MIB
     name = f"allocation of {ALLOCATION_MIB} MiB" + (" on cuda" if device.type == "cuda" else "")
     return both_measures(name, lambda: tensor_of(truth, device.type), truth, device)
 
 
 def check_spike() -> list[tuple[str, str, bool]]:
-    """Memory: 61 MiB that live for 5 ms in the midst of a longer step."""
-    truth = SPIKE_MIB * MIB
+    """Check both measures of memory on 61 MiB that live for 5 ms in the midst of a longer step."""
+    truth = SPIKE_MIB * BYTES_PER_MIB
 
     def spike() -> None:
         time.sleep(0.02)
@@ -116,24 +122,28 @@ def check_spike() -> list[tuple[str, str, bool]]:
 def both_measures(
     name: str, step: Callable[[], object], truth: int, device: Device | None = None
 ) -> list[tuple[str, str, bool]]:
-    """The peak of `step` by the process and by live tensors, against the truth in bytes."""
+    """Check the peak of `step` by the process and by live tensors, against the truth in bytes."""
     found = measure_memory(step, device or CPU(), [])
     measures = {found["method"]: found["rest_bytes"], "live tensors": found["live_rest_bytes"]}
     return [
-        (f"{name}, {measure}", f"{n_bytes / MIB:.2f} MiB measured", within(n_bytes, truth))
+        (
+            f"{name}, {measure}",
+            f"{n_bytes / BYTES_PER_MIB:.2f} MiB measured",
+            within(n_bytes, truth),
+        )
         for measure, n_bytes in measures.items()
     ]
 
 
 def check_slow_down() -> tuple[str, str, bool]:
-    """Time: one of two spins is 5 % longer."""
-    ratio = ratio_of(Spin(4.0), Spin(4.0 * PLANTED))
-    what = f"planted slow-down of {100 * (PLANTED - 1):.0f} %"
-    return what, f"ratio {ratio:.3f} measured", within(ratio, PLANTED)
+    """Check that of two spins the one planted 5 % longer is found to be so."""
+    ratio = ratio_of(Spin(4.0), Spin(4.0 * PLANTED_SLOW_DOWN))
+    what = f"planted slow-down of {100 * (PLANTED_SLOW_DOWN - 1):.0f} %"
+    return what, f"ratio {ratio:.3f} measured", within(ratio, PLANTED_SLOW_DOWN)
 
 
 def check_pair() -> tuple[str, str, bool]:
-    """Time: the same real work twice, under two names."""
+    """Check that the same real work, timed twice under two names, takes the same time."""
     a = torch.randn(192, 192, generator=torch.Generator().manual_seed(0)) / 192**0.5
 
     def multiply() -> Tensor:
@@ -144,8 +154,9 @@ def check_pair() -> tuple[str, str, bool]:
 
 
 def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 5) -> float:
-    """The time of `second` in units of `first`, interleaved in random order, as cases are over
-    processes.
+    """Return the median time of `second` over that of `first`.
+
+    They are interleaved in random order, as cases are over processes.
     """
     samples: dict[int, list[float]] = {0: [], 1: []}
     order = random.Random(0)
@@ -156,10 +167,10 @@ def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: 
 
 
 def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:
-    """A tensor of that size, every page touched."""
+    """Make a tensor of so many bytes, every page touched."""
     return torch.ones(n_bytes, dtype=torch.uint8, device=device)
 
 
 def within(found: float, truth: float) -> bool:
-    """Is it within the tolerance?"""
+    """Return whether a value is within TOLERANCE of the truth."""
     return abs(found / truth - 1) <= TOLERANCE

@@ -1,4 +1,4 @@
-"""The step that is measured, as parts to run in order: a training step, or one attention call."""
+"""A step is what is measured, as parts to run in order: a training step, or one attention call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,11 @@ SHORT = 4096  # tokens of a step that only warms up
 
 @dataclass(slots=True)
 class Step:
-    """One step of what is measured: parts to run in order, and what they hold."""
+    """A step has parts to run in order, and what they hold.
+
+    prepare: runs before each step, untimed. inputs: what lives through the step besides parameters.
+    kernel: the attention that runs.
+    """
 
     parts: dict[str, Callable[[], object]]
     prepare: Callable[[], object]
@@ -35,13 +39,15 @@ class Step:
     kernel: str
 
     def run(self) -> None:
-        """All parts, in order."""
+        """Run all parts in order."""
         for part in self.parts.values():
             part()
 
     def run_short(self) -> None:
-        """The same on the first SHORT tokens of the batch: allocates gradients and optimizer state
-        without the minutes of a step of a million.
+        """Run all parts on the first SHORT tokens of the batch.
+
+        This allocates gradients and optimizer state without the minutes of a step of a million
+        tokens.
         """
         whole = list(self.inputs)
         self.inputs[:] = [tensor[:, :SHORT] for tensor in whole]
@@ -50,7 +56,10 @@ class Step:
 
 
 def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
-    """A training step on real batches. keep_gradients: zeroed, not freed, after each step."""
+    """Make a training step on real batches.
+
+    keep_gradients: they are zeroed, not freed, after each step.
+    """
     settings = job.settings
     task = load_task(settings.task, job.data_path)
     build = build_peer if settings.attention in PEERS else build_model
@@ -76,7 +85,10 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
 
 
 def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
-    """One attention call on random inputs, and its backward pass under a random gradient."""
+    """Make a step of one attention call on random inputs and its backward pass.
+
+    The backward pass starts from a random gradient. keep_gradients: as in `training_step`.
+    """
     settings = job.settings
     call, tensors = build_attention_call(settings, job.seed, device.type)
     generator = torch.Generator().manual_seed(job.seed + 1)  # not the inputs' own numbers
@@ -101,6 +113,6 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
 
 
 def build_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
-    """The step of the settings' subject."""
+    """Build the step of the settings' subject."""
     build = attention_step if job.settings.subject == "attention" else training_step
     return build(job, device, keep_gradients)

@@ -1,5 +1,9 @@
-"""Time the parts of one step: first call apart, warm up until steady, repeat until the median is
-known or the budget is spent. Every raw sample is kept (MEASURING.md, Time).
+"""The parts of one step are timed: a first call, a warm-up until steady, then repeated samples.
+
+The first call (compilation, the allocator's first blocks) stands apart. Warming up ends when two
+windows of samples are alike, or is given up with a note. Samples are repeated until the median is
+known to 2 % or the time budget is spent; a record says which. Every raw sample is kept: outliers
+may be labelled later, but are never dropped.
 """
 
 import functools
@@ -19,9 +23,13 @@ WINDOW = 3
 # Two windows are alike when their medians differ by less than this; twice the precision asked of
 # the result.
 STEADY = 0.04
+# Share of the budget after which warming up is given up, so that the most is left for samples.
 WARM_UP_SHARE = 0.4
+# From so many samples on the interval of the median is looked at.
 MIN_SAMPLES = 10
+# A first call of more seconds than this may be the only sample.
 LONG_S = 60.0
+# Bounds the size of a record: of a step of 20 us a budget of 2 s would hold 100,000.
 MAX_SAMPLES = 2000
 
 Sample = dict[str, float]
@@ -34,14 +42,15 @@ def measure_time(
     prepare: Callable[[], object] = lambda: None,
     compiles: bool = False,
 ) -> dict[str, Any]:
-    """Time `parts`, run in order, each and together as "step", in ms on the device's clock.
+    """Time `parts`, run in order, each alone and together as "step", in ms on the device's clock.
 
     prepare: runs before each step, untimed. budget_s: for warm-up and samples together; at least
-    one sample is taken whatever it costs, and after a first call of over LONG_S that is this call:
-    what only a first call does (allocating) is lost in so long a step. compiles: does the first
-    call compile? Then the budget starts after it. Returns
-    {"first_ms", "samples_ms", "steady", "stopped_by"}, as in store/records.py; the windows of the
-    warm-up that were found steady count as samples.
+    one sample is taken whatever it costs. After a first call of over LONG_S seconds that call is
+    itself the sample: what only a first call does (allocating) is lost in so long a step. compiles:
+    does the first call compile? Then the budget starts after it.
+
+    Returns {"first_ms", "samples_ms", "steady", "stopped_by"}, as in Process of
+    suites.engine.store.records; the windows of the warm-up that were found steady count as samples.
     """
 
     def sample() -> Sample:
@@ -67,7 +76,7 @@ def measure_time(
 
 
 def as_part(first: Sample, samples: list[Sample], steady: bool, stopped_by: str) -> dict[str, Any]:
-    """One process of the record's `time` part, without what the worker adds."""
+    """Make one process of the record's `time` part, without what the worker adds."""
     return {
         "first_ms": first,
         "samples_ms": {part: [s[part] for s in samples] for part in first},
@@ -77,10 +86,10 @@ def as_part(first: Sample, samples: list[Sample], steady: bool, stopped_by: str)
 
 
 def warm_up(sample: Callable[[], Sample], deadline: float) -> tuple[list[Sample], bool]:
-    """Sample in windows until one is like the window before; those two and True.
+    """Sample in windows until one is like the window before; return those two, and True.
 
-    Given up at the deadline: the samples of the last two windows, whole or not, and False, so that
-    no sample of a step that only few fit into the budget is lost.
+    Given up at the deadline, it returns the samples of the last two windows, whole or not, and
+    False, so that no sample of a step that only few fit into the budget is lost.
     """
     before: list[Sample] = []
     while time.monotonic() < deadline:
@@ -96,7 +105,10 @@ def warm_up(sample: Callable[[], Sample], deadline: float) -> tuple[list[Sample]
 
 
 def alike(before: list[float], after: list[float]) -> bool:
-    """Are two windows from one steady state: medians close, or each inside the other's range?"""
+    """Return whether two windows are of one steady state.
+
+    They are if their medians are close, or if each median is inside the other's range.
+    """
     a, b = median(before), median(after)
     if abs(a - b) <= STEADY * b:
         return True
@@ -104,8 +116,10 @@ def alike(before: list[float], after: list[float]) -> bool:
 
 
 def repeat(sample: Callable[[], Sample], samples: list[Sample], deadline: float) -> str:
-    """Append samples until the interval of the median step is narrow, or the deadline has passed or
-    MAX_SAMPLES are taken ("budget"); says which.
+    """Append samples until the median step is known, or no more may be taken; say which.
+
+    Returns "interval" once the interval of the median is narrow, "budget" once the deadline has
+    passed or MAX_SAMPLES are taken.
     """
     look_at = MIN_SAMPLES
     while True:
@@ -120,17 +134,16 @@ def repeat(sample: Callable[[], Sample], samples: list[Sample], deadline: float)
 
 
 def is_narrow(samples: list[float]) -> bool:
-    """Does the 95 % interval of the median stay within PRECISION of it?"""
+    """Return whether the 95 % interval of the median stays within PRECISION of it."""
     low, high = median_interval(samples)
     middle = median(samples)
     return max(high - middle, middle - low) <= PRECISION * middle
 
 
 def median_interval(samples: list[float]) -> tuple[float, float]:
-    """An interval that covers the median with at least 95 %, whatever the distribution: order
-    statistics.
+    """Return an interval that covers the median with at least 95 %, whatever the distribution.
 
-    Fewer than 6 samples cannot say: then it is infinite.
+    Its ends are order statistics. Fewer than 6 samples cannot say: then it is infinite.
     """
     k = interval_rank(len(samples))
     if k == 0:
@@ -141,10 +154,10 @@ def median_interval(samples: list[float]) -> tuple[float, float]:
 
 @functools.cache
 def interval_rank(n: int) -> int:
-    """The largest k such that the k-th smallest and k-th largest of n enclose the median with 95 %;
-    0 if none.
+    """Return the largest k such that the k-th smallest and k-th largest of n enclose the median.
 
-    The number of samples below the median is binomial(n, 1/2).
+    They enclose it with at least 95 %: the number of samples below the median is binomial(n, 1/2).
+    Returns 0 where no k does.
     """
     tail, k = 0.0, 0
     while True:
@@ -158,7 +171,7 @@ def interval_rank(n: int) -> int:
 
 @contextmanager
 def garbage_frozen() -> Iterator[None]:
-    """No garbage collection inside: a collection in one sample of many is noise of the harness."""
+    """Stop garbage collection inside: one in one sample of many would be noise of the harness."""
     gc.collect()
     gc.disable()
     try:

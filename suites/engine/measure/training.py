@@ -1,4 +1,4 @@
-"""Train a model from its settings and evaluate it on held-out data, in bits per dim.
+"""A model is trained from its settings and evaluated on held-out data, in bits per dim.
 
 The schedule is the same for every model: linear warm-up, then linear decay to zero; optionally the
 first part of the steps on short windows at random positions, which teaches what is local at a
@@ -26,7 +26,7 @@ from suites.settings import Settings
 from suites.tasks import Task, load_task
 
 MAX_GRADIENT_NORM = 1.0
-# Steps whose training losses make one point of the training curve.
+# The training curve has at most so many points, whatever the number of steps.
 TRAIN_CURVE_POINTS = 100
 
 Batch = tuple[Tensor, Tensor]
@@ -35,7 +35,10 @@ Batch = tuple[Tensor, Tensor]
 def train_and_evaluate(
     settings: Settings, seed: int, device: torch.device | str, data_path: str | None = None
 ) -> dict[str, Any]:
-    """The `quality` part of a record. Raises Diverged if a loss is not finite."""
+    """Train and evaluate a model, and return the `quality` part of a record.
+
+    Raises Diverged if a loss is not finite.
+    """
     task = load_task(settings.task, data_path)
     model = build_model(settings, task.vocabulary, seed, device)
     train_losses: list[float] = []
@@ -69,8 +72,9 @@ def train_and_evaluate(
 def train(
     model: LanguageModel, task: Task, settings: Settings, seed: int, losses: list[float]
 ) -> Iterator[int]:
-    """Train in place, yielding the number of steps done after each; appends each step's loss in
-    nats.
+    """Train in place, yielding after each step the number of steps done.
+
+    losses: each step's loss in nats is appended to it. Raises Diverged if one is not finite.
     """
     optimizer = build_optimizer(settings, model)
     model.train()
@@ -94,7 +98,7 @@ def train(
 def step_loss(
     model: LanguageModel | PeerModel, batch: Sequence[Tensor], settings: Settings, **where: int
 ) -> Tensor:
-    """The loss of one batch in nats, in the settings' precision, on the model's device.
+    """Compute the loss of one batch in nats, in the settings' precision, on the model's device.
 
     where: `first_position`, which models of ours take (LanguageModel.loss).
     """
@@ -105,7 +109,7 @@ def step_loss(
 
 
 def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batch]:
-    """The batches of all training steps: short windows first if the settings say so."""
+    """Yield the batches of all training steps: short windows first if the settings say so."""
     short = task.train_batches(settings.first_length, settings.first_batch, seed)
     yield from itertools.islice(short, settings.first_steps)
     whole = task.train_batches(settings.length, settings.batch, seed)
@@ -113,7 +117,7 @@ def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batc
 
 
 def learning_rate_factor(step: int, settings: Settings) -> float:
-    """Linear warm-up to 1, then linear decay to 0 after the last step."""
+    """Return the share of the peak learning rate: linear warm-up to 1, then linear decay to 0."""
     warm_up = (step + 1) / max(1, settings.warmup_steps)
     decay = (settings.train_steps - step) / max(1, settings.train_steps - settings.warmup_steps)
     return min(1.0, warm_up, decay)
@@ -121,8 +125,9 @@ def learning_rate_factor(step: int, settings: Settings) -> float:
 
 @torch.no_grad()
 def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, float]:
-    """Bits per dim and next-symbol accuracy over the held-out tokens; leaves the model in training
-    mode.
+    """Compute bits per dim and next-symbol accuracy over the held-out tokens.
+
+    Leaves the model in training mode. Raises Diverged if the loss is not finite.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -147,12 +152,12 @@ def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, 
 
 
 def whole_windows(settings: Settings) -> int:
-    """The held-out tokens, as whole windows, at least one."""
+    """Return the number of held-out tokens, rounded down to whole windows, at least one."""
     return max(settings.heldout_tokens // settings.length, 1) * settings.length
 
 
 def with_rounds(model: Reformer, n_rounds: int) -> Reformer:
-    """The same weights with another number of hash rounds; 0 is full attention (paper, table 2)."""
+    """Copy the model with another number of hash rounds; 0 is full attention (paper, table 2)."""
     attention = model.config.attention
     if isinstance(attention, LSHConfig):
         attention = replace(attention, n_rounds=n_rounds) if n_rounds else "dense"
@@ -162,8 +167,9 @@ def with_rounds(model: Reformer, n_rounds: int) -> Reformer:
 
 
 def thin_out(losses: list[float]) -> list[tuple[int, float]]:
-    """Training losses in nats to at most TRAIN_CURVE_POINTS points of (step, mean bits per dim
-    since the last).
+    """Average the training losses, given in nats, to at most TRAIN_CURVE_POINTS points.
+
+    A point is (step, mean bits per dim since the point before).
     """
     width = -(-len(losses) // TRAIN_CURVE_POINTS)
     pieces = [losses[start : start + width] for start in range(0, len(losses), width)]

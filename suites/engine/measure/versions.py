@@ -1,4 +1,4 @@
-"""Versions and checksums of what only some cases use: peers, the user's own code and data."""
+"""What only some cases use has a version: peers, the user's own code and data."""
 
 import hashlib
 import importlib.metadata
@@ -13,10 +13,10 @@ from suites.tasks import Task, load_task
 
 
 def version_of_attention(name: str) -> str:
-    """What must agree of an attention that is not in the measured code; "" if it is.
+    """Return what must agree of an attention that is not in the measured code; "" if it is.
 
-    A published one's version, or a checksum of the file with the user's own. Raises ValueError if
-    it cannot be imported.
+    That is a published one's version, or a checksum of the file with the user's own. Raises
+    ValueError if it cannot be imported.
     """
     if is_own(name):
         find_attention(name)
@@ -30,7 +30,7 @@ def version_of_attention(name: str) -> str:
 
 
 def version_of_task(task: Task) -> str:
-    """A checksum of data that is not the same everywhere by its name alone; "" if it is."""
+    """Return a checksum of data that its name alone does not identify; "" if it does."""
     facts = task.describe()
     if task.name in TASKS and task.name != "text":
         return ""
@@ -38,7 +38,7 @@ def version_of_task(task: Task) -> str:
 
 
 def versions_of(settings: Settings, data_path: str | None) -> dict[str, str]:
-    """What must agree of a case beside the machine: see Plan.versions."""
+    """Return what must agree of a case beside the machine (Plan.versions)."""
     names = settings.measured()
     found = {names["attention"]: version_of_attention(names["attention"])}
     if "task" in names and (is_own(names["task"]) or names["task"] == "text"):

@@ -1,4 +1,4 @@
-"""Do one job in a process of its own: measure time, measure memory, or train and evaluate.
+"""One job is done in a process of its own: measure time, measure memory, or train and evaluate.
 
 Imported by the fork server, so that torch is there when a job starts.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-# 2 s, which the first optimizer of every process would otherwise spend
+# imported by the fork server: 2 s that the first optimizer of every process would spend
 import torch._dynamo
 
 from reformer.kernels import native
@@ -29,15 +29,18 @@ COMPILED_AT_FIRST_CALL = ("compiled", "flex")
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """Do a job: {"part": of the record, "kernel": what ran, "identity", "versions", "gflops"}.
+    """Do a job, and return what its process found.
 
-    gflops: the speed of this very process in a float32 matrix product, measured when it is done.
+    That is {"part": of the record, "kernel": what ran, "identity", "versions", "gflops"}. gflops:
+    the speed of this very process in a float32 matrix product, measured when it is done.
     """
     if job.library:
         use_library(Path(job.library))
     device = prepare(job.device, n_threads(job))
     device.seed(job.seed)
-    measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": train}[job.kind]
+    measure = {"time": measure_time_of, "memory": measure_memory_of, "quality": measure_quality_of}[
+        job.kind
+    ]
     found = measure(job, device)
     return {
         **found,
@@ -58,13 +61,16 @@ def use_library(path: Path) -> None:
 
 
 def n_threads(job: Job) -> int:
-    """Threads of a job's process: one for a training on the CPU, which runs beside others."""
+    """Return the threads of a job's process.
+
+    That is one for a training on the CPU, which runs beside others, else all cores.
+    """
     alone = job.kind != "quality" or job.device != "cpu"
     return available_cores() if alone else 1
 
 
 def prepare(device_name: str, n_threads: int) -> AnyDevice:
-    """The device, with every flag set explicitly."""
+    """Set every flag explicitly and open the device."""
     machine.set_flags(n_threads)
     return open_device(device_name)
 
@@ -93,8 +99,8 @@ def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     return {"part": part, "kernel": step.kernel}
 
 
-def train(job: Job, device: AnyDevice) -> dict[str, Any]:
-    """Train and evaluate: the record's `quality` part."""
+def measure_quality_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+    """Train and evaluate a model: the record's `quality` part."""
     settings = job.settings
     part = train_and_evaluate(settings, job.seed, device.type, job.data_path)
     return {"part": {**part, "threads": torch.get_num_threads()}, "kernel": ""}

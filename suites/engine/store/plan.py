@@ -1,6 +1,6 @@
-"""What a run is to measure: plan.json, frozen when the run begins, extended when more is asked.
+"""A plan says what a run is to measure: it is written when the run begins, and may be extended.
 
-No torch.
+It is plan.json in the run's folder, and grows when more is asked. No torch.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from suites.settings import METHOD_VERSION, SETTINGS, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A case of a plan, the suites in which it stands, and the settings that --set changed."""
+    """An entry is a case of a plan, its suites, and the settings that --set changed."""
 
     case: Case
     suites: tuple[str, ...]
@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """What a run measures.
+    """A plan says what a run measures.
 
     entries: by case id, in order. identity: of the machine, what must agree for two numbers to be
     compared. versions: of what only some cases use, by the name of its attention or task: a peer's
@@ -49,7 +49,7 @@ class Plan:
         return dict(zip(self.entries, names, strict=True))
 
     def versions_of(self, settings: Settings) -> dict[str, str]:
-        """The versions that a case depends on, by the name of its attention or task."""
+        """Return the versions that a case depends on, by the name of its attention or task."""
         measured = settings.measured()
         names = (measured["attention"], measured.get("task"))
         return {name: self.versions[name] for name in names if name in self.versions}
@@ -82,9 +82,10 @@ class Plan:
 
 
 def plan_from_json(content: Mapping[str, Any]) -> Plan:
-    """Make the plan of a plan.json; `outdated` says so where this code has other cases or methods.
+    """Make the plan of a plan.json.
 
-    Raises KeyError, TypeError or ValueError if it is no plan.
+    `outdated` says so where this code has other cases or methods. Raises KeyError, TypeError or
+    ValueError if it is no plan.
     """
     name, method = content["name"], content["method"]
     outdated = ""

@@ -1,19 +1,17 @@
-"""The formats of records.jsonl and jobs.jsonl, and how their lines are read and appended. No torch.
+"""Records and the lines of jobs have a format, and are read and appended line by line. No torch.
 
 A record is what a case and seed measured on one machine; a line is what one job of it found. Both
-are one JSON object per line of a file. A missing or null part was not measured; a case that failed
-keeps what was measured before. Reading skips what is no such line, and says where.
+are one JSON object per line of a file. A missing or null part was not measured; a failed case keeps
+what was measured before. Reading skips what is no such line, and says where.
 """
 
 import json
-import os
-import sys
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from suites.engine.code import Code
+from suites.engine.store.lines import read_lines
 from suites.engine.store.shapes import misfit
 
 FORMAT = 2
@@ -25,12 +23,13 @@ PREDICTED_WITHIN = 0.3
 
 
 class Process(TypedDict):
-    """One process of a timing; parts are "forward", "backward", "optimizer", and "step", their sum.
+    """A process of a timing has samples of each part of the step, and of the whole.
 
-    first_ms: of the first call. samples_ms: every sample in the order in which it was taken.
-    steady: did warm-up end because two windows were alike? stopped_by: "interval" if the median is
-    known to 2 %, "budget" if the time was spent. disturbed: was there foreign load meanwhile?
-    readings: load average, clocks, foreign cores, free memory, ... beside the samples.
+    The parts are "forward", "backward" and "optimizer"; "step" is their sum. first_ms: of the first
+    call. samples_ms: every sample in the order in which it was taken. steady: did warm-up end
+    because two windows were alike? stopped_by: "interval" if the median is known to 2 %, "budget"
+    if the time was spent. disturbed: was there foreign load meanwhile? readings: load average,
+    clocks, foreign cores, free memory, ... beside the samples.
     """
 
     first_ms: dict[str, float]
@@ -42,7 +41,7 @@ class Process(TypedDict):
 
 
 class Time(TypedDict):
-    """All processes of a timing.
+    """A timing has one or more processes.
 
     stopped_by: "budget" if any process was stopped by it. replaced: disturbed timings that were
     measured again, no part of `processes`.
@@ -54,7 +53,7 @@ class Time(TypedDict):
 
 
 class Memory(TypedDict):
-    """Bytes of one step.
+    """The memory of one step is told in bytes.
 
     peak_bytes: of the process, the interpreter subtracted, on CUDA of the allocator; rest_bytes:
     the same less weights, gradients and optimizer state, so activations and workspace.
@@ -78,7 +77,7 @@ class Memory(TypedDict):
 
 
 class Quality(TypedDict):
-    """What a training led to.
+    """The quality of a model is what its training led to.
 
     bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
     right. curve: [step, held-out bits per dim], the last at the end of training; train_curve: the
@@ -99,7 +98,7 @@ class Quality(TypedDict):
 
 
 class JobEntry(TypedDict):
-    """How a job went, beside the part that it measured.
+    """An entry tells how a job went, beside the part that it measured.
 
     kind: one of suites.settings.MEASURES. index: which process of a timing. gflops: the speed of
     this very process in a float32 matrix product. started: ISO 8601 in UTC.
@@ -116,7 +115,7 @@ class JobEntry(TypedDict):
 
 
 class JobLine(JobEntry):
-    """A line of jobs.jsonl: a finished job whose record is not complete yet."""
+    """A line of jobs.jsonl is a finished job whose record is not complete yet."""
 
     case: str
     seed: int
@@ -127,13 +126,13 @@ class JobLine(JobEntry):
 
 
 class RecordedJob(JobEntry):
-    """A job in its record; `replaced`: what it measured was disturbed and measured again."""
+    """This is a job in its record, `replaced` if it was disturbed and measured again."""
 
     replaced: NotRequired[bool]
 
 
 class Record(TypedDict):
-    """A line of records.jsonl: what a finished case and seed measured on one machine.
+    """A line of records.jsonl is what a finished case and seed measured on one machine.
 
     method: version of the measuring method (suites.settings.METHOD_VERSION). case: the case's id.
     suites: those in which it stands. seed: of data order, initialisation and hashing. settings: the
@@ -172,12 +171,12 @@ Line = TypeVar("Line")
 
 
 def record_key(record: Record) -> RecordKey:
-    """What tells records apart: case, seed, and the machine that measured."""
+    """Return what tells records apart: case, seed, and the machine that measured."""
     return record["case"], record["seed"], json.dumps(record["identity"], sort_keys=True)
 
 
 def part_of(record: Record, name: str) -> Mapping[str, Any]:
-    """The part "time", "memory" or "quality" of a record; empty if it was not measured."""
+    """Return the part "time", "memory" or "quality" of a record; empty if it was not measured."""
     found: Mapping[str, Any] | None = cast(dict[str, Any], record).get(name)
     return found or {}
 
@@ -187,59 +186,17 @@ def read_records(path: Path) -> list[Record]:
 
     Raises ValueError on records of a newer format.
     """
-    found = _read_lines(path, misfit_of_record)
+    found = read_lines(path, misfit_of_record)
     return list({record_key(record): record for record in cast(list[Record], found)}.values())
 
 
 def read_job_lines(path: Path) -> list[JobLine]:
     """Read all lines of finished jobs."""
-    return cast(list[JobLine], _read_lines(path, _misfit_of_job_line))
-
-
-def append_line(path: Path, content: Any) -> None:
-    """Append one line, flushed and synced: a kill at any moment loses at most the line in flight.
-
-    A torn last line that an earlier kill left behind is closed first. Raises OSError as the file
-    system does.
-    """
-    line = json.dumps(content, allow_nan=False) + "\n"
-    with path.open("a+b") as file:
-        if file.tell() > 0:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                line = "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
-    """Rewrite a file in one step without the lines of which `is_dropped` is true.
-
-    What is no JSON object is kept as it is. A kill leaves the old file or the new one, and so does
-    a full disk.
-    """
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    contents = map(_parse, lines)
-    pairs = zip(lines, contents, strict=True)
-    kept = [line for line, x in pairs if not (isinstance(x, dict) and is_dropped(x))]
-    if len(kept) == len(lines):
-        return
-    draft = path.with_suffix(".tmp")
-    try:
-        with draft.open("wb") as file:
-            file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
+    return cast(list[JobLine], read_lines(path, _misfit_of_job_line))
 
 
 def mispredicted(memory: Mapping[str, Any] | None) -> float | None:
-    """By which share of the measured peak the predicted one is too high, or below 0 too low.
+    """Return by which share of the measured peak the predicted one is too high, below 0 too low.
 
     None where it is within PREDICTED_WITHIN, or where nothing was measured or predicted.
     """
@@ -247,27 +204,6 @@ def mispredicted(memory: Mapping[str, Any] | None) -> float | None:
     predicted, measured = (found.get(f"{name}_bytes") for name in ("predicted", "live_peak"))
     off = predicted / measured - 1 if predicted and measured else 0.0
     return off if abs(off) > PREDICTED_WITHIN else None
-
-
-def _read_lines(path: Path, check: Callable[[Any], str]) -> list[Any]:
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
-        if not line.strip():
-            continue
-        content = _parse(line)
-        problem = check(content) if content is not None else "it is cut short or no JSON"
-        if problem:
-            _tell(f"note: {path}, line {number} is skipped: {problem}")
-        else:
-            found.append(content)
-    return found
-
-
-def _parse(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
 
 
 def misfit_of_record(content: Any) -> str:
@@ -285,9 +221,3 @@ def _misfit_of_job_line(content: Any) -> str:
     if problem or content["status"] != "ok":
         return problem
     return misfit(content["part"], PARTS[content["kind"]], "part")
-
-
-@cache
-def _tell(note: str) -> None:
-    """Say it once, however often the file is read."""
-    print(note, file=sys.stderr)

@@ -1,9 +1,11 @@
-"""A run on disk, results/runs/NAME: the plan, the records, the finished jobs, the lock. No torch.
+"""A run is a folder results/runs/NAME: the plan, the records, the finished jobs, the lock.
 
-plan.json       what is to be measured: preset, seeds, device, identity of the machine, every case
-records.jsonl   one line per finished case and seed (records.py), appended and synced
-jobs.jsonl      one line per finished job of a case that is not finished, appended and synced
-logs/CASE.txt   what the case's processes printed
+    plan.json       what is to be measured: preset, seeds, device, identity of the machine, cases
+    records.jsonl   one line per finished case and seed (records.py), appended and synced
+    jobs.jsonl      one line per finished job of an unfinished case, appended and synced
+    logs/CASE.txt   what the case's processes printed
+
+No torch.
 """
 
 import fcntl
@@ -14,12 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reformer.checks import refuse_unknown
+from suites.engine.store.lines import append_line, drop_lines
 from suites.engine.store.plan import Plan, plan_from_json
 from suites.engine.store.records import (
     JobLine,
     Record,
-    append_line,
-    drop_lines,
     misfit_of_record,
     read_job_lines,
     read_records,
@@ -32,7 +33,10 @@ RUNS = Path(os.environ.get("REFORMER_RUNS", ROOT / "results" / "runs"))
 
 
 class RunFolder:
-    """The files of one run. Every failure to write is an OSError that says what is kept."""
+    """A run folder reads and writes the files of one run.
+
+    Every failure to write is an OSError that says what is kept.
+    """
 
     def __init__(self, path: Path) -> None:
         self.name, self.path = path.name, path
@@ -40,7 +44,7 @@ class RunFolder:
         self.records_path = path / "records.jsonl"
 
     def log_path(self, case_id: str) -> Path:
-        """Where the processes of a case print."""
+        """Return where the processes of a case print."""
         return self.path / "logs" / f"{case_id}.txt"
 
     def plan(self) -> Plan | None:
@@ -137,14 +141,17 @@ class RunFolder:
 
 
 def run_folder(name: str) -> RunFolder:
-    """The folder of the run of that name. Raises ValueError unless it is a plain folder name."""
+    """Return the folder of the run of that name.
+
+    Raises ValueError unless it is a plain folder name.
+    """
     if not name or name != Path(name).name or name.startswith("."):
         raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
     return RunFolder(RUNS / name)
 
 
 def all_runs() -> list[RunFolder]:
-    """All runs that have a plan, the one measured last at the end."""
+    """Return all runs that have a plan, the one measured last at the end."""
     found = [path.parent for path in RUNS.glob("*/plan.json")]
     return [RunFolder(path) for path in sorted(found, key=last_change)]
 
@@ -171,10 +178,10 @@ def find_run(name: str | None) -> RunFolder:
 
 
 def last_change(folder: Path) -> float:
-    """When a run last grew, in seconds since 1970."""
+    """Return when a run last grew, in seconds since 1970."""
     return max(path.stat().st_mtime for path in folder.glob("*.json*"))
 
 
 def shorten(path: Path) -> str:
-    """A path relative to the repository where that is shorter."""
+    """Return a path relative to the repository where that is shorter."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,4 +1,4 @@
-"""Check that data read from a file has the shape that a TypedDict declares. No torch."""
+"""Data read from a file is checked for the shape that a TypedDict declares. No torch."""
 
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict

@@ -1,4 +1,4 @@
-"""What a run wants, what it has, and so what is left. No torch."""
+"""The backlog of a run is what it wants and does not have yet. No torch."""
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from suites.engine.sweep.planning import in_order, jobs_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which part of a run is measured now, and how often failures are tried.
+    """A choice says which part of a run is measured now, and which failures are tried again.
 
     cases: ids, all of the plan if None. retry: statuses whose jobs are tried again. data: paths of
     the user's data, by task. library: the compiled native kernel.
@@ -29,7 +29,7 @@ class Choice:
 
 
 class Backlog:
-    """The cases and jobs of a run, the lines and records that are there, and what is missing.
+    """A backlog knows the cases and jobs of a run, what was measured of them, and what is missing.
 
     A record has one code and one identity: what another code found of an unfinished case is
     measured again (`n_outdated` counts it), what another machine found is not looked at.
@@ -84,7 +84,7 @@ class Backlog:
             written.add(what)
 
     def _is_ours(self, found: Record | JobLine) -> bool:
-        """Is it of a case chosen now, measured on this machine and with these versions?"""
+        """Return whether it is of a case chosen now, of this machine and of these versions."""
         case = self.cases.get(found["case"])
         if case is None or found.get("identity", self.plan.identity) != self.plan.identity:
             return False
@@ -101,11 +101,11 @@ class Backlog:
         return not any(map(known.is_open, self.jobs_of(record["case"], record["seed"])))
 
     def jobs_of(self, case_id: str, seed: int) -> list[Job]:
-        """The jobs of a case and seed."""
+        """Return the jobs of a case and seed."""
         return [job for job in self.jobs[case_id] if job.seed == seed]
 
     def open_jobs(self) -> list[Job]:
-        """What is left, in order: jobs of cases and seeds without a record that must still run."""
+        """Return what is left, in order: jobs that must run of cases and seeds without a record."""
         return in_order(
             job
             for jobs in self.jobs.values()

@@ -1,4 +1,4 @@
-"""`doctor`: what the machine is, whether it is fit for timing, and whether the ruler is right.
+"""The command `doctor` tells what the machine is, whether it is quiet, and if the ruler is right.
 
 No torch: every check runs in a process of its own, as a job does.
 """
@@ -20,7 +20,7 @@ Check = tuple[str, str, bool]
 
 
 def examine() -> int:
-    """Print one line per check; 0 if all passed, else 1."""
+    """Make all checks and print a line for each; return 0 if all passed, else 1."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
         checks = [
@@ -57,7 +57,7 @@ def start_checks(log: Path) -> Iterator[Check]:
 
 
 def checks_of(function: str, log: Path) -> Iterator[Check]:
-    """The checks that a function makes in a process of its own."""
+    """Yield the checks that a function makes in a process of its own."""
     outcome = run_in_process(function, None, log=log, timeout_s=60, limit_memory=False)
     if outcome.failure:
         yield function.partition(":")[2].replace("_", " "), outcome.failure.reason, False

@@ -1,4 +1,7 @@
-"""Estimate how long what is left will take: from measured durations, else by formula. No torch."""
+"""How long what is left will take is estimated from measured durations, else by formula.
+
+No torch.
+"""
 
 from collections.abc import Iterable
 
@@ -8,11 +11,11 @@ from suites.engine.sweep.prediction import predict_job_s
 
 
 class Estimates:
-    """Seconds per job.
+    """Estimates tell how many seconds a job will take.
 
-    That of the same kind of job of the same case if one was measured, else the prediction,
-    corrected by how measured and predicted durations of that kind compare so far. n_trainings: how
-    many trainings run side by side.
+    It takes as long as the same kind of job of the same case took, if one was measured; else as
+    predicted, corrected by how measured and predicted durations of that kind compare so far.
+    n_trainings: how many trainings run side by side.
     """
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
@@ -29,16 +32,16 @@ class Estimates:
         self.factor = {kind: found / expected for kind, (found, expected) in totals.items()}
 
     def predicted(self, job: Job) -> float:
-        """Seconds by formula."""
+        """Return the seconds that the formula predicts."""
         return predict_job_s(job.settings, job.kind, self.gflops)
 
     def seconds(self, job: Job) -> float:
-        """Seconds that a job will take."""
+        """Return the seconds that a job will take."""
         known = self.measured.get((job.case_id, job.kind))
         return known if known is not None else self.predicted(job) * self.factor.get(job.kind, 1.0)
 
     def total(self, jobs: Iterable[Job]) -> float:
-        """Seconds for all of them, trainings side by side as they run."""
+        """Return the seconds that all jobs will take, trainings side by side as they run."""
         alone, trainings = 0.0, [0.0]
         for job in jobs:
             if job.kind == "quality":

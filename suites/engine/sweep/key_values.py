@@ -1,4 +1,4 @@
-"""Read what a person writes as KEY=VALUE: `--where`, `--set` and `--data`. No torch."""
+"""What a person writes as KEY=VALUE is read here: `--where`, `--set` and `--data`. No torch."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, get_args, get_type_hints
@@ -70,7 +70,7 @@ def typed(text: str, hint: Any, what: str) -> Any:
 
 
 def equals_text(value: Any, text: str) -> bool:
-    """Is `text` how a person writes `value`?
+    """Return whether `text` is how a person writes `value`.
 
     Numbers count by value, true and false in any case, tuples are written 1,2.
     """

@@ -1,4 +1,4 @@
-"""What is known of each job of a run, and which must still run. No torch."""
+"""A ledger tells what is known of each job of a run, and which must still run. No torch."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +11,7 @@ HOPELESS = ("oom", "timeout", "skipped")
 
 
 class Ledger:
-    """The lines of all finished jobs, by case and job, in the order in which they were written.
+    """A ledger holds the lines of all finished jobs, by case and job, as they were written.
 
     retry: statuses whose lines count as never written.
     """
@@ -24,35 +24,35 @@ class Ledger:
                 self.add(line)
 
     def add(self, line: JobLine) -> None:
-        """Take in a line."""
+        """Add the line of a job that has ended."""
         self.by_case.setdefault(line["case"], {}).setdefault(key_of(line), []).append(line)
 
     def line(self, job: Job) -> JobLine | None:
-        """The line that stands for a job: the last good one, or else the last."""
+        """Return the line that stands for a job: the last good one, or else the last."""
         tries = self.tries(job)
         return standing(tries) if tries else None
 
     def tries(self, job: Job) -> list[JobLine]:
-        """All lines of a job."""
+        """Return all lines of a job, in the order of their writing."""
         return self.by_case.get(job.case_id, {}).get(job.key, [])
 
     def standing_lines(self, case_id: str) -> list[JobLine]:
-        """The lines that stand for the jobs of a case."""
+        """Return the lines that stand for the jobs of a case."""
         return [standing(tries) for tries in self.by_case.get(case_id, {}).values()]
 
     def failure(self, case_id: str) -> JobLine | None:
-        """The first failed job of a case."""
+        """Return the line of the first failed job of a case; None if none failed."""
         return next((ln for ln in self.standing_lines(case_id) if ln["status"] != "ok"), None)
 
     def has_status(self, case_id: str, status: str) -> bool:
-        """Did any job of a case end so?"""
+        """Return whether any job of a case ended with this status."""
         return any(line["status"] == status for line in self.standing_lines(case_id))
 
     def is_open(self, job: Job) -> bool:
-        """Must this job still run? A disturbed timing runs once more.
+        """Return whether this job must still run.
 
-        After oom or timeout nothing more of the case is tried; after another failure no more passes
-        of timing.
+        A disturbed timing runs once more. After oom or timeout nothing more of the case is tried;
+        after another failure no more passes of timing.
         """
         for line in self.standing_lines(job.case_id):
             if line["status"] in HOPELESS:
@@ -69,22 +69,22 @@ class Ledger:
 
 
 def key_of(line: JobLine) -> Key:
-    """The key of the job that wrote a line."""
+    """Return the key of the job that wrote a line (Job.key)."""
     return line["case"], line["kind"], line["index"], line["seed"]
 
 
 def standing(tries: list[JobLine]) -> JobLine:
-    """The line that counts among those of one job: the last good one, or else the last."""
+    """Return the line that counts among those of one job: the last good one, or else the last."""
     return next((line for line in reversed(tries) if line["status"] == "ok"), tries[-1])
 
 
 def is_disturbed(line: JobLine) -> bool:
-    """Was this a timing under foreign load?"""
+    """Return whether this was a timing under foreign load."""
     return bool(line["part"] and line["part"].get("disturbed"))
 
 
 def covers(line: JobLine, settings: Settings) -> bool:
-    """Does a good line hold all that is asked now: every evaluation of a training?"""
+    """Return whether a good line holds all that is asked now: every evaluation of a training."""
     if line["kind"] != "quality" or line["part"] is None:
         return True
     evaluated: Mapping[str, object] = line["part"]["evaluated_with"]

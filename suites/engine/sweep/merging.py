@@ -1,7 +1,4 @@
-"""Make a record of the lines of its jobs, lines of a record, and a line of how a job ended.
-
-No torch.
-"""
+"""Lines of jobs are merged into records, and a record is taken apart into lines again. No torch."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +13,7 @@ from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.prediction import predicted_peak
 from suites.settings import METHOD_VERSION
 
-ENTRY = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
+ENTRY_KEYS = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
 
 
 def line_of(job: Job, outcome: Outcome, code: Code, plan: Plan) -> JobLine:
@@ -66,11 +63,11 @@ def require_equal(found: dict[str, Any], planned: dict[str, Any]) -> None:
 def record_of(
     case: Case, seed: int, jobs: Sequence[Job], ledger: Ledger, code: Code, beside: dict[str, Any]
 ) -> Record:
-    """Make the record of a case and seed. `beside`: label, suites, identity, versions.
+    """Make the record of a case and seed out of the lines of its jobs.
 
-    jobs: those of this seed. A failure does not erase what was measured: the parts that succeeded
-    stand beside the status of the first failure, which may be another seed's if nothing more was
-    tried after it.
+    jobs: those of this seed. beside: the record's label, suites, identity and versions. A failure
+    does not erase what was measured: the parts that succeeded stand beside the status of the first
+    failure, which may be another seed's if nothing more was tried after it.
     """
     found = [ledger.line(job) for job in jobs]
     lines = [line for line in found if line is not None]
@@ -96,7 +93,7 @@ def record_of(
         "memory": good[("memory", 0)]["part"] if ("memory", 0) in good else None,
         "quality": good[("quality", 0)]["part"] if ("quality", 0) in good else None,
         "jobs": [
-            {name: line.get(name) for name in ENTRY} | ({"replaced": True} if replaced else {})
+            {name: line.get(name) for name in ENTRY_KEYS} | ({"replaced": True} if replaced else {})
             for line, replaced in entries
         ],
         "code": code,
@@ -108,16 +105,17 @@ def record_of(
 
 
 def entries_of(tries: Sequence[JobLine], standing: JobLine | None) -> list[tuple[JobLine, bool]]:
-    """The tries of a job that a record keeps, in order, and whether another one replaced each.
+    """Return the tries of a job that a record keeps, each with whether another replaced it.
 
-    An earlier training of the same case is no further measurement: it is not kept.
+    They are in the order of their writing. An earlier training of the same case is no further
+    measurement: it is not kept.
     """
     kept = [line for line in tries if line is standing or line["kind"] == "time"]
     return [(line, line is not standing) for line in kept]
 
 
 def is_good(line: JobLine, kind: str) -> bool:
-    """Did a job of this kind end well?"""
+    """Return whether a line is of a job of this kind that ended well."""
     return line["kind"] == kind and line["status"] == "ok"
 
 
@@ -148,7 +146,7 @@ def lines_of(record: Record) -> list[JobLine]:
             "code": record["code"],
             "identity": record["identity"],
             "versions": record.get("versions", {}),
-            **{name: job.get(name) for name in ENTRY},
+            **{name: job.get(name) for name in ENTRY_KEYS},
             "part": next(parts[job["kind"], replaced]) if job["status"] == "ok" else None,
         }
         lines.append(cast(JobLine, line))
@@ -156,12 +154,12 @@ def lines_of(record: Record) -> list[JobLine]:
 
 
 def why(failed: JobLine) -> str:
-    """The reason of a failed job, and which job it was."""
+    """Say why a job failed, and which job it was."""
     if failed["status"] == "skipped":
         return failed["reason"]
     return f"{failed['reason']} (while measuring {failed['kind']}, seed {failed['seed']})"
 
 
 def now(before_s: float = 0.0) -> str:
-    """The moment so many seconds ago in ISO 8601 and UTC, to the millisecond."""
+    """Return the moment so many seconds ago in ISO 8601 and UTC, to the millisecond."""
     return (datetime.now(UTC) - timedelta(seconds=before_s)).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""From what is asked to a plan, and from a plan to its jobs. No torch."""
+"""What is asked becomes a plan, and a plan becomes jobs. No torch."""
 
 import importlib
 import pkgutil
@@ -22,7 +22,7 @@ DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "paper": 86400.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a person asks to measure.
+    """This is what a person asks to measure.
 
     suites: names, all if none is named. where: "key=value" conditions on settings. changes:
     "key=value", settings to change in every case. own_text: cases on text are on the user's own.
@@ -97,7 +97,10 @@ def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -
 
 
 def add(entries: dict[str, Entry], case: Case, suite: str, changed: tuple[str, ...]) -> None:
-    """Add a case of a suite, or the suite to the case that is there already."""
+    """Add a case of a suite, or the suite to the case that is there already.
+
+    changed: the names of the settings that --set changed.
+    """
     before = entries.get(case.id)
     settings = before.case.settings.joined(case.settings) if before else case.settings
     names = (*before.suites, suite) if before else (suite,)
@@ -109,22 +112,26 @@ def add(entries: dict[str, Entry], case: Case, suite: str, changed: tuple[str, .
 
 
 def left_behind(plan: Plan, all_suites: dict[str, Suite]) -> list[str]:
-    """The ids of planned cases that none of their suites has any more, changes by --set aside."""
+    """Return the ids of planned cases that no suite has any more; not of those --set changed."""
     here = {
         case.id
         for suite in all_suites.values()
         if plan.preset in suite.presets
         for case in suite.cases(plan.preset)
     }
-    return [case_id for case_id in plan.entries if case_id not in here]
+    return [
+        case_id
+        for case_id, entry in plan.entries.items()
+        if case_id not in here and not entry.changed
+    ]
 
 
 def jobs_of(
     case_id: str, case: Case, plan: Plan, data: Mapping[str, str], library: str = ""
 ) -> list[Job]:
-    """All jobs of a case: time and memory for the first seed, quality for each; none if skipped.
+    """Make all jobs of a case: time and memory for the first seed, quality for each seed.
 
-    data: paths by task. library: the compiled native kernel.
+    A skipped case has none. data: paths by task. library: the compiled native kernel.
     """
     if case.skip:
         return []

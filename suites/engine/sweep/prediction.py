@@ -1,12 +1,13 @@
-"""Predicted memory and time of a case, from its settings alone (paper, tables 1 and 3, with
-constants). No torch.
+"""Memory and time of a case are predicted from its settings alone (paper, tables 1 and 3).
 
-Everything is counted in floats per position and model width, N D of them, N = batch * length. What
-the paper calls max(b l d_ff, b n_h l^2) n_l is here, with constants read off the peak of live
-tensors of this code on the CPU:
+Everything is counted in units of one float per position and model width: a unit is N D floats,
+with N = batch * length. What the paper calls max(b l d_ff, b n_h l^2) n_l is here, with constants
+read off the peak of live tensors of this code on the CPU:
 
     ordinary residuals:  n_l * (what a layer stores) + the largest workspace
     reversible:          the streams + the largest workspace, per layer only the hash order
+
+No torch.
 """
 
 from typing import NamedTuple
@@ -16,8 +17,8 @@ from reformer.checks import is_own
 from reformer.config import LSHConfig
 from suites.settings import Settings
 
-FLOAT = 4
-BYTES_AS_TOKENS = 256
+BYTES_PER_FLOAT = 4
+BYTE_VOCABULARY = 256
 VOCABULARY = {"duplication": 128}
 # suites.tasks and baselines.attention have these with torch; tests hold them equal.
 SLICE = 128
@@ -27,18 +28,19 @@ BLOCK_COPIES = 10
 # Floats per logit in published Reformers; their copies of queries, keys and values are in it.
 PEER_COPIES = {"reformer-pytorch": 7.7, "reformer-pytorch-exact": 10.2, "transformers": 8.2}
 
-# Stored by one ordinary layer: the attention (inputs, norm, projections, output), the feed-forward
-# without its hidden activations, and the feed-forward in pieces (its input).
+# Units stored by one ordinary layer: the attention (inputs, norm, projections, output), the
+# feed-forward without its hidden activations, and the feed-forward in pieces (its input).
 STORED_DENSE, STORED_LSH, STORED_FF, STORED_FF_CHUNKED = 6.1, 5.1, 2.0, 1.0
-# Workspace of ordinary layers: output layer, feed-forward, attention.
+# Units of workspace of ordinary layers: output layer, feed-forward, attention.
 HEAD, HIDDEN, FF, ATTENTION = 2.0, 3.0, 1.0, 8.0
 # The same in reversible layers, streams and their gradients included.
 REVERSIBLE_HEAD, REVERSIBLE_FF, REVERSIBLE_DENSE, REVERSIBLE_LSH = 5.0, 9.0, 14.6, 12.1
 REVERSIBLE_NAIVE, REVERSIBLE_SLICED, REVERSIBLE_PEER = 10.0, 13.0, 13.9
-# Of one attention call alone: output, its gradient, gradients of the inputs (one less with LSH).
+# Units of one attention call alone: output, its gradient, gradients of the inputs (one less with
+# LSH).
 CALL, CALL_LSH = 5.3, 4.1
 # Copies of the largest weight that the optimizer's step has alive.
-UPDATE = 2.0
+UPDATE_COPIES = 2.0
 
 # Seconds: start of a process and building a model; an operation, whatever its size.
 START_S, OPERATION_S = 0.35, 12e-6
@@ -46,17 +48,18 @@ OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # Share of the speed of a matrix product that the work reaches; and what a logit of each attention
 # costs, in units of its two products. Read off the presets quick and cpu on 2 cores.
 EFFICIENCY = 0.27
-LOGIT = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0} | dict.fromkeys(PEERS, 6.0)
-UNKNOWN_LOGIT = 1.5  # of the user's own attention
+LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0}
+LOGIT_COST |= dict.fromkeys(PEERS, 6.0)
+UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
 TIMED_STEPS = 22
 MEMORY_STEPS = 5
-EVALUATION = 0.35  # of a training step
-SHORT_WINDOWS = 0.6  # of a step with as many tokens in long windows
+EVALUATION_SHARE = 0.35  # of a training step
+SHORT_WINDOWS_SHARE = 0.6  # of a step with as many tokens in long windows
 
 
 class Memory(NamedTuple):
-    """Predicted bytes of one training step, split as in a record."""
+    """The predicted bytes of one training step are split as in a record."""
 
     weights: int
     gradients: int
@@ -65,13 +68,13 @@ class Memory(NamedTuple):
 
     @property
     def peak(self) -> int:
-        """All of it."""
+        """Add up weights, gradients, optimizer state and rest, in bytes."""
         return sum(self)
 
 
 def vocabulary_of(task: str) -> int:
-    """Symbols of a task."""
-    return VOCABULARY.get(task, BYTES_AS_TOKENS)
+    """Return the number of symbols of a task."""
+    return VOCABULARY.get(task, BYTE_VOCABULARY)
 
 
 def predicted_peak(settings: Settings) -> int | None:
@@ -80,23 +83,28 @@ def predicted_peak(settings: Settings) -> int | None:
 
 
 def predict_memory(settings: Settings) -> Memory:
-    """Predict the peak of live tensors in a training step, or in an attention call and backward."""
+    """Predict the peak of live tensors in a training step, or in an attention call and backward.
+
+    It is split into weights, gradients, optimizer state and the rest, all in bytes.
+    """
     s = settings
-    unit = s.batch * s.length * s.d_model * FLOAT
+    unit = s.batch * s.length * s.d_model * BYTES_PER_FLOAT
     if s.subject == "attention":
         n_inputs, call = (2, CALL_LSH) if s.hashes else (3, CALL)
-        rest = unit * (call + logits_alive(s)) + block_bytes(s)
+        rest = unit * (call + live_logits_in_units(s)) + block_bytes(s)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
-    weights = n_weights * FLOAT
+    weights = n_weights * BYTES_PER_FLOAT
     # Adafactor keeps a row and a column of each matrix
     optimizer = 2 * weights if s.optimizer == "adamw" else weights // 50
-    rest = unit * activations(s) + block_bytes(s)
-    return Memory(weights, weights, optimizer, int(max(rest, UPDATE * largest * FLOAT)))
+    rest = unit * rest_in_units(s) + block_bytes(s)
+    return Memory(
+        weights, weights, optimizer, int(max(rest, UPDATE_COPIES * largest * BYTES_PER_FLOAT))
+    )
 
 
 def weights_of(s: Settings) -> tuple[int, int]:
-    """The number of weights, and of those in the largest matrix."""
+    """Count the weights, and those in the largest matrix."""
     v = vocabulary_of(s.task)
     if s.axial_positions is None:
         positions = s.length * s.d_model
@@ -111,8 +119,8 @@ def weights_of(s: Settings) -> tuple[int, int]:
     return total, max(s.d_model * s.d_ff, v * s.d_model, positions)
 
 
-def activations(s: Settings) -> float:
-    """The rest of the peak, in floats per position and model width."""
+def rest_in_units(s: Settings) -> float:
+    """Return the peak beyond weights, gradients and optimizer state, in units of N D floats."""
     hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
     orders = s.n_rounds * s.n_heads / s.d_model if s.hashes else 0.0
     if s.reversible:
@@ -125,45 +133,53 @@ def activations(s: Settings) -> float:
         branches = (
             REVERSIBLE_HEAD + HIDDEN * logits / s.loss_chunks,
             REVERSIBLE_FF + HIDDEN * hidden / s.ff_chunks,
-            attention + logits_alive(s),
+            attention + live_logits_in_units(s),
         )
         return s.n_layers * orders + max(branches)
     stored_ff = STORED_FF + hidden if s.ff_chunks == 1 else STORED_FF_CHUNKED
-    matrix = logits_of(s) if s.attention == "naive" else 0.0
+    matrix = logits_in_units(s) if s.attention == "naive" else 0.0
     stored = (STORED_LSH + orders if s.attention == "lsh" else STORED_DENSE) + matrix + stored_ff
     ff_work = FF + 2 * hidden if s.ff_chunks == 1 else FF + 2 + HIDDEN * hidden / s.ff_chunks
-    attention_work = max(ATTENTION, 2.5 + logits_alive(s)) if s.attention != "naive" else 2 * matrix
+    attention_work = (
+        max(ATTENTION, 2.5 + live_logits_in_units(s)) if s.attention != "naive" else 2 * matrix
+    )
     head = HEAD + HIDDEN * logits / s.loss_chunks
     return s.n_layers * stored + max(head, ff_work, attention_work - stored_ff)
 
 
-def logits_of(s: Settings) -> float:
-    """Logits of one attention layer, all of them, in floats per position and model width."""
-    keys = s.n_rounds * window(s) if s.hashes else s.length
-    return keys * s.n_heads / s.d_model
+def logits_in_units(s: Settings) -> float:
+    """Return the size of all logits of one attention layer, in units of N D floats."""
+    n_keys = s.n_rounds * keys_per_round(s) if s.hashes else s.length
+    return n_keys * s.n_heads / s.d_model
 
 
-def logits_alive(s: Settings) -> float:
-    """Floats that logits and weights take at the peak of one attention layer's backward pass."""
+def live_logits_in_units(s: Settings) -> float:
+    """Return what logits take at the peak of one attention layer's backward pass, in units.
+
+    Copies of logits and the attention weights made of them are counted too; a unit is N D floats.
+    """
     if s.attention == "naive":
-        return 3.05 * logits_of(s)
+        return 3.05 * logits_in_units(s)
     if s.attention == "memory_efficient":
         return 3.0 * SLICE * s.n_heads / s.d_model
     if s.attention in PEERS:
-        return PEER_COPIES[s.attention] * logits_of(s)
-    return 5.0 * logits_of(s) if s.attention == "lsh" and s.kernel == "plain" else 0.0
+        return PEER_COPIES[s.attention] * logits_in_units(s)
+    return 5.0 * logits_in_units(s) if s.attention == "lsh" and s.kernel == "plain" else 0.0
 
 
 def block_bytes(s: Settings) -> int:
-    """What the blocked kernel holds besides; what the native one holds is no tensor."""
+    """Return the bytes that the blocked kernel holds for the logits of its blocks.
+
+    Of other kernels it is 0: what the native one holds is no tensor.
+    """
     if s.attention != "lsh" or s.kernel not in ("blocked", "compiled"):
         return 0
-    of_a_round = s.batch * s.n_heads * s.length * window(s)
-    return BLOCK_COPIES * min(BLOCK_LOGITS, of_a_round) * FLOAT
+    of_a_round = s.batch * s.n_heads * s.length * keys_per_round(s)
+    return BLOCK_COPIES * min(BLOCK_LOGITS, of_a_round) * BYTES_PER_FLOAT
 
 
-def window(s: Settings) -> int:
-    """Keys that a position sees in one round."""
+def keys_per_round(s: Settings) -> int:
+    """Return the number of keys that a position sees in one round."""
     config = LSHConfig(
         bucket_size=s.bucket_size, chunk_length=s.chunk_length, chunks_before=s.chunks_before
     )
@@ -171,11 +187,14 @@ def window(s: Settings) -> int:
 
 
 def predict_step_s(s: Settings, gflops: float) -> float:
-    """Seconds of one training step (or of one attention call and its backward pass)."""
+    """Predict the seconds of one training step, or of one attention call and its backward pass.
+
+    gflops: the speed of a float32 matrix product on the machine.
+    """
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
-    logits = seen * logits_of(s) * s.d_model * positions
-    per_logit = 4 * s.d_model / s.n_heads * LOGIT.get(s.attention, UNKNOWN_LOGIT)
+    logits = seen * logits_in_units(s) * s.d_model * positions
+    per_logit = 4 * s.d_model / s.n_heads * LOGIT_COST.get(s.attention, UNKNOWN_LOGIT_COST)
     attention = logits * per_logit
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":
@@ -193,15 +212,15 @@ def predict_step_s(s: Settings, gflops: float) -> float:
 
 
 def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
-    """Seconds of one process."""
+    """Predict the seconds of the process of one job of this kind."""
     step = predict_step_s(s, gflops)
     if kind == "time":
         return START_S + max(3 * step, min(s.time_budget_s + step, TIMED_STEPS * step))
     if kind == "memory":
         return START_S + MEMORY_STEPS * step
-    short = SHORT_WINDOWS * s.first_batch * s.first_length / (s.batch * s.length)
+    short = SHORT_WINDOWS_SHARE * s.first_batch * s.first_length / (s.batch * s.length)
     steps = s.train_steps - s.first_steps + s.first_steps * short
     points = 1 + len(s.evaluate_rounds)
     points += s.train_steps // s.evaluate_every if s.evaluate_every else 0
     evaluated = points * s.heldout_tokens / (s.batch * s.length)
-    return START_S + step * (steps + EVALUATION * evaluated)
+    return START_S + step * (steps + EVALUATION_SHARE * evaluated)

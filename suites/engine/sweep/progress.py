@@ -1,4 +1,7 @@
-"""Show a sweep while it runs: a bar on a terminal (rich), else a plain line per job. No torch."""
+"""A sweep is shown while it runs: a bar on a terminal (rich), else a plain line per job.
+
+No torch.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,14 +14,14 @@ from suites.engine.sweep.estimates import Estimates, in_words
 
 
 def job_words(job: Job, backlog: Backlog) -> str:
-    """Say which job this is."""
+    """Say which job this is: its kind, pass or seed, and the name of its case."""
     passes = f" {job.index + 1}/{job.settings.processes}" if job.kind == "time" else ""
     seeds = f" seed {job.seed}" if job.kind == "quality" and len(backlog.plan.seeds) > 1 else ""
     return f"{job.kind}{passes}{seeds}: {backlog.names[job.case_id]}"
 
 
 def outcome_words(line: JobLine) -> str:
-    """Say what a finished job found."""
+    """Say what a finished job found, or its status and reason if it failed."""
     if line["status"] != "ok":
         return f"{line['status'].upper()} {line['reason']}"
     part = line["part"] or {}
@@ -51,27 +54,30 @@ def misprediction(memory: Mapping[str, Any] | None) -> str:
 
 
 class PlainProgress:
-    """A line per finished job. n_trainings: how many trainings run side by side."""
+    """Plain progress is a line per finished job.
+
+    n_trainings: how many trainings run side by side.
+    """
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
         self.backlog, self.n_trainings = backlog, n_trainings
         self.total, self.n_left, self.left_s = 0, 0, 0.0
 
     def __enter__(self) -> "PlainProgress":
-        """Nothing to set up."""
+        """Return itself: there is nothing to set up."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing to take down."""
+        """Return at once: there is nothing to take down."""
 
     def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
-        """See Watcher."""
+        """Count what is left and estimate how long it will take."""
         self.total = max(self.total, len(open_jobs))
         self.n_left = len(open_jobs)
         self.left_s = Estimates(self.backlog, self.n_trainings).total(open_jobs)
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """See Watcher."""
+        """Print what a job found, and a warning if it was not as predicted."""
         self.n_left -= 1
         self.say(
             f"[{self.total - self.n_left}/{self.total}, {in_words(self.left_s)} left] "
@@ -86,7 +92,7 @@ class PlainProgress:
 
 
 class RichProgress(PlainProgress):
-    """A bar with the time left; failures and warnings as lines above it."""
+    """Rich progress is a bar with the time left; failures and warnings are lines above it."""
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
         super().__init__(backlog, n_trainings)
@@ -107,12 +113,12 @@ class RichProgress(PlainProgress):
         self.bar.stop()
 
     def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
-        """See Watcher."""
+        """Count what is left, estimate how long it will take, and draw."""
         super().starting(job, open_jobs)
         self.draw(job)
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """See Watcher."""
+        """Print a failure or a warning above the bar, and draw."""
         self.n_left -= 1
         if line["status"] != "ok":
             self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")

@@ -1,4 +1,4 @@
-"""Run what a run lacks, and keep what it finds. No torch.
+"""A sweep runs what a run lacks, and keeps what it finds. No torch.
 
 Passes of timing are interleaved over all cases, so that drift of the machine falls on all alike;
 trainings come last. Each finished job is on disk before the next starts, so a kill at any moment
@@ -27,17 +27,17 @@ TIED_TO_LENGTH = (
 
 
 class Watcher(Protocol):
-    """Told what happens, to show it."""
+    """A watcher is told what happens in a sweep, to show it."""
 
     def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
-        """A job starts; open_jobs are those not done, this one included."""
+        """Learn that a job starts; open_jobs are those not done, this one included."""
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """A job's line was written."""
+        """Learn that a job has ended and its line was written."""
 
 
 class Sweep:
-    """One pass over what a run lacks.
+    """A sweep is one pass over what a run lacks.
 
     prune: skip the longer lengths of what ran out of memory.
     """
@@ -67,7 +67,7 @@ class Sweep:
             backlog.folder.drop_superseded()
 
     def start(self, job: Job, watcher: Watcher) -> None:
-        """Start a job, or prune it."""
+        """Start a job, or write it down as skipped if it is pruned."""
         waiting = self.backlog.open_jobs()
         watcher.starting(job, waiting)
         reason = self.pruned(job) if self.prune else ""
@@ -83,7 +83,10 @@ class Sweep:
         watcher.finished(job, line)
 
     def pruned(self, job: Job) -> str:
-        """Why not to try the job: the same at a smaller length ran out of memory."""
+        """Say why the job is not tried, "" if it is.
+
+        It is not if the same ran out of memory at a smaller length.
+        """
         for case_id, case in self.backlog.cases.items():
             is_out_of_memory = self.backlog.ledger.has_status(case_id, "oom")
             if is_out_of_memory and is_shorter(case.settings, job.settings):
@@ -92,7 +95,7 @@ class Sweep:
 
 
 def is_shorter(one: Settings, other: Settings) -> bool:
-    """Are these the same model at a smaller length, and at no more tokens?"""
+    """Return whether `one` is the model of `other` at a smaller length and at no more tokens."""
     if one.length >= other.length or one.batch * one.length > other.batch * other.length:
         return False
     return all(

@@ -1,4 +1,4 @@
-"""What is said of a run when a sweep ends: counts, failures, wrong predictions. No torch."""
+"""When a sweep ends, its counts, failures and wrong predictions are told. No torch."""
 
 from collections import Counter
 
@@ -25,7 +25,7 @@ def n_measurements(backlog: Backlog) -> int:
 
 
 def has_failures(backlog: Backlog) -> bool:
-    """Did any case fail? One that is skipped did not."""
+    """Return whether any case failed; one that is skipped did not."""
     return any(record["status"] in FAILED for record in backlog.records.values())
 
 

@@ -1,4 +1,4 @@
-"""A real suite of tiny cases, for the tests of the engine."""
+"""This real suite of tiny cases is for the tests of the engine."""
 
 from suites.base import Suite, grid, one_at_a_time
 from suites.settings import Settings, change

@@ -1,4 +1,4 @@
-"""The inside of a fresh process: prepare it, call the function, send back what it found. No torch.
+"""A fresh process prepares itself, calls the function, and sends back what it found. No torch.
 
 The process writes to its own log, dies with the sweep, and on the CPU lives under an address-space
 limit, so that running out of memory is an error in it alone.
@@ -29,8 +29,10 @@ RESERVE_BYTES = 512 * 2**20
 
 
 def enter(function: str, argument: Any, sender: Connection, log: str, share: float) -> None:
-    """The first function of the fresh process: prepare it, call, send the result or the failure,
-    end. share: of the available memory, inf for all there is.
+    """Prepare the fresh process, call the function, send its result or how it failed, and end.
+
+    This is the first function of the process. function: "package.module:name". share: of the
+    available memory, inf for all there is.
     """
     die_with_sweep()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -79,8 +81,9 @@ def write_to_log(log: Path) -> None:
 
 
 def limit_address_space(share: float) -> None:
-    """Let this process grow by its share of the memory that is available now, less a reserve, and
-    no further.
+    """Limit how far this process may grow: by its share of the memory available now.
+
+    A reserve is left to the system and to the sweep.
     """
     process = psutil.Process()
     room = int(share * max(0, available_bytes() - RESERVE_BYTES))
@@ -92,5 +95,5 @@ def limit_address_space(share: float) -> None:
 
 
 def nothing(_: object) -> dict[str, Any]:
-    """The job that costs nothing: what is left is the price of a process."""
+    """Return nothing found: what such a job takes is the price of a process."""
     return {}

@@ -1,7 +1,7 @@
-"""Processes on this machine: started by a fork server that has imported torch, watched, judged.
+"""Jobs run as processes on this machine: started by a fork server, watched, judged. No torch.
 
-No torch here. The stdlib's fork server keeps torch imported (and CUDA untouched), so a process
-starts in some 50 ms.
+The stdlib's fork server keeps torch imported (and CUDA untouched), so a process starts in some 50
+ms.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from suites.engine.sweep.executors.child import enter
 WORKER = "suites.engine.measure.worker"
 RUN_JOB = f"{WORKER}:run_job"
 ROOT = Path(__file__).resolve().parents[4]
+# A process that has sent its message has so long to end by itself before it is killed.
 GRACE_S = 2.0
 
 
@@ -36,7 +37,7 @@ def start_fork_server() -> None:
 
 
 class Running:
-    """A fresh process that calls `function` ("package.module:name") on `argument`.
+    """A fresh process calls `function` ("package.module:name") on `argument`.
 
     n_sharing: how many such processes share the memory that is available now.
     """
@@ -68,15 +69,21 @@ class Running:
         sender.close()
 
     def seconds_left(self) -> float:
-        """Seconds until its timeout."""
+        """Return the seconds until its timeout."""
         return self.deadline - time.monotonic()
 
     def is_done(self, seconds: float | None = 0.0) -> bool:
-        """Has it sent its message, or vanished? Waits so long for it."""
+        """Return whether it has sent its message, or vanished.
+
+        seconds: how long to wait for that; None: until then.
+        """
         return bool(wait([self.receiver, self.process.sentinel], seconds))
 
     def outcome(self) -> Outcome:
-        """Its dict, or how it failed, once it is done or its time is over; ends the process."""
+        """Return its result, or how it failed, once it is done or its time is over.
+
+        Ends the process.
+        """
         vanished = False
         if self.is_done():
             try:
@@ -97,14 +104,14 @@ class Running:
         return Outcome(result=json.loads(content), wall_s=wall_s)
 
     def kill(self) -> None:
-        """End the process, wherever it is."""
+        """End the process, whatever it does."""
         self.process.kill()
         self.process.join()
         self.receiver.close()
 
 
 class Local:
-    """The executor of this machine (see Executor).
+    """This is the executor of this machine.
 
     Passes of timing and of memory run alone. Trainings run several at once on the CPU, with one
     thread each: that a second thread hardly helps is measured (at 2 layers of 128 and 512 to 1,024
@@ -125,14 +132,14 @@ class Local:
         self.running: dict[Running, Job] = {}
 
     def fits(self, job: Job) -> bool:
-        """See Executor."""
+        """Return whether nothing runs now, or only trainings do and there is room for one more."""
         if not self.running:
             return True
         trainings = all(other.kind == "quality" for other in (job, *self.running.values()))
         return trainings and len(self.running) < self.n_trainings
 
     def start(self, job: Job, waiting: Sequence[Job]) -> None:
-        """See Executor."""
+        """Start a job in a process of its own; trainings share the memory with those to come."""
         n_trainings = sum(other.kind == "quality" for other in waiting)
         process = Running(
             self.run_job,
@@ -145,23 +152,26 @@ class Local:
         self.running[process] = job
 
     def in_flight(self) -> list[Job]:
-        """See Executor."""
+        """Return the jobs whose processes run now."""
         return list(self.running.values())
 
     def first_done(self) -> tuple[Job, Outcome]:
-        """See Executor; a process of this machine is never lost."""
+        """Wait for the first job that ends, and return it with its outcome.
+
+        A process of this machine is never lost, so the outcome is never None.
+        """
         done = first_done(self.running)
         return self.running.pop(done), done.outcome()
 
     def stop(self) -> None:
-        """See Executor."""
+        """Kill the processes of all jobs that still run."""
         for process in self.running:
             process.kill()
         self.running.clear()
 
 
 def trainings_side_by_side(device: str) -> int:
-    """How many trainings run at once."""
+    """Return how many trainings run at once: one per core on the CPU, else one."""
     return available_cores() if device == "cpu" else 1
 
 
@@ -182,7 +192,7 @@ def run_in_process(
     timeout_s: float = math.inf,
     limit_memory: bool = True,
 ) -> Outcome:
-    """One job from start to outcome; see Running."""
+    """Run one job from start to outcome (Running)."""
     running = Running(function, argument, log=log, timeout_s=timeout_s, limit_memory=limit_memory)
     try:
         return first_done([running]).outcome()

@@ -1,0 +1,287 @@
+"""The table says what each setting must change in what the engine builds and runs, and what not.
+
+A row says which setting changes to which value, and which of the things that seeing.py sees then
+change, and how. It is tested on every base on which the setting counts (Settings.measured).
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from baselines.config import PEERS, package_of
+from suites.settings import Settings
+
+CALL = {"subject": "attention", "measures": ("time", "memory")}
+LSH = Settings(
+    task="duplication",
+    length=64,
+    d_model=16,
+    d_ff=32,
+    n_heads=2,
+    n_layers=2,
+    n_rounds=2,
+    bucket_size=8,
+    kernel="plain",
+    time_budget_s=0.05,
+    train_steps=4,
+    first_length=32,
+    first_batch=2,
+    learning_rate=0.005,
+    warmup_steps=2,
+    heldout_tokens=128,
+)
+PEER = replace(LSH, attention="transformers", measures=("time", "memory"))
+BASES = {
+    "lsh model": LSH,
+    "lsh call": replace(LSH, **CALL),
+    "dense model": replace(LSH, attention="sdpa"),
+    "dense call": replace(LSH, attention="sdpa", **CALL),
+    "transformers model": PEER,
+    "transformers call": replace(PEER, **CALL),
+    "reformer-pytorch model": replace(PEER, attention="reformer-pytorch"),
+    "reformer-pytorch call": replace(PEER, attention="reformer-pytorch", **CALL),
+}
+OURS = ("lsh model", "lsh call", "dense model", "dense call")
+OF_PEERS = tuple(name for name in BASES if name not in OURS)
+DENSE = ("dense model", "dense call")
+TRAINED = ("lsh model", "dense model")
+CALLS = tuple(name for name in BASES if name.endswith("call"))
+PEER_MODELS = tuple(name for name in OF_PEERS if name not in CALLS)
+# Where bucket_size is more than the default of chunk_length: the other peer's chunk is its bucket.
+WITH_BUCKETS = tuple(name for name in BASES if not name.startswith("reformer-pytorch"))
+
+# What counts, by Settings.measured, and yet has no row on a base, and why.
+WITHOUT_ROW = {
+    "precision": dict.fromkeys(CALLS, "refused: a call is measured in float32"),
+    "dropout": dict.fromkeys(PEER_MODELS, "refused: a peer is measured without"),
+    "reversible": {"transformers model": "refused: it is always reversible"},
+    "loss_chunks": {"reformer-pytorch model": "the peer has no such thing (peer_model)"},
+}
+
+Check = Callable[[Any, Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row gives a setting another value, and says what must change, how, and what must not.
+
+    on: changes of the base, before and after. bases: where it is tested, if it counts there.
+    """
+
+    name: str
+    value: Any
+    changes: dict[str, Check]
+    keeps: tuple[str, ...] = ()
+    on: dict[str, Any] = field(default_factory=dict)
+    bases: tuple[str, ...] = tuple(BASES)
+
+
+def same(before: Any, after: Any) -> bool:
+    if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
+        is_near = functools.partial(torch.allclose, rtol=1e-3, atol=1e-5)
+        return before.shape == after.shape and is_near(before, after)
+    if isinstance(before, float) and isinstance(after, float):
+        return math.isclose(before, after, rel_tol=1e-7)
+    return bool(before == after)
+
+
+def differs(before: Any, after: Any) -> bool:
+    return not same(before, after)
+
+
+def grows(before: float, after: float) -> bool:
+    return after > before
+
+
+def shrinks(before: float, after: float) -> bool:
+    return after < before
+
+
+def becomes(value: Any) -> Check:
+    return lambda before, after: differs(before, value) and same(after, value)
+
+
+def all_become(*values: Any) -> Check:
+    """These are seen in every kind of job, and nothing else."""
+    return lambda before, after: becomes({kind: set(values) for kind in before})(before, after)
+
+
+def has_passes(n: int) -> Check:
+    """There are so many timings, and the other jobs are as before."""
+
+    def check(before: list[Any], after: list[Any]) -> bool:
+        passes = [job for job in after if job[0] == "time"]
+        return passes == [("time", i, 0) for i in range(n)] and [
+            job for job in after if job not in passes
+        ] == [job for job in before if job[0] != "time"]
+
+    return check
+
+
+def each_its_own(before: dict[str, float], after: dict[str, float]) -> bool:
+    """Evaluated as trained, with 1 round and with full attention, a model gives three numbers."""
+    is_more = {*after} - {*before} == {"1", "full"}
+    return is_more and len(set(after.values())) == len(after) == 3
+
+
+BFLOAT16, FLOAT32 = torch.bfloat16, torch.float32
+COMPUTES = {"gradients": differs, "bits": differs}
+PIECES = {"linear calls": grows}
+LONG = {"length": 256, "n_layers": 4}
+WIDE = {"length": 256, "d_ff": 1024}
+MANY_LOGITS = {"length": 256, "task": "enwiki-head", "n_heads": 1, "n_rounds": 1}
+MANY_BUCKETS = {"length": 1024, "n_layers": 1, "n_rounds": 1}
+UNTRAINED = {"measures": ("time", "memory")}
+SHORT_FIRST = {"first_steps": 2}
+TOKENS = ("windows", "held-out windows", "inputs")
+
+
+def runs(name: str) -> dict[str, Check]:
+    """This attention computes in every kind of job, and the record names it."""
+    return {"ran": all_become(name), "kernel": becomes(name), "gradients": differs}
+
+
+def attentions() -> Iterator[Row]:
+    for name in ("naive", "memory_efficient", "sdpa", "own_attention:average"):
+        yield Row("attention", name, runs(name), ("jobs", "parts", *TOKENS[:2]), bases=OURS[:2])
+    yield Row("attention", "lsh", runs("plain"), ("jobs", "parts", *TOKENS[:2]), bases=DENSE)
+    # three ways to compute the same
+    yield Row("attention", "naive", {"peak": grows}, ("gradients",), {"length": 256}, DENSE)
+    for name in ("naive", "memory_efficient"):
+        yield Row("attention", name, {"ran": all_become(name)}, ("gradients",), {}, DENSE)
+    sliced = {"peak": shrinks, "ran": all_become("memory_efficient")}
+    naive = {"length": 256, "attention": "naive"}
+    yield Row("attention", "memory_efficient", sliced, ("gradients",), naive, DENSE)
+    for name in PEERS:
+        peer = runs(name) | {"ran": all_become(package_of(name))}
+        yield Row("attention", name, peer, ("jobs",), UNTRAINED, OURS[:2])
+        yield Row("attention", name, {"gradients": differs}, ("jobs",), {}, OF_PEERS)
+
+
+ROWS = [
+    *attentions(),
+    Row("task", "enwiki-head", {"inputs": differs, "weights": grows, "data": differs}, ("rates",)),
+    Row("task", "own_attention:counting", {"inputs": differs, "data": becomes("counting")}),
+    Row(
+        "length",
+        128,
+        {
+            "inputs": differs,
+            "peak": grows,
+            "windows": becomes([(1, 128)] * 4),
+            "held-out windows": becomes([(1, 128)]),
+        },
+        ("rates", "jobs"),
+    ),
+    Row(
+        "batch",
+        2,
+        {
+            "inputs": differs,
+            "peak": grows,
+            "windows": becomes([(2, 64)] * 4),
+            "held-out windows": becomes([(2, 64)]),
+        },
+        ("rates", "jobs"),
+    ),
+    Row("d_model", 32, {"weights": grows, **COMPUTES}, TOKENS[:2]),
+    Row("d_ff", 64, {"weights": grows, **COMPUTES}, TOKENS),
+    Row("n_heads", 4, COMPUTES, ("weights", *TOKENS[:2])),
+    Row("n_layers", 3, {"weights": grows, **COMPUTES}, TOKENS),
+    Row("n_rounds", 3, COMPUTES, ("weights", *TOKENS)),
+    Row("bucket_size", 4, COMPUTES, ("weights", *TOKENS)),
+    Row("bucket_size", 4, COMPUTES, ("weights",), {"chunk_length": 16}, WITH_BUCKETS),
+    Row("chunk_length", 8, COMPUTES, ("weights", *TOKENS)),
+    Row("chunks_before", 0, COMPUTES, ("weights", *TOKENS)),
+    Row("within_bucket", False, COMPUTES, ("weights", *TOKENS)),
+    Row("correct_duplicates", False, COMPUTES, ("weights", *TOKENS)),
+    Row("logit_scale", 0.5, COMPUTES, ("weights", *TOKENS)),
+    Row("factorize_hash", False, COMPUTES, ("weights", *TOKENS), MANY_BUCKETS),
+    Row(
+        "kernel",
+        "blocked",
+        {"ran": all_become("blocked"), "kernel": becomes("blocked")},
+        ("gradients", *TOKENS),
+    ),
+    Row("shared_qk", True, {"weights": shrinks, **COMPUTES}, TOKENS),
+    Row("reversible", False, {"peak": grows, **COMPUTES}, ("weights", *TOKENS), LONG, TRAINED),
+    Row("reversible", False, {"peak": grows}, ("gradients", "weights"), LONG, OF_PEERS),
+    Row("ff_chunks", 4, {"peak": shrinks, **PIECES}, ("gradients",), WIDE, TRAINED),
+    Row("ff_chunks", 4, PIECES, ("gradients",), bases=OF_PEERS),
+    Row("loss_chunks", 4, {"peak": shrinks, **PIECES}, ("gradients",), MANY_LOGITS, TRAINED),
+    Row("loss_chunks", 4, PIECES, ("gradients",), bases=OF_PEERS),
+    Row("dropout", 0.3, COMPUTES, ("weights", *TOKENS)),
+    Row("axial_positions", (8, 8), {"weights": shrinks, **COMPUTES}, TOKENS),
+    Row(
+        "precision", "bfloat16", {"dtypes": all_become(BFLOAT16)}, ("weights", *TOKENS), {}, TRAINED
+    ),
+    # the peers compute again in float32 what their backward passes need
+    Row("precision", "bfloat16", {"dtypes": all_become(BFLOAT16, FLOAT32)}, (), {}, OF_PEERS),
+    Row("subject", "attention", {"parts": becomes(["forward", "backward", "step"])}, on=UNTRAINED),
+    Row("subject", "model", {"optimizer state": grows, "parts": differs}),
+    Row("measures", ("time",), {"jobs": becomes([("time", 0, 0), ("time", 1, 0)])}),
+    Row("measures", ("memory",), {"jobs": becomes([("memory", 0, 0)])}, ("peak",)),
+    Row(
+        "measures",
+        ("quality",),
+        {"jobs": becomes([("quality", 0, 0), ("quality", 0, 1)])},
+        ("bits",),
+        bases=TRAINED,
+    ),
+    Row("time_budget_s", 0.1, {"samples": grows}, ("jobs", "peak", "bits")),
+    Row("processes", 3, {"jobs": has_passes(3)}, ("samples", "peak", "bits")),
+    Row("train_steps", 6, {"windows": becomes([(1, 64)] * 6), "curve": becomes([6])}, ("jobs",)),
+    Row("first_steps", 1, {"windows": becomes([(2, 32)] + [(1, 64)] * 3)}, ("rates", "curve")),
+    Row(
+        "first_length",
+        16,
+        {"windows": becomes([(2, 16)] * 2 + [(1, 64)] * 2)},
+        ("rates", "held-out windows"),
+        SHORT_FIRST,
+    ),
+    Row(
+        "first_batch",
+        3,
+        {"windows": becomes([(3, 32)] * 2 + [(1, 64)] * 2)},
+        ("rates", "held-out windows"),
+        SHORT_FIRST,
+    ),
+    Row(
+        "optimizer",
+        "adafactor",
+        {"optimizers": all_become("Adafactor"), "optimizer state": shrinks, "bits": differs},
+        ("gradients", "weights", "rates", "rates of measured steps", *TOKENS),
+    ),
+    Row(
+        "learning_rate",
+        0.02,
+        {
+            "rates": becomes(torch.tensor([0.01, 0.02, 0.02, 0.01]).double()),
+            "rates of measured steps": becomes({0.02}),
+            "bits": differs,
+        },
+        ("gradients", *TOKENS),
+    ),
+    Row(
+        "warmup_steps",
+        1,
+        {"rates": becomes(torch.tensor([3, 3, 2, 1]).double() / 600), "bits": differs},
+        ("gradients", *TOKENS),
+    ),
+    Row(
+        "heldout_tokens",
+        256,
+        {
+            "held-out windows": becomes([(1, 64)] * 4),
+            "counted tokens": grows,
+            "bits": differs,
+        },
+        ("rates",),
+    ),
+    Row("evaluate_every", 1, {"curve": becomes([1, 2, 3, 4])}, ("bits", "rates", "windows")),
+    Row("evaluate_rounds", (1, 0), {"other rounds": each_its_own}, ("bits", "rates", "windows")),
+]
