@@ -127,3 +127,22 @@ def test_later_tokens_change_few_earlier_logits_a_little():
     share = (change > 1e-5).float().mean()
     assert 0 < share < 0.6
     assert change.max() < 0.2 * before.std()
+
+
+@pytest.mark.parametrize("form", [{"loss_chunks": 32}, {"ff_chunks": 32}])
+def test_sums_over_many_pieces_are_as_exact_as_one_piece(form):
+    """A model of bfloat16 weights: sums that were rounded after each piece would lose more."""
+    tokens, targets = (make_tokens(seed).repeat(1, 8) for seed in (0, 1))
+    usual = {"length": 512, "n_layers": 1, "attention": "dense", "reversible": False}
+
+    def sums(dtype, **changes):
+        model = make_model(torch.bfloat16, **usual, **changes).to(dtype)
+        model.loss(tokens, targets).backward()
+        part = model.head[1] if "loss_chunks" in form else model.layers[0].feed_forward.narrow
+        return part.bias.grad.double()
+
+    exact, whole = sums(torch.float64), sums(torch.bfloat16)
+    error_of_whole, error_of_pieces = (
+        (x - exact).norm() / exact.norm() for x in (whole, sums(torch.bfloat16, **form))
+    )
+    assert error_of_pieces <= 1.2 * error_of_whole
