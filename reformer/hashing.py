@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reformer.checks import require
 from reformer.config import FACTORIZE_FROM, bucket_factors
+from reformer.eager import eagerly
 
 # Rows rotated at a time: 4096 rows of 100 floats stay in the second-level cache.
 ROWS = 4096
@@ -63,7 +64,7 @@ def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_round
     """
     B, H, L, W = vectors_BHLW.shape
     rows_XW = vectors_BHLW.detach().reshape(-1, W)
-    buckets_XR = torch.zeros(len(rows_XW), n_rounds, dtype=torch.int32, device=rows_XW.device)
+    buckets_XR = rows_XW.new_zeros((len(rows_XW), n_rounds), dtype=torch.int32)
     for rotation_WRN in rotations:
         half = rotation_WRN.shape[-1]
         matrix = rotation_WRN.reshape(W, -1).to(rows_XW)
@@ -77,6 +78,7 @@ def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_round
     return buckets_XR.view(B, H, L, n_rounds).transpose(-1, -2).contiguous()
 
 
+@eagerly
 def hash_buckets(
     vectors: Tensor,
     *,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reformer.checks import require
 from reformer.config import ModelConfig
+from reformer.eager import eagerly
 from reformer.feed_forward import FeedForward
 from reformer.loss import chunked_cross_entropy
 from reformer.positions import Positions
@@ -43,6 +44,7 @@ class LanguageModel(nn.Module):
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
 
+    @eagerly
     def forward(self, tokens: Tensor) -> Tensor:
         """Compute the logits (batch, length, vocabulary).
 
@@ -50,6 +52,7 @@ class LanguageModel(nn.Module):
         """
         return self.head(self.hidden(tokens))
 
+    @eagerly
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
         """Average the cross-entropy in nats over the targets that are not -100; a scalar.
 
@@ -61,6 +64,7 @@ class LanguageModel(nn.Module):
             self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
         )
 
+    @eagerly
     def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
         """Compute what the output layer sees, (batch, length, d_model).
 

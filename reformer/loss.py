@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from reformer.eager import eagerly
+
 IGNORED = -100  # a target that does not count
 
 
+@eagerly
 def chunked_cross_entropy(
     hidden_BLD: Tensor, head: nn.Module, targets_BL: Tensor, n_chunks: int
 ) -> Tensor:

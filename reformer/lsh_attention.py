@@ -9,10 +9,12 @@ from torch import Tensor
 from reformer import kernels
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.sorting import SortedRounds, sort_buckets, sort_rounds
 
 
+@eagerly
 def lsh_attention(
     qk: Tensor,
     v: Tensor,
@@ -51,6 +53,7 @@ def lsh_attention(
     return attend_rounds(qk, v, rounds, config, kernel)
 
 
+@eagerly
 def hash_and_sort(
     qk: Tensor,
     config: LSHConfig,
@@ -73,6 +76,7 @@ def hash_and_sort(
     return sort_rounds(buckets_BHRL, n_buckets, config, valid_length, sort)
 
 
+@eagerly
 def attend_rounds(
     qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, kernel: str = "auto"
 ) -> Tensor:

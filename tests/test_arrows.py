@@ -125,7 +125,7 @@ PLANTED = {
 
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
 FROM_BELOW = [
-    ["checks"],
+    ["checks", "eager"],
     ["config"],
     ["hashing", "sorting", "full_attention", "positions", "loss", "reference"],
     ["kernels"],

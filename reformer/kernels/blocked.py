@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from reformer.config import LSHConfig
+from reformer.eager import eagerly
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
@@ -64,6 +65,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     return attend_with(Steps(forward_block, backward_block), qk, v, rounds, config)
 
 
+@eagerly
 def attend_with(
     steps: Steps, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> Tensor:
@@ -121,6 +123,7 @@ def forward_block(
     return after, before.add_((weights @ v_XKW).to(before.dtype))
 
 
+@eagerly
 def _backward(
     grad_out: Tensor,
     saved: tuple[Tensor, ...],

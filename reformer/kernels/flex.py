@@ -26,6 +26,7 @@ from torch.nn.attention import flex_attention as flex
 
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly, require_in_memory
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.kernels.torch_compile import compile_static, require_compiler
 from reformer.sorting import SortedRounds, met
@@ -50,8 +51,10 @@ def require_usable(like: Tensor) -> None:
     require(kind in ("cpu", "cuda"), f'kernel "flex" runs on cuda or cpu, not {kind}; use "plain"')
     if kind == "cuda":
         require_compiler("flex", like)
+    require_in_memory("flex", like)
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width).
 

@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from reformer.config import SELF_PENALTY, LSHConfig
+from reformer.eager import eagerly
 from reformer.kernels.precision import sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width)."""
     with torch.autocast(qk.device.type, enabled=False):

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly, require_in_memory
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -73,12 +74,14 @@ def unavailable() -> str:
 
 
 def require_usable(*tensors: Tensor) -> None:
-    """Raise ValueError unless the kernel can be compiled and the tensors are on the CPU."""
+    """Raise ValueError unless the kernel can be compiled and the tensors are in CPU memory."""
     require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')
     devices = {x.device.type for x in tensors}
     require(devices == {"cpu"}, f'kernel "native" runs on the CPU, not on {devices}; use "blocked"')
+    require_in_memory("native", *tensors)
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width), on the CPU.
 
@@ -120,6 +123,7 @@ class _Attend(torch.autograd.Function):
         return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype), None, None
 
 
+@eagerly
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
     """Hash vectors with given rotations, (B, H, R, L) int32.
 
@@ -135,15 +139,16 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     matrix_XW = torch.cat(list(rotations), dim=-1).flatten(1).t().to(dtype).contiguous()
     halves = torch.tensor([rotation.shape[-1] for rotation in rotations], dtype=torch.int32)
     hash_ = _Hash(
-        vectors_BHLW.data_ptr(),
+        _pointer(vectors_BHLW),
         *vectors_BHLW.stride()[:3],
-        *(x.data_ptr() for x in (matrix_XW, halves, buckets_BHRL)),
+        *(_pointer(x) for x in (matrix_XW, halves, buckets_BHRL)),
         *(B, H, L, W, n_rounds, len(halves), len(matrix_XW), torch.get_num_threads()),
     )
     _check(_function("hash", dtype)(ctypes.byref(hash_)))
     return buckets_BHRL
 
 
+@eagerly
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
     """Return the order by (bucket, position), and where every bucket ends in it, both int32.
 
@@ -157,9 +162,9 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
     ends_BHRN = torch.empty(*lists, n_ends, dtype=torch.int32)
     sizes = (buckets_BHRL.numel() // length, length, n_ends, valid_length)
     code = build.load().sort_lists(
-        ctypes.c_void_p(buckets_BHRL.data_ptr()),
+        ctypes.c_void_p(_pointer(buckets_BHRL)),
         *(ctypes.c_int64(size) for size in sizes),
-        *(ctypes.c_void_p(x.data_ptr()) for x in (order_BHRL, ends_BHRN)),
+        *(ctypes.c_void_p(_pointer(x)) for x in (order_BHRL, ends_BHRN)),
         ctypes.c_int64(torch.get_num_threads()),
     )
     require(code != 2, f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
@@ -174,19 +179,20 @@ def _dtype(*tensors: Tensor) -> torch.dtype:
 
 def _in_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast x, and copy it only if its rows are not contiguous; a model's (B, L, H, W) are."""
-    x = x.to(dtype)
+    x = x.to(dtype).resolve_neg()  # what is kept as its negative is not what lies in memory
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
+@eagerly
 def _call(
     name: str, rounds: SortedRounds, config: LSHConfig, z_BHL: Tensor, **tensors: Tensor
 ) -> None:
     B, H, L, W = tensors["q"].shape
     order_BHRL, ends_BHRN = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
     problem = _Problem(
-        z=z_BHL.data_ptr(),
-        order=order_BHRL.data_ptr(),
-        ends=ends_BHRN.data_ptr(),
+        z=_pointer(z_BHL),
+        order=_pointer(order_BHRL),
+        ends=_pointer(ends_BHRN),
         **dict(zip(("batch", "heads", "length", "width"), (B, H, L, W), strict=True)),
         rounds=config.n_rounds,
         buckets=ends_BHRN.shape[-1],
@@ -198,9 +204,14 @@ def _call(
         correct_duplicates=config.correct_duplicates,
         threads=torch.get_num_threads(),
         scale=config.logit_scale,
-        **{name: _Rows(x.data_ptr(), *x.stride()[:3]) for name, x in tensors.items()},
+        **{name: _Rows(_pointer(x), *x.stride()[:3]) for name, x in tensors.items()},
     )
     _check(_function(name, z_BHL.dtype)(ctypes.byref(problem)))
+
+
+def _pointer(x: Tensor) -> int:
+    require_in_memory("native", x)
+    return x.data_ptr()
 
 
 def _function(name: str, dtype: torch.dtype) -> Any:
