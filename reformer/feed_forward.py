@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reformer.autocast import autocast_device
 from reformer.config import ModelConfig
 from reformer.reversible import Branch, Choices, Gradients, dropout
 
@@ -95,7 +96,7 @@ class _InPieces(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, branch: FeedForward, choices: Choices, *_: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         ctx.branch, ctx.choices = branch, choices
-        kind = x.device.type
+        kind = autocast_device(x)
         ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         return branch._all_pieces(x, choices)
 

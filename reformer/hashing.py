@@ -51,7 +51,10 @@ def draw_rotations(
     n_blocks = -(-sum(halves) // width)
     per_block = -(-sum(halves) // n_blocks)
     normal = torch.randn(
-        n_rounds, n_blocks, width, per_block, generator=generator, dtype=torch.float64
+        *(n_rounds, n_blocks, width, per_block),
+        generator=generator,
+        dtype=torch.float64,
+        device="cpu",
     )
     columns_WRN = torch.linalg.qr(normal).Q.permute(2, 0, 1, 3).flatten(2)
     return list(columns_WRN[..., : sum(halves)].split(halves, dim=-1))

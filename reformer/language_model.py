@@ -89,7 +89,8 @@ class LanguageModel(nn.Module):
         generator = self.generator
         if not self.training:
             generator = torch.Generator().manual_seed(self.config.seed)
-        seeds = torch.randint(2**62, (len(self.layers), 2), generator=generator).tolist()
+        size = len(self.layers), 2
+        seeds = torch.randint(2**62, size, generator=generator, device="cpu").tolist()
         return [(Choices(a), Choices(b)) for a, b in seeds]
 
 
@@ -97,9 +98,16 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
     """Draw normal weights of variance 1 / fan-in, and small ones in the output layer.
 
     The last weights of every branch are divided by sqrt(2 n_layers), so that the residual streams
-    keep their size at any depth (Radford et al., 2019, section 2.3).
+    keep their size at any depth (Radford et al., 2019, section 2.3). Drawn on the CPU in float32:
+    the same weights, but for rounding, whatever device and dtype they are made for.
     """
     generator = torch.Generator().manual_seed(config.seed)
+
+    def draw(weight: Tensor, std: float) -> None:
+        if not weight.is_meta:
+            drawn = torch.empty(weight.shape, dtype=torch.float32, device="cpu")
+            weight.data.copy_(drawn.normal_(std=std, generator=generator))
+
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             std = module.in_features**-0.5
@@ -107,8 +115,8 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
                 std /= (2 * config.n_layers) ** 0.5
             if name.startswith("head"):
                 std = 0.02
-            nn.init.normal_(module.weight, std=std, generator=generator)
+            draw(module.weight, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=EMBEDDING_STD, generator=generator)
+            draw(module.weight, EMBEDDING_STD)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reformer.autocast import autocast_device
 from reformer.sorting import SortedRounds
 
 Gradients = tuple[Tensor | None, ...]
@@ -30,7 +31,11 @@ class Choices:
     rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """Make a generator in the state in which this pass of the branch starts."""
+        """Make a generator in the state in which this pass of the branch starts.
+
+        There is none on meta, where nothing is drawn; it is the CPU's.
+        """
+        device = "cpu" if torch.device(device).type == "meta" else device
         return torch.Generator(device=device).manual_seed(self.seed)
 
 
@@ -175,7 +180,7 @@ def run_reversible(
         for layer, choice in zip(layers, choices, strict=True):
             x1, x2 = layer(x1, x2, choice)
         return x1, x2
-    tape, kind = _Tape(), x1.device.type
+    tape, kind = _Tape(), autocast_device(x1)
     precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
     for depth, (layer, choice) in enumerate(zip(layers, choices, strict=True)):
         call = _Call(layer, choice, depth, tape, kind, *precision)

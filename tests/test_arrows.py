@@ -22,7 +22,7 @@ SUITE_WORDS = [f"suites.{name}" for name in ("base", "labels", "settings")]
 SHARED_PARTS = [
     f"reformer.{name}"
     for name in (
-        *("checks", "config", "reversible", "feed_forward", "positions", "loss"),
+        *("checks", "config", "eager", "reversible", "feed_forward", "positions", "loss"),
         *("language_model", "full_attention"),
     )
 ]
@@ -125,7 +125,7 @@ PLANTED = {
 
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
 FROM_BELOW = [
-    ["checks", "eager"],
+    ["checks", "eager", "autocast"],
     ["config"],
     ["hashing", "sorting", "full_attention", "positions", "loss", "reference"],
     ["kernels"],

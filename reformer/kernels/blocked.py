@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
 from reformer.eager import eagerly
 from reformer.kernels.precision import MIN_NORM, sum_dtype
@@ -78,7 +79,7 @@ class _Attend(torch.autograd.Function):
     def forward(
         ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, steps: Steps
     ) -> Tensor:
-        with torch.autocast(qk.device.type, enabled=False):
+        with without_autocast(qk):
             out_BHLW, z_Y = _forward(qk, v, rounds, config, steps.forward)
         ctx.save_for_backward(qk, v, out_BHLW, z_Y)
         ctx.rounds, ctx.config, ctx.step = rounds, config, steps.backward
@@ -87,7 +88,7 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        with torch.autocast(grads[0].device.type, enabled=False):
+        with without_autocast(grads[0]):
             dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)
         return dqk, dv, None, None, None
 

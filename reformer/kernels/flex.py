@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import flex_attention as flex
 
+from reformer.autocast import without_autocast
 from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
@@ -67,7 +68,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
             f'kernel "flex" on cuda takes float32, bfloat16 or float16 of width {NARROWEST} or '
             f'more, not {qk.dtype} of width {qk.shape[-1]}; use "blocked"',
         )
-    with torch.autocast(qk.device.type, enabled=False):
+    with without_autocast(qk):
         norms = qk.norm(dim=-1, keepdim=True, dtype=sum_dtype(qk)).clamp(min=MIN_NORM)
         k = (qk * (config.logit_scale / norms)).to(qk.dtype)
         return _Attend.apply(qk, k, v, rounds, config)
@@ -103,7 +104,7 @@ class _Attend(torch.autograd.Function):
         totals = [torch.zeros_like(x, dtype=z_BHL.dtype) for x in (q, k, v)]
         totals[2] += dout * alone.unsqueeze(-1)
         z_BHL = z_BHL.masked_fill(alone, torch.inf)
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             for this in _rounds(ctx.rounds, ctx.config):
                 taken = [_take(x, this).requires_grad_() for x in (q, k, v)]
                 with torch.enable_grad():

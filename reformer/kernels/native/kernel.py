@@ -104,7 +104,7 @@ class _Attend(torch.autograd.Function):
         dtype = _dtype(qk, v)
         q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
         out_BHLW = torch.empty_like(v_BHLW)
-        z_BHL = torch.empty(v.shape[:-1], dtype=dtype)
+        z_BHL = v_BHLW.new_empty(v.shape[:-1])
         _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
         ctx.save_for_backward(qk, v, out_BHLW, z_BHL)
         ctx.rounds, ctx.config = rounds, config
@@ -133,11 +133,11 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     dtype = _dtype(vectors_BHLW)
     vectors_BHLW = _in_rows(vectors_BHLW.detach(), dtype)
     B, H, L, W = vectors_BHLW.shape
-    buckets_BHRL = torch.zeros(B, H, n_rounds, L, dtype=torch.int32)
+    buckets_BHRL = vectors_BHLW.new_zeros((B, H, n_rounds, L), dtype=torch.int32)
     if not rotations:
         return buckets_BHRL
     matrix_XW = torch.cat(list(rotations), dim=-1).flatten(1).t().to(dtype).contiguous()
-    halves = torch.tensor([rotation.shape[-1] for rotation in rotations], dtype=torch.int32)
+    halves = buckets_BHRL.new_tensor([rotation.shape[-1] for rotation in rotations])
     hash_ = _Hash(
         _pointer(vectors_BHLW),
         *vectors_BHLW.stride()[:3],
@@ -159,7 +159,7 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
     *lists, length = buckets_BHRL.shape
     n_ends = n_buckets + (valid_length < length)
     order_BHRL = torch.empty_like(buckets_BHRL)
-    ends_BHRN = torch.empty(*lists, n_ends, dtype=torch.int32)
+    ends_BHRN = buckets_BHRL.new_empty((*lists, n_ends))
     sizes = (buckets_BHRL.numel() // length, length, n_ends, valid_length)
     code = build.load().sort_lists(
         ctypes.c_void_p(_pointer(buckets_BHRL)),
