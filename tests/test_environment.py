@@ -173,6 +173,57 @@ def test_attention_of_meta_tensors_has_a_shape(kernel):
     assert (out.shape, qk.grad.shape, out.device.type) == (SMALL, SMALL, "meta")
 
 
+# Inference mode leaves nothing behind
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_training_works_after_inference(kernel):
+    # a length of its own, of which no other test has filled a cache
+    qk, v, grad = random_inputs(3, (1, 2, 176, 8))
+    expected = outputs_and_gradients(
+        lambda q, v: lsh_attention(q, v, LSH, generator=seeded(), kernel="plain"), qk, v, grad
+    )
+    with torch.inference_mode():
+        first = lsh_attention(qk, v, LSH, generator=seeded(), kernel=kernel)
+    assert first.is_inference()
+    found = outputs_and_gradients(
+        lambda q, v: lsh_attention(q, v, LSH, generator=seeded(), kernel=kernel), qk, v, grad
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(first.clone(), expected[0].detach(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_training_works_after_inference_of_the_compiled_kernel():
+    test_training_works_after_inference("compiled")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_model_trains_after_inference(kernel):
+    made = [Reformer(ReformerConfig(**SIZES, attention=LSH, kernel=kernel)) for _ in range(2)]
+    with torch.inference_mode():
+        made[0].eval()(TOKENS[:, :48])
+    torch.testing.assert_close(*(training(model.train()) for model in made), rtol=0, atol=0)
+
+
+def test_a_refused_call_with_fake_tensors_leaves_no_fake_cache():
+    qk, v, _ = random_inputs(4, (1, 1, 208, 4))
+    with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(ValueError, match="memory"):
+        lsh_attention(qk, v, LSH, kernel="flex")
+    lsh_attention(qk, v, LSH, kernel="flex").sum().backward()
+    lists = flex.block_lists(208, LSH.m, 1, torch.device("cpu"))
+    assert all(type(x) is torch.Tensor for x in lists.values() if x is not None)
+
+
+def test_a_cached_peer_trains_after_inference():
+    pytest.importorskip("transformers")
+    attend = peer_attention("transformers", LSH, seed=1)
+    qk, v, grad = random_inputs(5, (1, 2, 64, 8), torch.float32)
+    with torch.inference_mode(), torch.device("meta"):
+        attend(qk, v)
+    assert all(x.isfinite().all() for x in outputs_and_gradients(attend, qk, v, grad))
+
+
 def test_importing_and_running_us_does_not_import_the_compiler():
     """It costs 1.2 s and memory, which the benchmarks would measure."""
     program = (

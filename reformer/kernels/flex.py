@@ -201,7 +201,9 @@ def block_lists(
         seen.append(sorted({block for span in spans for block in span}))
         for block in seen[-1]:
             seen_by[block].append(first // BLOCK)
-    return {**_padded("kv", seen, device), **_padded("q", seen_by, device)}
+    # they outlive the call, and autograd takes no tensor that was made in inference mode
+    with torch.inference_mode(False):
+        return {**_padded("kv", seen, device), **_padded("q", seen_by, device)}
 
 
 def _padded(name: str, lists: list[list[int]], device: torch.device) -> dict[str, Any]:
