@@ -5,6 +5,7 @@ import torch
 from attention_oracle import kernel_params, outputs_and_gradients, random_inputs
 
 from baselines import Dense, DenseConfig
+from baselines.peers import peer_attention, peer_model
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets, lsh_attention
 from reformer.kernels import native
 from reformer.lsh_attention import attend_rounds, hash_and_sort
@@ -159,6 +160,18 @@ def test_a_compiled_function_around_the_parts_of_attention(kernel):
     inputs = random_inputs(3, SMALL)
     expected = outputs_and_gradients(attend, *inputs)
     torch.testing.assert_close(outputs_and_gradients(compiled(attend), *inputs), expected)
+
+
+@pytest.mark.parametrize("peer", ["reformer-pytorch", "transformers"])
+def test_a_compiled_peer_draws_the_same_hashes(peer):
+    pytest.importorskip(peer.replace("-", "_"))
+    qk, v, _ = random_inputs(8, SMALL, torch.float32)
+    attend, again = (peer_attention(peer, LSH, seed=3) for _ in range(2))
+    torch.testing.assert_close(compiled(attend)(qk, v), again(qk, v), rtol=0, atol=0)
+    config = ReformerConfig(**SIZES | {"d_ff": 64}, attention=LSH)
+    model, again = (peer_model(peer, config) for _ in range(2))
+    for _ in range(2):
+        torch.testing.assert_close(compiled(model)(TOKENS), again(TOKENS), rtol=0, atol=0)
 
 
 @needs_native
