@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 
 from baselines.attention import find_attention
 from baselines.config import DenseConfig
+from reformer.checks import require
 from reformer.language_model import LanguageModel
 from reformer.reversible import Branch, Choices, dropout
 
@@ -18,6 +19,10 @@ class Dense(LanguageModel):
     config: DenseConfig
 
     def __init__(self, config: DenseConfig) -> None:
+        require(
+            isinstance(config, DenseConfig),
+            f"config is {type(config).__name__}; Dense takes a DenseConfig",
+        )
         super().__init__(config, lambda: DenseAttention(config))
 
     @property

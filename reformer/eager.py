@@ -81,6 +81,11 @@ def is_in_memory(x: Tensor) -> bool:
         return False
 
 
+def is_fake_outside_its_mode(x: Tensor) -> bool:
+    """Is this a fake tensor where new tensors, which it is to meet, are not fake?"""
+    return getattr(x, "fake_mode", None) is not None and not _is_on(_MODES.FAKE)
+
+
 def require_in_memory(kernel: str, *tensors: Tensor) -> None:
     """Raise ValueError unless pointers to these tensors lead to their numbers."""
     for x in tensors:

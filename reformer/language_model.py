@@ -11,11 +11,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from reformer.checks import require
+from reformer.checks import plain
 from reformer.config import ModelConfig
 from reformer.eager import eagerly
 from reformer.feed_forward import FeedForward
-from reformer.loss import chunked_cross_entropy
+from reformer.inputs import require_length, require_targets, require_tokens
+from reformer.loss import IGNORED, chunked_cross_entropy
 from reformer.positions import Positions
 from reformer.reversible import Branch, Choices, Layer, run_reversible
 
@@ -23,7 +24,7 @@ EMBEDDING_STD = 1.0
 
 
 class LanguageModel(nn.Module):
-    """Turn tokens (batch, length) int64 into logits (batch, length, vocabulary).
+    """Turn tokens (batch, length), int64 or int32, into logits (batch, length, vocabulary).
 
     Any length up to the config's. All randomness comes from `config.seed`: weights, hashes and
     dropout. In training each call draws new hashes and masks; in evaluation every call draws the
@@ -48,7 +49,7 @@ class LanguageModel(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Compute the logits (batch, length, vocabulary).
 
-        Raises ValueError if the sequence is empty or too long.
+        Raises ValueError if the sequence is empty or too long, and on what are no tokens.
         """
         return self.head(self.hidden(tokens))
 
@@ -56,10 +57,13 @@ class LanguageModel(nn.Module):
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
         """Average the cross-entropy in nats over the targets that are not -100; a scalar.
 
-        The logits are never whole in memory (section 3) where `loss_chunks` is more than 1.
-        first_position: the position of the first token, for training on short windows. Raises
-        ValueError if the sequence is empty or too long.
+        It is 0 where no target counts (PyTorch's mean over none is NaN). The logits are never whole
+        in memory (section 3) where `loss_chunks` is more than 1. first_position: the position of
+        the first token, for training on short windows. Raises ValueError if the sequence is empty
+        or too long there, and on what are no tokens or targets.
         """
+        require_tokens(tokens, self.config.vocabulary, self.embedding.weight)
+        require_targets(targets, tokens.shape, IGNORED, self.config.vocabulary)
         return chunked_cross_entropy(
             self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
         )
@@ -68,13 +72,11 @@ class LanguageModel(nn.Module):
     def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
         """Compute what the output layer sees, (batch, length, d_model).
 
-        Raises ValueError if the sequence is empty or too long.
+        Raises ValueError if the sequence is empty or too long, and on what are no tokens.
         """
-        length, longest = tokens.shape[-1], self.config.length - first_position
-        require(
-            1 <= length <= longest,
-            f"the sequence has {length} tokens; this model takes 1 to {longest}",
-        )
+        require_tokens(tokens, self.config.vocabulary, self.embedding.weight)
+        length, first_position = tokens.shape[-1], plain(first_position)
+        require_length(length, self.config.length, first_position)
         x = self.embedding(tokens) + self.positions(length, first_position)
         layers, choices = cast(list[Layer], list(self.layers)), self.draw_choices()
         if not self.config.reversible:

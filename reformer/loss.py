@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from reformer.eager import eagerly
+from reformer.inputs import require_target_shape
 
 IGNORED = -100  # a target that does not count
 
@@ -23,10 +24,12 @@ def chunked_cross_entropy(
 ) -> Tensor:
     """Average the cross-entropy in nats of `head(hidden)` over the targets that are not -100.
 
-    Returns a scalar. The gradients of each of `n_chunks` pieces are computed at once with its loss
-    and only scaled in the backward pass: nothing is recomputed, and one piece's logits are alive at
-    a time.
+    Returns a scalar, which is 0 where no target counts. The gradients of each of `n_chunks` pieces
+    are computed at once with its loss and only scaled in the backward pass: nothing is recomputed,
+    and one piece's logits are alive at a time.
     """
+    require_target_shape(targets_BL, hidden_BLD.shape[:-1])
+    targets_BL = targets_BL.long()
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 
     def piece_loss(hidden: Tensor, targets: Tensor) -> Tensor:

@@ -127,6 +127,7 @@ PLANTED = {
 FROM_BELOW = [
     ["checks", "eager", "autocast"],
     ["config"],
+    ["inputs"],
     ["hashing", "sorting", "full_attention", "positions", "loss", "reference"],
     ["kernels"],
     ["lsh_attention", "reversible"],

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
+from reformer.inputs import require_order, require_pair
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -89,12 +90,8 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     devices, where the kernel cannot be compiled, and where `rounds` are not those of qk.
     """
     require_usable(qk, v, rounds.order_BHRL)
-    expected = (*qk.shape[:2], config.n_rounds, qk.shape[2])
-    found = tuple(rounds.order_BHRL.shape)
-    require(
-        found == expected and v.shape == qk.shape,
-        f"order {found}, qk {tuple(qk.shape)}, v {tuple(v.shape)}; order must be {expected}",
-    )
+    require_pair(qk, v, config)
+    require_order(rounds.order_BHRL, qk, config)
     return _Attend.apply(qk, v, rounds, config)
 
 
@@ -167,7 +164,8 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
         *(ctypes.c_void_p(_pointer(x)) for x in (order_BHRL, ends_BHRN)),
         ctypes.c_int64(torch.get_num_threads()),
     )
-    require(code != 2, f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
+    if code == 2:
+        raise ValueError(f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
     _check(code)
     return order_BHRL, ends_BHRN
 
