@@ -57,6 +57,7 @@ def refuse_tracers(name: str) -> None:
             "gradients with torch.autograd, and map over the batch dimension"
         )
     is_recorded = torch.jit.is_tracing() or torch.compiler.is_compiling() or _is_on(_MODES.PROXY)
+    is_recorded |= torch._ops._get_dispatch_mode_pre_dispatch(_MODES.PROXY) is not None
     if is_recorded:
         raise RuntimeError(
             f"{name} cannot be recorded by torch.jit.trace, torch.export or make_fx, which do "

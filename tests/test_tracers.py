@@ -64,6 +64,7 @@ RECORDERS = {
     "torch.jit.trace": lambda call: torch.jit.trace(call, (QK,)),
     "torch.export": lambda call: torch.export.export(Caller(call), (QK,), strict=False),
     "make_fx": lambda call: make_fx(call)(QK),
+    "make_fx before dispatch": lambda call: make_fx(call, pre_dispatch=True)(QK),
     "make_fx of fake tensors": lambda call: make_fx(call, tracing_mode="fake")(QK),
 }
 
