@@ -24,6 +24,8 @@ MOST_BUCKETS = 2**20
 
 def require_vectors(name: str, x: Any) -> None:
     """Raise ValueError unless `x` can be hashed, (batch, heads, length, width)."""
+    if _is_vectors(x):  # no sentence is made where none is needed
+        return
     require(isinstance(x, Tensor), f"{name} is {type(x).__name__}; it must be a tensor")
     require(
         x.dim() == 4 and x.shape[-1] > 0,
@@ -41,6 +43,9 @@ def require_vectors(name: str, x: Any) -> None:
 
 def require_pair(qk: Any, v: Any, config: Any) -> None:
     """Raise ValueError unless LSH attention can take qk and v with this config."""
+    alike = isinstance(config, LSHConfig) and _is_vectors(qk) and _is_vectors(v)
+    if alike and (qk.shape, qk.dtype, qk.device) == (v.shape, v.dtype, v.device):
+        return
     require(
         isinstance(config, LSHConfig),
         f"config is {type(config).__name__}; attention takes an LSHConfig",
@@ -82,10 +87,10 @@ def require_order(order_BHRL: Tensor, qk_BHLW: Tensor, config: LSHConfig) -> Non
     """Raise ValueError unless sorted rounds have an order for every round and position of qk."""
     B, H, L, _ = qk_BHLW.shape
     expected, found = (B, H, config.n_rounds, L), tuple(order_BHRL.shape)
-    require(
-        found == expected and order_BHRL.device == qk_BHLW.device,
-        f"order {found} is on {order_BHRL.device}; it must be {expected} on {qk_BHLW.device}",
-    )
+    if found != expected or order_BHRL.device != qk_BHLW.device:
+        raise ValueError(
+            f"order {found} is on {order_BHRL.device}; it must be {expected} on {qk_BHLW.device}"
+        )
 
 
 def require_generator(generator: Any) -> None:
@@ -150,6 +155,12 @@ def require_length(length: int, longest: int, first_position: Any) -> None:
         1 <= length <= fits,
         f"the sequence has {length} tokens; this model takes 1 to {fits}{after}",
     )
+
+
+def _is_vectors(x: Any) -> bool:
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS or is_fake_outside_its_mode(x):
+        return False
+    return x.dim() == 4 and x.shape[-1] > 0
 
 
 def _range(x: Tensor, anywhere: bool = False) -> tuple[int, int]:
