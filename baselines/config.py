@@ -6,7 +6,7 @@ Beside it stand the names of the published peers and what they compute otherwise
 import importlib.util
 from dataclasses import dataclass
 
-from reformer.checks import is_own, refuse_unknown, require
+from reformer.checks import is_own, refuse_unknown, require, require_switches
 from reformer.config import ModelConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
@@ -43,6 +43,10 @@ class DenseConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
+        require_switches(self, "shared_qk")
+        require(
+            isinstance(self.attention, str), f"attention is {self.attention!r}; it must be a name"
+        )
         if not is_own(self.attention):
             refuse_unknown(self.attention, ATTENTIONS, "attention")
 

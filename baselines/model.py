@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 
 from baselines.attention import find_attention
 from baselines.config import DenseConfig
+from reformer.checks import require
 from reformer.choices import Choices
 from reformer.language_model import LanguageModel
 from reformer.reversible import Branch, dropout
@@ -19,6 +20,10 @@ class Dense(LanguageModel):
     config: DenseConfig
 
     def __init__(self, config: DenseConfig) -> None:
+        require(
+            isinstance(config, DenseConfig),
+            f"config is {type(config).__name__}; Dense takes a DenseConfig",
+        )
         super().__init__(config, lambda: DenseAttention(config))
 
     @property

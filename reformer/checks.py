@@ -6,6 +6,7 @@ No torch.
 import importlib
 import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,45 @@ def require(condition: bool, message: str) -> None:
 def require_positive(config: object, *names: str) -> None:
     """Raise ValueError unless every named field is an integer of 1 or more."""
     for name in names:
+        require_integer(name, getattr(config, name), 1)
+
+
+def require_integer(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless the value of this name is an integer of `least` or more."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    require(is_count, f"{name} is {value!r}; it must be an integer of {least} or more")
+
+
+def require_switches(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is True or False; "false" and 0 are not."""
+    for name in names:
         value = getattr(config, name)
-        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        require(is_count, f"{name} is {value!r}; it must be an integer of 1 or more")
+        require(isinstance(value, bool), f"{name} is {value!r}; it must be True or False")
+
+
+def is_number(value: object) -> bool:
+    """Is this a Python number, which True and False are not meant to be?"""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def make_plain(config: Any) -> None:
+    """Turn what other libraries and JSON put into a config's fields into plain Python.
+
+    So a config equals, and hashes like, the one that was written as JSON or came out of an array.
+    """
+    for field in fields(config):
+        object.__setattr__(config, field.name, plain(getattr(config, field.name)))
+
+
+def plain(value: Any) -> Any:
+    """Turn a scalar of NumPy or PyTorch into the Python number, and a list into a tuple."""
+    if isinstance(value, (list, tuple)):
+        return tuple(plain(part) for part in value)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)  # of a named one too
+    return value
 
 
 def require_divides(config: object, divisor: str, whole: str) -> None:

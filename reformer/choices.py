@@ -26,7 +26,11 @@ class Choices:
     rounds: SortedRounds | None = None  # the sorted hash, once LSH attention has drawn it
 
     def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """Make a generator in the state in which this pass of the branch starts."""
+        """Make a generator in the state in which this pass of the branch starts.
+
+        There is none on meta, where nothing is drawn; it is the CPU's.
+        """
+        device = "cpu" if torch.device(device).type == "meta" else device
         return torch.Generator(device=device).manual_seed(self.seed)
 
 
@@ -50,6 +54,10 @@ class ChoiceSource:
 
     def __init__(self) -> None:
         self.calls: weakref.WeakSet[Drawn] = weakref.WeakSet()
+
+    def __reduce__(self) -> tuple[type["ChoiceSource"], tuple[()]]:
+        """Copy without the calls: their graphs stay with the first."""
+        return ChoiceSource, ()
 
     def draw(
         self, generator: torch.Generator, tokens: Tensor, n_layers: int

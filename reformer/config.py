@@ -2,13 +2,24 @@
 
 `bucket_size` is the mean number of positions per bucket; `chunk_length` is the paper's m. By the
 paper m = 2 l / n_buckets (section 2), so a chunk holds two mean buckets unless `chunk_length` says
-otherwise. No torch.
+otherwise. Scalars of NumPy and PyTorch become plain Python, and a config comes back equal from
+`asdict` and from JSON. No torch.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from reformer.checks import refuse_unknown, require, require_divides, require_positive
+from reformer.checks import (
+    is_number,
+    make_plain,
+    refuse_unknown,
+    require,
+    require_divides,
+    require_integer,
+    require_positive,
+    require_switches,
+)
 
 # From this many buckets on one rotation matrix costs more than the attention: hashing with it grows
 # with l^2.
@@ -16,6 +27,7 @@ FACTORIZE_FROM = 128
 # Subtracted from the logit of a position with itself, which then counts only when nothing else is
 # left (eq. 16 and the text below it).
 SELF_PENALTY = 1e5
+KERNELS = ("auto", "plain", "blocked", "compiled", "flex", "native")  # in reformer/kernels
 
 
 def bucket_factors(n_buckets: float) -> tuple[int, ...]:
@@ -52,14 +64,16 @@ class LSHConfig:
     factorize_hash: bool = True  # from FACTORIZE_FROM buckets on
 
     def __post_init__(self) -> None:
+        make_plain(self)
         require_positive(self, "n_rounds", "bucket_size")
         if self.chunk_length is not None:
             require_positive(self, "chunk_length")
+        require_integer("chunks_before", self.chunks_before, 0)
+        require_switches(self, "causal", "within_bucket", "correct_duplicates", "factorize_hash")
         require(
-            isinstance(self.chunks_before, int) and self.chunks_before >= 0,
-            f"chunks_before is {self.chunks_before!r}; it must be an integer of 0 or more",
+            is_number(self.logit_scale) and 0 < self.logit_scale < math.inf,
+            f"logit_scale is {self.logit_scale!r}; it must be positive and finite",
         )
-        require(self.logit_scale > 0, f"logit_scale is {self.logit_scale}; it must be positive")
 
     @property
     def m(self) -> int:
@@ -119,16 +133,27 @@ class ModelConfig:
     seed: int = 0  # of the weights, the hashes and dropout
 
     def __post_init__(self) -> None:
+        make_plain(self)
         require_positive(self, "vocabulary", "length", "d_model", "d_ff", "n_heads", "n_layers")
         require_positive(self, "ff_chunks", "loss_chunks")
         require_divides(self, "n_heads", "d_model")
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1)")
+        require_switches(self, "reversible")
+        require(
+            is_number(self.dropout) and 0 <= self.dropout < 1,
+            f"dropout is {self.dropout!r}; it must be in [0, 1)",
+        )
+        require(
+            type(self.seed) is int and -(2**63) <= self.seed < 2**64,  # what a generator takes
+            f"seed is {self.seed!r}; it must be an integer from -2^63 to 2^64 - 1",
+        )
         if self.axial_positions is not None:
+            sizes = self.axial_positions
+            is_pair = isinstance(sizes, tuple) and len(sizes) == 2
             require(
-                len(self.axial_positions) == 2 and min(self.axial_positions) >= 1,
-                f"axial_positions is {self.axial_positions}; it must be (rows, columns), 1 or more",
+                is_pair and all(type(size) is int and size >= 1 for size in sizes),
+                f"axial_positions is {sizes!r}; it must be (rows, columns), integers of 1 or more",
             )
-            rows, columns = self.axial_positions
+            rows, columns = sizes
             require(
                 rows * columns >= self.length,
                 f"axial_positions {rows} x {columns} hold {rows * columns} positions, "
@@ -140,8 +165,8 @@ class ModelConfig:
 class ReformerConfig(ModelConfig):
     """Set up the Reformer: shared-QK attention in reversible or ordinary residual layers.
 
-    `attention`: LSH attention as its own config says, or "dense" for full attention over unit keys.
-    Raises ValueError on illegal values.
+    `attention`: LSH attention as its own config says, which can be a dict of its settings, or
+    "dense" for full attention over unit keys. Raises ValueError on illegal values.
     """
 
     attention: LSHConfig | Literal["dense"] = field(default_factory=LSHConfig)
@@ -150,5 +175,10 @@ class ReformerConfig(ModelConfig):
     def __post_init__(self) -> None:
         # zero-argument super() does not work in a dataclass with slots
         ModelConfig.__post_init__(self)
+        refuse_unknown(self.kernel, KERNELS, "kernel")
+        if isinstance(self.attention, dict):  # of asdict, or of JSON
+            for name in self.attention:
+                refuse_unknown(name, [f.name for f in fields(LSHConfig)], "setting of LSHConfig")
+            object.__setattr__(self, "attention", LSHConfig(**self.attention))
         if not isinstance(self.attention, LSHConfig):
             refuse_unknown(self.attention, ["dense"], "attention")

@@ -5,13 +5,16 @@ A round rotates them at random and takes the nearest of the axes, in both direct
 Shapes: B batch, H heads, L length, W head width, R rounds, N buckets of one rotation.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from reformer.checks import require
+from reformer.checks import plain, require, require_integer
 from reformer.config import FACTORIZE_FROM, bucket_factors
+from reformer.eager import eagerly
+from reformer.inputs import require_generator, require_vectors
 
 # Rows rotated at a time: 4096 rows of 100 floats stay in the second-level cache.
 ROWS = 4096
@@ -23,10 +26,7 @@ def exact_factors(n_buckets: int) -> tuple[int, ...]:
     Two rotations from FACTORIZE_FROM buckets on, where even factors a <= b <= 4 a exist, else one.
     Raises ValueError if n_buckets is neither 1 nor even.
     """
-    require(
-        n_buckets == 1 or (n_buckets > 0 and n_buckets % 2 == 0),
-        f"n_buckets is {n_buckets}; angular hashing makes 1 or an even number of buckets",
-    )
+    _require_angular("n_buckets", n_buckets)
     if n_buckets < FACTORIZE_FROM:
         return (n_buckets,)
     factors = bucket_factors(n_buckets)
@@ -44,13 +44,17 @@ def draw_rotations(
     nearest: vectors without any structure then fill buckets unevenly, the more so the more buckets
     there are (at 65,536 of width 64 a vector's bucket has 1.6 times the mean size, here 1.02).
     """
+    require_generator(generator)
     halves = [n // 2 for n in factors if n > 1]
     if not halves:
         return []
     n_blocks = -(-sum(halves) // width)
     per_block = -(-sum(halves) // n_blocks)
     normal = torch.randn(
-        n_rounds, n_blocks, width, per_block, generator=generator, dtype=torch.float64
+        *(n_rounds, n_blocks, width, per_block),
+        generator=generator,
+        dtype=torch.float64,
+        device="cpu",
     )
     columns_WRN = torch.linalg.qr(normal).Q.permute(2, 0, 1, 3).flatten(2)
     return list(columns_WRN[..., : sum(halves)].split(halves, dim=-1))
@@ -63,7 +67,7 @@ def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_round
     """
     B, H, L, W = vectors_BHLW.shape
     rows_XW = vectors_BHLW.detach().reshape(-1, W)
-    buckets_XR = torch.zeros(len(rows_XW), n_rounds, dtype=torch.int32, device=rows_XW.device)
+    buckets_XR = rows_XW.new_zeros((len(rows_XW), n_rounds), dtype=torch.int32)
     for rotation_WRN in rotations:
         half = rotation_WRN.shape[-1]
         matrix = rotation_WRN.reshape(W, -1).to(rows_XW)
@@ -77,6 +81,7 @@ def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_round
     return buckets_XR.view(B, H, L, n_rounds).transpose(-1, -2).contiguous()
 
 
+@eagerly
 def hash_buckets(
     vectors: Tensor,
     *,
@@ -90,9 +95,26 @@ def hash_buckets(
     vectors: (batch, heads, length, width). Returns (batch, heads, n_rounds, length) int32 in [0,
     n_buckets). generator: a CPU generator; None means torch's global one. factors: buckets per
     rotation, their product n_buckets; by default one rotation below 128 buckets and two small ones
-    from there. Carries no gradient. Raises ValueError if n_buckets is neither 1 nor even.
+    from there. Carries no gradient. Raises ValueError if n_buckets is neither 1 nor even or more
+    than an int32 counts, and on what cannot be hashed.
     """
-    if factors is None:
-        factors = exact_factors(n_buckets)
+    require_vectors("vectors", vectors)
+    n_buckets, n_rounds = plain(n_buckets), plain(n_rounds)
+    require_integer("n_rounds", n_rounds, 1)
+    factors = exact_factors(n_buckets) if factors is None else plain(list(factors))
+    for factor in (n_buckets, *factors):
+        _require_angular("n_buckets" if factor is n_buckets else "one of factors", factor)
+    require(
+        math.prod(factors) == n_buckets,
+        f"factors {tuple(factors)} make {math.prod(factors)} buckets, but n_buckets is {n_buckets}",
+    )
     rotations = draw_rotations(vectors.shape[-1], factors, n_rounds, generator)
     return rotate_to_buckets(vectors, rotations, n_rounds)
+
+
+def _require_angular(name: str, n_buckets: int) -> None:
+    require_integer(name, n_buckets, 1)
+    require(
+        n_buckets == 1 or (n_buckets % 2 == 0 and n_buckets < 2**31),
+        f"{name} is {n_buckets}; angular hashing makes 1 or an even number of buckets, below 2^31",
+    )

@@ -11,11 +11,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from reformer.checks import require
+from reformer.checks import plain, require
 from reformer.choices import Choices, ChoiceSource, KeepWithGraph, draw_in_evaluation
 from reformer.config import ModelConfig
+from reformer.eager import eagerly
 from reformer.feed_forward import FeedForward
-from reformer.loss import chunked_cross_entropy
+from reformer.inputs import require_length, require_targets, require_tokens
+from reformer.loss import IGNORED, chunked_cross_entropy
 from reformer.positions import Positions
 from reformer.reversible import Branch, Layer, run_reversible
 
@@ -23,7 +25,7 @@ EMBEDDING_STD = 1.0
 
 
 class LanguageModel(nn.Module):
-    """Turn tokens (batch, length) int64 into logits (batch, length, vocabulary).
+    """Turn tokens (batch, length), int64 or int32, into logits (batch, length, vocabulary).
 
     Any length up to the config's. All randomness comes from `config.seed`: weights, hashes and
     dropout. In training each call draws new hashes and masks; in evaluation every call draws the
@@ -45,6 +47,7 @@ class LanguageModel(nn.Module):
         self.generator = torch.Generator().manual_seed(config.seed)
         self.choice_source = ChoiceSource()
 
+    @eagerly
     def forward(
         self, tokens: Tensor, targets: Tensor | None = None, first_position: int = 0
     ) -> Tensor:
@@ -78,27 +81,30 @@ class LanguageModel(nn.Module):
         """Take the generator's state from a state_dict."""
         self.generator.set_state(state.cpu())
 
+    @eagerly
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
         """Average the cross-entropy in nats over the targets that are not -100; a scalar.
 
-        The logits are never whole in memory (section 3) where `loss_chunks` is more than 1.
-        first_position: the position of the first token, for training on short windows. Raises
-        ValueError if the sequence is empty or too long.
+        It is 0 where no target counts (PyTorch's mean over none is NaN). The logits are never whole
+        in memory (section 3) where `loss_chunks` is more than 1. first_position: the position of
+        the first token, for training on short windows. Raises ValueError if the sequence is empty
+        or too long there, and on what are no tokens or targets.
         """
+        require_tokens(tokens, self.config.vocabulary, self.embedding.weight)
+        require_targets(targets, tokens.shape, IGNORED, self.config.vocabulary)
         return chunked_cross_entropy(
             self.hidden(tokens, first_position), self.head, targets, self.config.loss_chunks
         )
 
+    @eagerly
     def hidden(self, tokens: Tensor, first_position: int = 0) -> Tensor:
         """Compute what the output layer sees, (batch, length, d_model).
 
-        Raises ValueError if the sequence is empty or too long.
+        Raises ValueError if the sequence is empty or too long, and on what are no tokens.
         """
-        length, longest = tokens.shape[-1], self.config.length - first_position
-        require(
-            1 <= length <= longest,
-            f"the sequence has {length} tokens; this model takes 1 to {longest}",
-        )
+        require_tokens(tokens, self.config.vocabulary, self.embedding.weight)
+        length, first_position = tokens.shape[-1], plain(first_position)
+        require_length(length, self.config.length, first_position)
         x = self.embedding(tokens) + self.positions(length, first_position)
         choices, drawn = self.draw_choices(tokens)
         layers = cast(list[Layer], list(self.layers))
@@ -126,9 +132,16 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
     """Draw normal weights of variance 1 / fan-in, and small ones in the output layer.
 
     The last weights of every branch are divided by sqrt(2 n_layers), so that the residual streams
-    keep their size at any depth (Radford et al., 2019, section 2.3).
+    keep their size at any depth (Radford et al., 2019, section 2.3). Drawn on the CPU in float32:
+    the same weights, but for rounding, whatever device and dtype they are made for.
     """
     generator = torch.Generator().manual_seed(config.seed)
+
+    def draw(weight: Tensor, std: float) -> None:
+        if not weight.is_meta:
+            drawn = torch.empty(weight.shape, dtype=torch.float32, device="cpu")
+            weight.data.copy_(drawn.normal_(std=std, generator=generator))
+
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             std = module.in_features**-0.5
@@ -136,8 +149,8 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
                 std /= (2 * config.n_layers) ** 0.5
             if name.startswith("head"):
                 std = 0.02
-            nn.init.normal_(module.weight, std=std, generator=generator)
+            draw(module.weight, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=EMBEDDING_STD, generator=generator)
+            draw(module.weight, EMBEDDING_STD)

@@ -15,21 +15,28 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
+from reformer.autocast import autocast_device
+from reformer.eager import eagerly
 from reformer.gradients import added, differentiable_once, differentiate
+from reformer.inputs import require_target_shape
 from reformer.recording import Recording
 
 IGNORED = -100  # a target that does not count
 
 
+@eagerly
 def chunked_cross_entropy(
     hidden_BLD: Tensor, head: nn.Module, targets_BL: Tensor, n_chunks: int
 ) -> Tensor:
     """Average the cross-entropy in nats of `head(hidden)` over the targets that are not -100.
 
-    Returns a scalar. The gradients of each of `n_chunks` pieces are computed at once with its loss
-    and only scaled in the backward pass: nothing is recomputed, and one piece's logits are alive at
-    a time. With float16 they are computed in the backward pass, where the loss has been scaled.
+    Returns a scalar, which is 0 where no target counts. The gradients of each of `n_chunks` pieces
+    are computed at once with its loss and only scaled in the backward pass: nothing is recomputed,
+    and one piece's logits are alive at a time. With float16 they are computed in the backward pass,
+    where the loss has been scaled.
     """
+    require_target_shape(targets_BL, hidden_BLD.shape[:-1])
+    targets_BL = targets_BL.long()
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 
     def piece_loss(hidden: Tensor, targets: Tensor) -> Tensor:
@@ -55,14 +62,14 @@ def chunked_cross_entropy(
 
 def without_cast_weights(x: Tensor) -> AbstractContextManager[Any]:
     """Autocast as it is, but with weights cast for each use: their gradients add up unrounded."""
-    kind = x.device.type
+    kind = autocast_device(x)
     on, half = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
     return torch.autocast(kind, half, enabled=on, cache_enabled=False)
 
 
 def computes_in_float16(x: Tensor) -> bool:
     """Are products with x of float16, by its own type or by autocast?"""
-    kind = x.device.type
+    kind = autocast_device(x)
     if torch.is_autocast_enabled(kind):
         return torch.get_autocast_dtype(kind) == torch.float16
     return x.dtype == torch.float16
@@ -79,7 +86,7 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, call: _Call, *tensors: Tensor) -> Tensor:
         grad_hidden = torch.empty_like(hidden)
-        loss = torch.zeros((), device=hidden.device)
+        losses = []
         whole = hidden, call.targets, grad_hidden
         pieces = zip(*(t.chunk(call.n_chunks, dim=1) for t in whole), strict=True)
         # the graphs of the pieces end here: whoever packs what is saved has nothing to do with them
@@ -92,12 +99,12 @@ class _InPieces(torch.autograd.Function):
                     x = x.detach().requires_grad_()
                     nats = call.piece_loss(x, target)
                 of_x, grads = differentiate(nats, x, parameters)
-                loss = loss + nats.detach()
+                losses.append(nats.detach())
                 grad_piece.copy_(of_x)
                 totals = list(map(added, totals, grads))
                 del nats, of_x, grads  # or they live on beside those of the next piece
         ctx.save_for_backward(grad_hidden, *call.head.padded(totals))
-        return loss
+        return torch.stack(losses).sum()
 
     @staticmethod
     @differentiable_once

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from reformer import kernels
-from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly
 from reformer.hashing import draw_rotations, rotate_to_buckets
+from reformer.inputs import require_buckets, require_order, require_pair, require_vectors
 from reformer.sorting import SortedRounds, sort_buckets, sort_rounds
 
 
+@eagerly
 def lsh_attention(
     qk: Tensor,
     v: Tensor,
@@ -28,29 +30,27 @@ def lsh_attention(
     Returns (batch, heads, length, width). buckets: (batch, heads, n_rounds, length) integers, to
     attend with a given hash instead of drawing one. generator: the CPU generator of the hash; None
     means torch's global one. kernel: "auto" or the name of one in reformer/kernels; all
-    differentiable, all equal to reformer/reference.py. Raises ValueError on shapes that do not fit,
-    and naming the nearest legal lengths if chunk_length does not divide the length.
+    differentiable, all equal to reformer/reference.py. A batch of none gives none. A NaN or an
+    infinite number in qk makes NaN of every position that attends with it or to it; one that
+    attends to nobody else keeps its own value (NaN in "plain").
+
+    With config.causal no position attends to a later one, but later tokens change earlier outputs a
+    little: all positions are sorted together, so that they move the chunk borders, and a pair in
+    one bucket meets or not (section 2, eq. 5). `Reformer.past_only_logits` is free of that.
+
+    Raises ValueError on what does not fit (shapes, dtypes, devices, the range of buckets), and
+    naming the nearest legal lengths if chunk_length does not divide the length.
     """
-    require(
-        qk.dim() == 4 and qk.shape == v.shape,
-        f"qk {tuple(qk.shape)} and v {tuple(v.shape)} must both be (batch, heads, length, width)",
-    )
-    length = qk.shape[-2]
-    config.require_length(length)
-    n_buckets = config.n_buckets(length)
+    require_pair(qk, v, config)
+    config.require_length(qk.shape[-2])
     if buckets is None:
         rounds = hash_and_sort(qk, config, generator=generator, kernel=kernel)
     else:
-        expected = (*qk.shape[:2], config.n_rounds, length)
-        require(
-            tuple(buckets.shape) == expected and not buckets.is_floating_point(),
-            f"buckets are {buckets.dtype} {tuple(buckets.shape)}; they must be integers {expected}",
-        )
-        require(int(buckets.min()) >= 0, f"buckets start at {int(buckets.min())}; the first is 0")
-        rounds = sort_rounds(buckets, max(n_buckets, int(buckets.max()) + 1), config)
+        rounds = sort_rounds(buckets, require_buckets(buckets, qk, config), config)
     return attend_rounds(qk, v, rounds, config, kernel)
 
 
+@eagerly
 def hash_and_sort(
     qk: Tensor,
     config: LSHConfig,
@@ -63,6 +63,7 @@ def hash_and_sort(
 
     Positions from `valid_length` on are padding. generator and kernel: see lsh_attention.
     """
+    require_vectors("qk", qk)
     length, width = qk.shape[-2:]
     n_buckets, factors = config.n_buckets(length), config.hash_factors(length)
     rotations = draw_rotations(width, factors, config.n_rounds, generator)
@@ -73,6 +74,7 @@ def hash_and_sort(
     return sort_rounds(buckets_BHRL, n_buckets, config, valid_length, sort)
 
 
+@eagerly
 def attend_rounds(
     qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, kernel: str = "auto"
 ) -> Tensor:
@@ -80,4 +82,7 @@ def attend_rounds(
 
     A replay of the forward pass calls this instead of hashing again.
     """
-    return kernels.module_for(kernel, qk).attend(qk, v, rounds, config)
+    require_pair(qk, v, config)
+    require_order(rounds.order_BHRL, qk, config)
+    attend = kernels.module_for(kernel, qk).attend
+    return qk + v if qk.numel() == 0 else attend(qk, v, rounds, config)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from reformer import kernels
+from reformer.checks import require
 from reformer.choices import Choices
 from reformer.config import LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
@@ -25,6 +26,10 @@ class Reformer(LanguageModel):
     config: ReformerConfig
 
     def __init__(self, config: ReformerConfig) -> None:
+        require(
+            isinstance(config, ReformerConfig),
+            f"config is {type(config).__name__}; Reformer takes a ReformerConfig",
+        )
         super().__init__(config, lambda: SharedQKAttention(config))
 
     @property

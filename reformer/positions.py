@@ -31,7 +31,7 @@ class Positions(nn.Module):
             rows, columns = config.axial_positions
             row_width = config.d_model // 4
             tables = [sinusoids(rows, row_width), sinusoids(columns, config.d_model - row_width)]
-        self.tables = nn.ParameterList(nn.Parameter(scale * table) for table in tables)
+        self.tables = nn.ParameterList(nn.Parameter(as_default(scale * table)) for table in tables)
 
     def forward(self, length: int, first: int = 0) -> Tensor:
         """Embed `length` positions from `first` on, (length, d_model)."""
@@ -43,8 +43,17 @@ class Positions(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Compute sines and cosines of wavelengths from 2 pi to `length`, (length, width) float32."""
+    """Compute sines and cosines of wavelengths from 2 pi to `length`, (length, width) float32.
+
+    On the CPU, whatever the default device.
+    """
     longest = max(length / (2 * math.pi), 1.0)
-    frequency = longest ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    angle = torch.arange(length, dtype=torch.float64).unsqueeze(-1) * frequency
+    frequency = longest ** (-torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
+    angle = torch.arange(length, dtype=torch.float64, device="cpu").unsqueeze(-1) * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[:, :width].float()
+
+
+def as_default(table: Tensor) -> Tensor:
+    """Copy a table to PyTorch's default device and dtype, in which modules make their weights."""
+    made = torch.empty(table.shape)
+    return made if made.is_meta else made.copy_(table)

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reformer.autocast import autocast_device
+
 State = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ class Recording:
                         tensors[id(tensor)] = tensor
                         places.setdefault(id(tensor), []).append((state[kind], name))
         self.tensors, self.places = list(tensors.values()), list(places.values())
-        kind = like.device.type
+        kind = autocast_device(like)
         self.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         self.device = like.device
         self.random_state: list[Tensor] | None = None

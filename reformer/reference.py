@@ -16,7 +16,7 @@ def reference_buckets(vectors_BHLW: Tensor, rotations: list[Tensor]) -> Tensor:
 
     The results of several rotations are the digits of one number.
     """
-    buckets_BHRL = torch.zeros(1, dtype=torch.long)
+    buckets_BHRL = torch.zeros(1, dtype=torch.long, device=vectors_BHLW.device)
     for rotation_WRN in rotations:
         rotated = torch.einsum("bhlw,wrn->bhrln", vectors_BHLW, rotation_WRN)
         digit = torch.cat([rotated, -rotated], dim=-1).argmax(dim=-1)
@@ -31,7 +31,7 @@ def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
     (eq. 4).
     """
     length = buckets_BHRL.shape[-1]
-    position = torch.arange(length)
+    position = torch.arange(length, device=buckets_BHRL.device)
     bucket_i, bucket_j = buckets_BHRL.unsqueeze(-1), buckets_BHRL.unsqueeze(-2)
     earlier = (bucket_j < bucket_i) | (
         (bucket_j == bucket_i) & (position[None, :] < position[:, None])
@@ -55,9 +55,9 @@ def reference_attention(
     if config.correct_duplicates:
         n_ij = attended.sum(dim=2, keepdim=True)
         logits = logits - n_ij.clamp(min=1).to(qk_BHLW.dtype).log()
-    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype)
+    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype, device=qk_BHLW.device)
     if config.causal:
-        attended = attended & torch.ones(length, length, dtype=torch.bool).tril()
+        attended = attended & torch.ones_like(logits[0, 0, 0], dtype=torch.bool).tril()
     logits = logits.masked_fill(~attended, -torch.inf)
     z_BHRL = logits.logsumexp(dim=-1)
     outputs_BHRLW = logits.softmax(dim=-1) @ v_BHLW.unsqueeze(2)
@@ -75,9 +75,9 @@ def reference_full_attention(
     length = qk_BHLW.shape[-2]
     k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
     logits = logit_scale * qk_BHLW @ k_BHLW.transpose(-1, -2)
-    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype)
+    logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype, device=qk_BHLW.device)
     if causal:
         logits = logits.masked_fill(
-            ~torch.ones(length, length, dtype=torch.bool).tril(), -torch.inf
+            ~torch.ones_like(logits[0, 0], dtype=torch.bool).tril(), -torch.inf
         )
     return logits.softmax(dim=-1) @ v_BHLW

@@ -10,7 +10,14 @@ from math import gcd
 from typing import Any
 
 from baselines.config import ATTENTIONS, PEERS, DenseConfig
-from reformer.checks import is_own, refuse_unknown, require, require_positive
+from reformer.checks import (
+    is_own,
+    make_plain,
+    refuse_unknown,
+    require,
+    require_positive,
+    require_switches,
+)
 from reformer.config import LSHConfig, ModelConfig, ReformerConfig
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
@@ -20,6 +27,7 @@ MEASURES = ("time", "memory", "quality")
 TASKS = ("enwiki-head", "enwik8", "duplication", "text")  # in suites.tasks
 TEXT_TASKS = ("enwiki-head", "enwik8", "text")
 NEED_DATA = ("enwik8", "text")
+SWITCHES = ("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible")
 # Settings without effect on what they do not name: on the attentions that are no LSH, on published
 # Reformers (whose own rules hold), on one attention call, ...
 HASHING = ("n_rounds", "bucket_size", "chunk_length")
@@ -118,6 +126,8 @@ class Settings:
     ] = ()  # evaluate also with these rounds, 0 meaning full attention
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        require_switches(self, *SWITCHES)
         if not is_own(self.attention):
             refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
         if not is_own(self.task):

@@ -22,7 +22,8 @@ SUITE_WORDS = [f"suites.{name}" for name in ("base", "labels", "settings")]
 SHARED_PARTS = [
     f"reformer.{name}"
     for name in (
-        *("checks", "choices", "config", "reversible", "feed_forward", "positions", "loss"),
+        *("checks", "choices", "config", "eager", "reversible", "feed_forward", "positions"),
+        "loss",
         *("language_model", "full_attention"),
     )
 ]
@@ -125,8 +126,9 @@ PLANTED = {
 
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
 FROM_BELOW = [
-    ["checks"],
+    ["checks", "eager", "autocast"],
     ["config"],
+    ["inputs"],
     ["hashing", "sorting", "full_attention", "positions", "reference", "gradients", "recording"],
     ["choices"],
     ["kernels", "loss"],

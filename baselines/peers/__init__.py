@@ -19,6 +19,7 @@ from baselines.peers.reformer_pytorch import ReformerPytorch
 from baselines.peers.transformers import Transformers
 from reformer.checks import refuse_unknown, require
 from reformer.config import LSHConfig, ReformerConfig
+from reformer.eager import eagerly
 
 __all__ = ["ADAPTERS", "PeerAttention", "PeerModel", "equal_config", "peer_attention", "peer_model"]
 
@@ -43,6 +44,7 @@ def peer_attention(name: str, config: LSHConfig, seed: int) -> PeerAttention:
     require(config.causal, f"causal is False; the peer {name!r} is compared in causal attention")
     attend, generator = adapter.attention(config), torch.Generator().manual_seed(seed)
 
+    @eagerly
     def attend_apart(qk: Tensor, v: Tensor, buckets: Tensor | None = None) -> Tensor:
         config.require_length(qk.shape[-2])
         if buckets is not None:
@@ -89,6 +91,7 @@ class PeerModel(nn.Module):
         self.kernel, self.config, self.peer = name, settings, peer
         self.generator = torch.Generator().manual_seed(settings.seed)
 
+    @eagerly
     def forward(self, tokens: Tensor) -> Tensor:
         """Compute the logits (batch, length, vocabulary)."""
         with kept_generators(draw_seed(self.generator) if self.training else self.config.seed):

@@ -25,4 +25,4 @@ def kept_generators(seed: int | None = None) -> Iterator[None]:
 
 def draw_seed(generator: torch.Generator) -> int:
     """Draw a seed in [0, 2^62) for another generator."""
-    return int(torch.randint(2**62, (), generator=generator))
+    return int(torch.randint(2**62, (), generator=generator, device="cpu"))

@@ -43,7 +43,9 @@ class Transformers:
         @functools.cache
         def build(n_heads: int, length: int, width: int, device: torch.device) -> Any:
             options = _options(config, length, n_heads, width)
-            core = peer.LSHSelfAttention(peer.ReformerConfig(**options, hidden_size=width))
+            # it outlives the call, and autograd takes no buffer that was made in inference mode
+            with torch.inference_mode(False), torch.device("cpu"):
+                core = peer.LSHSelfAttention(peer.ReformerConfig(**options, hidden_size=width))
             del core.query_key, core.value
             core.query_key, core.value = attrgetter("qk"), attrgetter("v")
             core._split_hidden_size_dim = lambda x, *args: x

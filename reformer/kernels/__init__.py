@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from reformer.checks import refuse_unknown
+from reformer.eager import is_in_memory
 from reformer.kernels import blocked, compiled, flex, native, plain, torch_compile
 
 KERNELS: dict[str, ModuleType] = {
@@ -26,8 +27,8 @@ def pick(kernel: str, like: Tensor) -> str:
     """Name the kernel that "auto" means for tensors such as `like`; other names are checked.
 
     On the CPU "native" where it can be built, on CUDA "compiled" where Triton is, else "blocked";
-    `fallback` says why. Raises ValueError on an unknown name, and on a kernel that cannot run
-    there.
+    `fallback` says why. For tensors without memory (fake, wrapped, meta) it is "blocked" too.
+    Raises ValueError on an unknown name, and on a kernel that cannot run there.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
     if kernel != "auto":
@@ -35,7 +36,7 @@ def pick(kernel: str, like: Tensor) -> str:
         if require_usable:
             require_usable(like)
         return kernel
-    if fallback(like.device):
+    if not is_in_memory(like) or fallback(like.device):
         return "blocked"
     return "native" if like.device.type == "cpu" else "compiled"
 

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
+from reformer.eager import eagerly
 from reformer.gradients import differentiable_once
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
@@ -64,6 +66,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     return attend_with(Steps(forward_block, backward_block), qk, v, rounds, config)
 
 
+@eagerly
 def attend_with(
     steps: Steps, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> Tensor:
@@ -76,7 +79,7 @@ class _Attend(torch.autograd.Function):
     def forward(
         ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, steps: Steps
     ) -> Tensor:
-        with torch.autocast(qk.device.type, enabled=False):
+        with without_autocast(qk):
             out_BHLW, z_Y = _forward(qk, v, rounds, config, steps.forward)
         ctx.save_for_backward(qk, v, out_BHLW, z_Y)
         ctx.rounds, ctx.config, ctx.step = rounds, config, steps.backward
@@ -85,7 +88,7 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        with torch.autocast(grads[0].device.type, enabled=False):
+        with without_autocast(grads[0]):
             dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)
         return dqk, dv, None, None, None
 
@@ -121,6 +124,7 @@ def forward_block(
     return after, before.add_((weights @ v_XKW).to(before.dtype))
 
 
+@eagerly
 def _backward(
     grad_out: Tensor,
     saved: tuple[Tensor, ...],

@@ -8,6 +8,7 @@ round, a smaller block, runs as in blocked.py.
 from torch import Tensor
 
 from reformer.config import LSHConfig
+from reformer.eager import require_in_memory
 from reformer.kernels import blocked, torch_compile
 from reformer.sorting import SortedRounds
 
@@ -15,6 +16,7 @@ from reformer.sorting import SortedRounds
 def require_usable(like: Tensor) -> None:
     """Raise ValueError unless torch.compile works where `like` is."""
     torch_compile.require_compiler("compiled", like)
+    require_in_memory("compiled", like)
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:

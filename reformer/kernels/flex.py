@@ -23,8 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import flex_attention as flex
 
+from reformer.autocast import without_autocast
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly, require_in_memory
 from reformer.gradients import differentiable_once
 from reformer.kernels.precision import MIN_NORM, sum_dtype
 from reformer.kernels.torch_compile import compile_static, require_compiler
@@ -50,8 +52,10 @@ def require_usable(like: Tensor) -> None:
     require(kind in ("cpu", "cuda"), f'kernel "flex" runs on cuda or cpu, not {kind}; use "plain"')
     if kind == "cuda":
         require_compiler("flex", like)
+    require_in_memory("flex", like)
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width).
 
@@ -64,7 +68,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
             f'kernel "flex" on cuda takes float32, bfloat16 or float16 of width {NARROWEST} or '
             f'more, not {qk.dtype} of width {qk.shape[-1]}; use "blocked"',
         )
-    with torch.autocast(qk.device.type, enabled=False):
+    with without_autocast(qk):
         norms = qk.norm(dim=-1, keepdim=True, dtype=sum_dtype(qk)).clamp(min=MIN_NORM)
         k = (qk * (config.logit_scale / norms)).to(qk.dtype)
         return _Attend.apply(qk, k, v, rounds, config)
@@ -100,7 +104,7 @@ class _Attend(torch.autograd.Function):
         totals = [torch.zeros_like(x, dtype=z_BHL.dtype) for x in (q, k, v)]
         totals[2] += dout * alone.unsqueeze(-1)
         z_BHL = z_BHL.masked_fill(alone, torch.inf)
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q):
             for this in _rounds(ctx.rounds, ctx.config):
                 taken = [_take(x, this).requires_grad_() for x in (q, k, v)]
                 with torch.enable_grad():
@@ -197,7 +201,9 @@ def block_lists(
         seen.append(sorted({block for span in spans for block in span}))
         for block in seen[-1]:
             seen_by[block].append(first // BLOCK)
-    return {**_padded("kv", seen, device), **_padded("q", seen_by, device)}
+    # they outlive the call, and autograd takes no tensor that was made in inference mode
+    with torch.inference_mode(False):
+        return {**_padded("kv", seen, device), **_padded("q", seen_by, device)}
 
 
 def _padded(name: str, lists: list[list[int]], device: torch.device) -> dict[str, Any]:

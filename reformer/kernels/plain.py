@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from reformer.autocast import without_autocast
 from reformer.config import SELF_PENALTY, LSHConfig
+from reformer.eager import eagerly
 from reformer.kernels.precision import sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width)."""
-    with torch.autocast(qk.device.type, enabled=False):
+    with without_autocast(qk):
         return _attend(qk, v, rounds, config)
 
 
@@ -73,7 +76,7 @@ def _mask(
         hidden |= ks > qs
     elif rounds.valid_length < rounds.order_BHRL.shape[-1]:
         hidden |= (ks >= rounds.valid_length) & (ks != qs)
-    return (logits - SELF_PENALTY * (qs == ks)).masked_fill(hidden, -torch.inf)
+    return (logits - SELF_PENALTY * (qs == ks).to(logits.dtype)).masked_fill(hidden, -torch.inf)
 
 
 def _cells_of_round(cells_BHRL: Tensor, r: int, position_BHRCM: Tensor) -> Tensor:

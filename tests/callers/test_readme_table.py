@@ -1,6 +1,8 @@
 """Each use in the README's table of a library runs as it stands there."""
 
+import json
 import re
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
+
+from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
 
 README = (ROOT / "README.md").read_text()
 SECTION = README[README.index("## As a library") : README.index("## How a number is made")]
@@ -33,12 +37,20 @@ def test_the_table_is_found():
 
 
 @pytest.mark.usefixtures("group")
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of deprecated parts of its own
 @pytest.mark.parametrize("code", [code for code, _, _ in ROWS])
 def test_a_use_runs_as_it_stands(code):
     model = make_model(torch.float32, ff_chunks=4, loss_chunks=4, dropout=0.1)
     ordinary = make_model(torch.float32, reversible=False, kernel="plain")
     names = {
         "torch": torch,
+        "json": json,
+        "asdict": asdict,
+        "LSHConfig": LSHConfig,
+        "Reformer": Reformer,
+        "ReformerConfig": ReformerConfig,
+        "lsh_attention": lsh_attention,
+        "qk": torch.randn(1, 2, 64, 8, generator=torch.Generator().manual_seed(0)),
         "model": model,
         "ordinary": ordinary,
         "tokens": make_tokens(),
@@ -49,7 +61,10 @@ def test_a_use_runs_as_it_stands(code):
         "fully_shard": fully_shard,
         "mesh": init_device_mesh("cpu", (1,)),
     }
-    exec(code, names)
+    try:
+        exec(code, names)
+    finally:
+        torch.set_default_dtype(torch.float32)
     if "backward" in code:
         trained = [p for p in [*model.parameters(), *ordinary.parameters()] if p.grad is not None]
         assert any(p.grad.abs().max() > 0 for p in trained)

@@ -1,10 +1,12 @@
 """Identities survive growth: a case's id, and the hash of the code that decides a number."""
 
+import json
 import shutil
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import planted
 import pytest
 from sweeps import Measure, plan_of
@@ -105,6 +107,20 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
     for changes in ({"task": "duplication"}, {"logit_scale": 2}, {"chunk_length": 32}):
         assert change(base, **changes).id != base.id, changes
     assert change(base, learning_rate=1).id == change(base, learning_rate=1.0).id
+
+
+def test_the_numbers_of_numpy_and_the_lists_of_json_make_the_same_case() -> None:
+    plain = Settings(length=512, learning_rate=0.5, axial_positions=(16, 32), reversible=False)
+    given = Settings(
+        length=np.int64(512),
+        learning_rate=np.float64(0.5),
+        axial_positions=[np.int32(16), 32],
+        reversible=np.bool_(False),
+    )
+    assert (given, given.id) == (plain, plain.id)
+    assert json.dumps(given.identifying())
+    with pytest.raises(ValueError, match="reversible is 'false'; it must be True or False"):
+        Settings(reversible="false")
 
 
 def test_the_same_training_is_done_once_for_all_suites_that_want_it() -> None:

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from reformer.checks import require
 from reformer.config import LSHConfig
+from reformer.eager import eagerly, require_in_memory
 from reformer.gradients import differentiable_once
+from reformer.inputs import require_order, require_pair
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -73,12 +75,14 @@ def unavailable() -> str:
 
 
 def require_usable(*tensors: Tensor) -> None:
-    """Raise ValueError unless the kernel can be compiled and the tensors are on the CPU."""
+    """Raise ValueError unless the kernel can be compiled and the tensors are in CPU memory."""
     require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')
     devices = {x.device.type for x in tensors}
     require(devices == {"cpu"}, f'kernel "native" runs on the CPU, not on {devices}; use "blocked"')
+    require_in_memory("native", *tensors)
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width), on the CPU.
 
@@ -86,12 +90,8 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     devices, where the kernel cannot be compiled, and where `rounds` are not those of qk.
     """
     require_usable(qk, v, rounds.order_BHRL)
-    expected = (*qk.shape[:2], config.n_rounds, qk.shape[2])
-    found = tuple(rounds.order_BHRL.shape)
-    require(
-        found == expected and v.shape == qk.shape,
-        f"order {found}, qk {tuple(qk.shape)}, v {tuple(v.shape)}; order must be {expected}",
-    )
+    require_pair(qk, v, config)
+    require_order(rounds.order_BHRL, qk, config)
     return _Attend.apply(qk, v, rounds, config)
 
 
@@ -101,7 +101,7 @@ class _Attend(torch.autograd.Function):
         dtype = _dtype(qk, v)
         q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
         out_BHLW = torch.empty_like(v_BHLW)
-        z_BHL = torch.empty(v.shape[:-1], dtype=dtype)
+        z_BHL = v_BHLW.new_empty(v.shape[:-1])
         _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
         ctx.save_for_backward(qk, v, out_BHLW, z_BHL)
         ctx.rounds, ctx.config = rounds, config
@@ -120,6 +120,7 @@ class _Attend(torch.autograd.Function):
         return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype), None, None
 
 
+@eagerly
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
     """Hash vectors with given rotations, (B, H, R, L) int32.
 
@@ -129,21 +130,22 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     dtype = _dtype(vectors_BHLW)
     vectors_BHLW = _in_rows(vectors_BHLW.detach(), dtype)
     B, H, L, W = vectors_BHLW.shape
-    buckets_BHRL = torch.zeros(B, H, n_rounds, L, dtype=torch.int32)
+    buckets_BHRL = vectors_BHLW.new_zeros((B, H, n_rounds, L), dtype=torch.int32)
     if not rotations:
         return buckets_BHRL
     matrix_XW = torch.cat(list(rotations), dim=-1).flatten(1).t().to(dtype).contiguous()
-    halves = torch.tensor([rotation.shape[-1] for rotation in rotations], dtype=torch.int32)
+    halves = buckets_BHRL.new_tensor([rotation.shape[-1] for rotation in rotations])
     hash_ = _Hash(
-        vectors_BHLW.data_ptr(),
+        _pointer(vectors_BHLW),
         *vectors_BHLW.stride()[:3],
-        *(x.data_ptr() for x in (matrix_XW, halves, buckets_BHRL)),
+        *(_pointer(x) for x in (matrix_XW, halves, buckets_BHRL)),
         *(B, H, L, W, n_rounds, len(halves), len(matrix_XW), torch.get_num_threads()),
     )
     _check(_function("hash", dtype)(ctypes.byref(hash_)))
     return buckets_BHRL
 
 
+@eagerly
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
     """Return the order by (bucket, position), and where every bucket ends in it, both int32.
 
@@ -154,15 +156,16 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
     *lists, length = buckets_BHRL.shape
     n_ends = n_buckets + (valid_length < length)
     order_BHRL = torch.empty_like(buckets_BHRL)
-    ends_BHRN = torch.empty(*lists, n_ends, dtype=torch.int32)
+    ends_BHRN = buckets_BHRL.new_empty((*lists, n_ends))
     sizes = (buckets_BHRL.numel() // length, length, n_ends, valid_length)
     code = build.load().sort_lists(
-        ctypes.c_void_p(buckets_BHRL.data_ptr()),
+        ctypes.c_void_p(_pointer(buckets_BHRL)),
         *(ctypes.c_int64(size) for size in sizes),
-        *(ctypes.c_void_p(x.data_ptr()) for x in (order_BHRL, ends_BHRN)),
+        *(ctypes.c_void_p(_pointer(x)) for x in (order_BHRL, ends_BHRN)),
         ctypes.c_int64(torch.get_num_threads()),
     )
-    require(code != 2, f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
+    if code == 2:
+        raise ValueError(f"buckets must be in [0, {n_buckets}); found {buckets_BHRL.aminmax()}")
     _check(code)
     return order_BHRL, ends_BHRN
 
@@ -174,19 +177,20 @@ def _dtype(*tensors: Tensor) -> torch.dtype:
 
 def _in_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast x, and copy it only if its rows are not contiguous; a model's (B, L, H, W) are."""
-    x = x.to(dtype)
+    x = x.to(dtype).resolve_neg()  # what is kept as its negative is not what lies in memory
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
+@eagerly
 def _call(
     name: str, rounds: SortedRounds, config: LSHConfig, z_BHL: Tensor, **tensors: Tensor
 ) -> None:
     B, H, L, W = tensors["q"].shape
     order_BHRL, ends_BHRN = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
     problem = _Problem(
-        z=z_BHL.data_ptr(),
-        order=order_BHRL.data_ptr(),
-        ends=ends_BHRN.data_ptr(),
+        z=_pointer(z_BHL),
+        order=_pointer(order_BHRL),
+        ends=_pointer(ends_BHRN),
         **dict(zip(("batch", "heads", "length", "width"), (B, H, L, W), strict=True)),
         rounds=config.n_rounds,
         buckets=ends_BHRN.shape[-1],
@@ -198,9 +202,14 @@ def _call(
         correct_duplicates=config.correct_duplicates,
         threads=torch.get_num_threads(),
         scale=config.logit_scale,
-        **{name: _Rows(x.data_ptr(), *x.stride()[:3]) for name, x in tensors.items()},
+        **{name: _Rows(_pointer(x), *x.stride()[:3]) for name, x in tensors.items()},
     )
     _check(_function(name, z_BHL.dtype)(ctypes.byref(problem)))
+
+
+def _pointer(x: Tensor) -> int:
+    require_in_memory("native", x)
+    return x.data_ptr()
 
 
 def _function(name: str, dtype: torch.dtype) -> Any:
