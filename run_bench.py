@@ -6,9 +6,12 @@ Only the standard library is imported here: every measuring process imports this
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
+ROOT = Path(__file__).resolve().parent
 USER_ERROR = 2
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells say it
 
@@ -89,8 +92,23 @@ def command_of(name: str) -> Callable[[argparse.Namespace], int]:
     return COMMANDS[name]
 
 
+def import_our_own() -> None:
+    """Import from the folder of this file first, and from the one we stand in last.
+
+    PYTHONPATH, PYTHONSAFEPATH and an installed other checkout would else decide whose code runs.
+    """
+    here = {"", "."}
+    with suppress(OSError):  # the folder may be gone
+        here |= {str(Path().absolute()), str(Path().resolve())}
+    here.discard(str(ROOT))
+    others = [entry for entry in sys.path if entry not in here and entry != str(ROOT)]
+    last = [entry for entry in sys.path if entry in here][:1]
+    sys.path[:] = [str(ROOT), *others, *last]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. What a person can mend is one sentence and exit code 2."""
+    import_our_own()
     options = make_parser().parse_args(arguments)
     try:
         return command_of(options.command)(options)

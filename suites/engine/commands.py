@@ -16,7 +16,8 @@ from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder
 from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.executors.local import Local, start_fork_server, trainings_side_by_side
+from suites.engine.sweep.executors.fork_server import start_fork_server
+from suites.engine.sweep.executors.local import Local, trainings_side_by_side
 from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep

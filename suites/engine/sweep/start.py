@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from baselines.config import PEERS
 from reformer.checks import is_own
-from suites.engine.code import code_state
+from suites.engine.code import ROOT, code_state
 from suites.engine.job import Question
 from suites.engine.store.plan import Plan, extend
 from suites.engine.store.runs import RunFolder
@@ -66,6 +66,11 @@ def probe_machine(plan: Plan, question: Question) -> str:
     found = outcome.result
     if "refusal" in found:
         raise ValueError(found["refusal"])
+    if found.get("root") != str(ROOT):
+        raise ValueError(
+            f"the processes that measure run other code, in {found.get('root')}, than this program "
+            f"in {ROOT}; start it without -I and -E, or install it from here: pip install -e {ROOT}"
+        )
     if found["code"] != code_state()["hash"]:
         raise ValueError("the measured code changed while the run was starting; start it again")
     plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]
