@@ -151,7 +151,12 @@ def tick_unit(axes: Axes, unit: str) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png and NAME.svg and return their paths."""
+    """Write NAME.png and NAME.svg into the folder and return their paths.
+
+    Raises ValueError for a name that leads out of it.
+    """
+    if name != Path(name).name:
+        raise ValueError(f"figure {name!r} has no plain name")
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
     with matplotlib.rc_context(RC_PARAMS):

@@ -1,6 +1,7 @@
 """Files of one JSON object per line: appended and synced, read with a note on what is none."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -68,10 +69,25 @@ def read_lines(path: Path, check: Callable[[Any], str]) -> list[Any]:
 
 
 def _parse(line: bytes) -> Any:
+    """Read JSON; what is none, or has numbers that nobody measures (NaN, 1e999), is None."""
     try:
-        return json.loads(line)
-    except ValueError:
+        return json.loads(
+            line, parse_constant=_finite, parse_float=_finite, parse_int=_whole_number
+        )
+    except (ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no measurement")
+    return number
+
+
+def _whole_number(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 @cache

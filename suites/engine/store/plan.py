@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from suites.base import Case
+from suites.engine.store.names import plain_name
 from suites.engine.store.records import FORMAT
 from suites.labels import labels
 from suites.settings import METHOD_VERSION, SETTINGS, Settings
@@ -87,7 +88,9 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
     `outdated` says so where this code has other cases or methods. Raises KeyError, TypeError or
     ValueError if it is no plan.
     """
-    name, method = content["name"], content["method"]
+    name, method, seeds = content["name"], content["method"], content["seeds"]
+    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
+        raise ValueError(f"its seeds are {seeds!r}, no whole numbers")
     outdated = ""
     if method != METHOD_VERSION:
         outdated = f"it was planned with method version {method}, this code has {METHOD_VERSION}"
@@ -101,11 +104,12 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         elif case.id != row["id"]:
             outdated = outdated or f"case {row['id']} ({row['label']}) would now be {case.id}"
         changed = tuple(row.get("changed", ()))
-        entries[row["id"]] = Entry(case=case, suites=tuple(row["suites"]), changed=changed)
+        suites = tuple(plain_name(suite, "suite") for suite in row["suites"])
+        entries[plain_name(row["id"], "case")] = Entry(case=case, suites=suites, changed=changed)
     return Plan(
         name=name,
         preset=content["preset"],
-        seeds=content["seeds"],
+        seeds=seeds,
         device=content["device"],
         entries=entries,
         identity=content["identity"],

@@ -8,10 +8,12 @@ what was measured before. Reading skips what is no such line, and says where.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from suites.engine.code import Code
 from suites.engine.store.lines import read_lines
+from suites.engine.store.names import misfit_of_name
 from suites.engine.store.shapes import misfit
 
 FORMAT = 2
@@ -213,11 +215,33 @@ def misfit_of_record(content: Any) -> str:
         raise ValueError(
             f"a record has format {version}, this version reads up to {FORMAT}; update the program"
         )
-    return misfit(content, Record)
+    problem = misfit(content, Record) or misfit_of_name(content["case"], "case")
+    names = (misfit_of_name(name, "suite") for name in content["suites"]) if not problem else ()
+    return problem or next(filter(None, names), "") or _misfit_of_numbers(content)
+
+
+def _misfit_of_numbers(record: Mapping[str, Any]) -> str:
+    """Say which number cannot have been measured; "" if all can."""
+    time, memory = record.get("time") or {}, record.get("memory") or {}
+    for process in (*time.get("processes", ()), *time.get("replaced", ())):
+        problem = _misfit_of_samples(process)
+        if problem:
+            return problem
+    wrong = [name for name in ("peak_bytes", "live_peak_bytes") if memory.get(name, 0) < 0]
+    return f"memory.{wrong[0]} is negative" if wrong else ""
+
+
+def _misfit_of_samples(process: Mapping[str, Any]) -> str:
+    for part, samples in process["samples_ms"].items():
+        if samples and (min(samples) < 0 or not median(samples) > 0):
+            return f"the samples of {part} are no durations: {min(samples)} to {max(samples)} ms"
+    return ""
 
 
 def _misfit_of_job_line(content: Any) -> str:
-    problem = misfit(content, JobLine)
+    problem = misfit(content, JobLine) or misfit_of_name(content["case"], "case")
     if problem or content["status"] != "ok":
         return problem
-    return misfit(content["part"], PARTS[content["kind"]], "part")
+    part, kind = content["part"], content["kind"]
+    problem = misfit(part, PARTS[kind], "part")
+    return problem or (_misfit_of_samples(part) if kind == "time" else "")

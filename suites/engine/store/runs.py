@@ -17,6 +17,7 @@ from pathlib import Path
 
 from reformer.checks import refuse_unknown
 from suites.engine.store.lines import append_line, drop_lines
+from suites.engine.store.names import expanded, misfit_of_name, plain_name
 from suites.engine.store.plan import Plan, plan_from_json
 from suites.engine.store.records import (
     JobLine,
@@ -44,8 +45,8 @@ class RunFolder:
         self.records_path = path / "records.jsonl"
 
     def log_path(self, case_id: str) -> Path:
-        """Return where the processes of a case print."""
-        return self.path / "logs" / f"{case_id}.txt"
+        """Return where the processes of a case print, which is in the run's folder."""
+        return self.path / "logs" / f"{plain_name(case_id, 'case')}.txt"
 
     def plan(self) -> Plan | None:
         """Read the plan, if there is one. Raises ValueError if it is damaged."""
@@ -145,7 +146,7 @@ def run_folder(name: str) -> RunFolder:
 
     Raises ValueError unless it is a plain folder name.
     """
-    if not name or name != Path(name).name or name.startswith("."):
+    if misfit_of_name(name, "run"):
         raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
     return RunFolder(RUNS / name)
 
@@ -163,7 +164,7 @@ def find_run(name: str | None) -> RunFolder:
     """
     runs = {folder.name: folder for folder in all_runs()}
     if name is not None:
-        path = Path(name).expanduser()
+        path = expanded(name)
         files = (path / "records.jsonl", path / "plan.json")
         if name not in runs and any(file.exists() for file in files):
             return RunFolder(path.resolve())

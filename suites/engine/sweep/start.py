@@ -9,6 +9,7 @@ from baselines.config import PEERS
 from reformer.checks import is_own
 from suites.engine.code import ROOT, code_state
 from suites.engine.job import Question
+from suites.engine.store.names import expanded
 from suites.engine.store.plan import Plan, extend
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep.executors.local import run_in_process
@@ -32,8 +33,7 @@ def question_of(plan: Plan, device: str, data: Iterable[str], download: bool) ->
         if settings.subject == "model":
             lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
     paths = {
-        task: str(Path(path).expanduser().resolve())
-        for task, path in data_paths(data, lengths).items()
+        task: str(expanded(path).resolve()) for task, path in data_paths(data, lengths).items()
     }
     return Question(
         device=device,
