@@ -1,5 +1,6 @@
 """Files of one JSON object per line: appended and synced, read with a note on what is none."""
 
+import errno
 import json
 import math
 import os
@@ -7,7 +8,16 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+
+def sync(file: IO[Any]) -> None:
+    """Have what was written on disk, as far as the file system can tell when it is."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
 
 
 def append_line(path: Path, content: Any) -> None:
@@ -23,7 +33,7 @@ def append_line(path: Path, content: Any) -> None:
                 line = "\n" + line
         file.write(line.encode())
         file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
@@ -44,7 +54,7 @@ def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
         with draft.open("wb") as file:
             file.writelines(kept)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)
