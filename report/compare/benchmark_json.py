@@ -98,7 +98,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not JSON as pytest-benchmark writes it: {error}") from None
     known = isinstance(content, dict) and isinstance(content.get("benchmarks"), list)
