@@ -78,9 +78,15 @@ def test_what_lies_among_the_runs_and_is_none(
         assert line.startswith("run_bench.py: ")
 
 
-@pytest.mark.parametrize("seeds", [[], "0", [0.5], [True], None])
-def test_a_plan_with_no_seeds_is_damaged(measured: RunFolder, seeds: object) -> None:
-    content = json.loads(measured.plan_path.read_text()) | {"seeds": seeds}
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("seeds", value) for value in ([], "0", [0.5], [True], None)),
+        *(("gflops", "fast"), ("identity", []), ("cases", {}), ("cases", [{}]), ("format", "2")),
+    ],
+)
+def test_a_plan_of_another_shape_is_damaged(measured: RunFolder, key: str, value: object) -> None:
+    content = json.loads(measured.plan_path.read_text()) | {key: value}
     measured.plan_path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="damaged or no plan"):
         measured.plan()

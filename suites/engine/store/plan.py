@@ -5,11 +5,12 @@ It is plan.json in the run's folder, and grows when more is asked. No torch.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from suites.base import Case
 from suites.engine.store.names import plain_name
 from suites.engine.store.records import FORMAT
+from suites.engine.store.shapes import misfit
 from suites.labels import labels
 from suites.settings import METHOD_VERSION, SETTINGS, Settings
 
@@ -82,15 +83,41 @@ class Plan:
         }
 
 
+class PlannedCase(TypedDict):
+    """A planned case is a row of plan.json."""
+
+    id: str
+    label: str
+    suites: list[str]
+    skip: str
+    changed: NotRequired[list[str]]
+    settings: dict[str, Any]
+
+
+class PlanFile(TypedDict):
+    """The content of plan.json is what a `Plan` has, without what is not known yet."""
+
+    method: int | str
+    name: str
+    preset: str
+    seeds: list[int]
+    device: str
+    identity: dict[str, Any]
+    versions: NotRequired[dict[str, str]]
+    gflops: float
+    cases: list[PlannedCase]
+
+
 def plan_from_json(content: Mapping[str, Any]) -> Plan:
     """Make the plan of a plan.json.
 
-    `outdated` says so where this code has other cases or methods. Raises KeyError, TypeError or
-    ValueError if it is no plan.
+    `outdated` says so where this code has other cases or methods. Raises TypeError or ValueError if
+    it is no plan.
     """
-    name, method, seeds = content["name"], content["method"], content["seeds"]
-    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
-        raise ValueError(f"its seeds are {seeds!r}, no whole numbers")
+    problem = misfit(content, PlanFile) or ("" if content["seeds"] else "seeds are none")
+    if problem:
+        raise ValueError(problem)
+    name, method = content["name"], content["method"]
     outdated = ""
     if method != METHOD_VERSION:
         outdated = f"it was planned with method version {method}, this code has {METHOD_VERSION}"
@@ -109,7 +136,7 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
     return Plan(
         name=name,
         preset=content["preset"],
-        seeds=seeds,
+        seeds=content["seeds"],
         device=content["device"],
         entries=entries,
         identity=content["identity"],
