@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
-from multiprocessing import util
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,8 +25,11 @@ def start_fork_server() -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
     make_room_for_sockets()
-    with environment(importing_from(ROOT, os.environ)), deaf_to_interrupts():
-        multiprocessing.forkserver.ensure_running()
+    with environment(importing_from(ROOT, os.environ)):
+        # starting this one unblocks interrupts, so it comes first
+        resource_tracker.ensure_running()
+        with deaf_to_interrupts():
+            multiprocessing.forkserver.ensure_running()
 
 
 def importing_from(root: Path, before: Mapping[str, str]) -> dict[str, str]:
