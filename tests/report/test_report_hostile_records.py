@@ -137,3 +137,36 @@ def test_what_is_no_json_is_skipped(
     path.write_text(line + "\n")
     assert read_job_lines(path) == []
     assert "line 1 is skipped: it is cut short or no JSON" in capsys.readouterr().err
+
+
+ODD: dict[str, tuple[str, dict[str, Any]]] = {
+    "no settings": ("", {"settings": {}}),
+    "a length in words": ("settings", {"length": "abc"}),
+    "no length": ("settings", {"length": None}),
+    "layers in a list": ("settings", {"n_layers": [1, 2]}),
+    "layers in an object": ("settings", {"n_layers": {"a": 1}}),
+    "a number of an attention": ("settings", {"attention": 3}),
+    "measures that are a number": ("settings", {"measures": 5}),
+    "an evaluation of nothing": ("quality", {"evaluated_with": {"4": {"a": 1}}}),
+    "a number of references": ("quality", {"data": {"reference": 3}}),
+    "a peak below zero": ("memory", {"peak_bytes": -1}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("words", ["report", "compare --by length"])
+def test_records_of_odd_settings_and_parts_are_left_out(
+    tmp_path: Path,
+    one: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    odd: str,
+    words: str,
+) -> None:
+    part, changes = ODD[odd]
+    bad = json.loads(json.dumps(one)) | {"case": "other"}
+    (bad[part] if part else bad).update(changes)
+    write_lines(tmp_path, [one, bad])  # type: ignore[list-item]
+    code = run_bench.main([*words.split(), str(tmp_path)])
+    said = capsys.readouterr().err
+    assert code == (0 if words == "report" else 2), said
+    assert "line 2 is skipped" in said or "left out" in said or odd == "no settings"

@@ -9,14 +9,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast, get_type_hints
 
 from suites.engine.code import Code
 from suites.engine.store.lines import read_lines
 from suites.engine.store.names import misfit_of_name
 from suites.engine.store.shapes import misfit
+from suites.settings import Settings
 
 FORMAT = 2
+SETTING_TYPES = get_type_hints(Settings)
 STATUSES = ("ok", "skipped", "oom", "timeout", "crash", "diverged")
 Status = Literal["ok", "skipped", "oom", "timeout", "crash", "diverged"]
 
@@ -217,7 +219,25 @@ def misfit_of_record(content: Any) -> str:
         )
     problem = misfit(content, Record) or misfit_of_name(content["case"], "case")
     names = (misfit_of_name(name, "suite") for name in content["suites"]) if not problem else ()
-    return problem or next(filter(None, names), "") or _misfit_of_numbers(content)
+    problem = problem or next(filter(None, names), "") or _misfit_of_settings(content["settings"])
+    return (
+        problem or _misfit_of_quality(content.get("quality") or {}) or _misfit_of_numbers(content)
+    )
+
+
+def _misfit_of_settings(settings: Mapping[str, Any]) -> str:
+    """Say which setting has a value of another type; of settings unknown here nothing is said."""
+    known = ((name, value) for name, value in settings.items() if name in SETTING_TYPES)
+    found = (misfit(value, SETTING_TYPES[name], f"settings.{name}") for name, value in known)
+    return next(filter(None, found), "")
+
+
+def _misfit_of_quality(quality: Mapping[str, Any]) -> str:
+    for rounds, found in quality.get("evaluated_with", {}).items():
+        if "bits_per_dim" not in found:
+            return f"quality.evaluated_with.{rounds} has no 'bits_per_dim'"
+    reference = quality.get("data", {}).get("reference")
+    return misfit(reference, dict[str, float] | None, "quality.data.reference")
 
 
 def _misfit_of_numbers(record: Mapping[str, Any]) -> str:
