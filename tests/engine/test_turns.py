@@ -59,16 +59,24 @@ def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["a folder", "nowhere", "a link"])
-def test_where_no_lock_can_lie_nobody_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+def test_a_lock_that_cannot_be_is_refused_or_done_without(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
 ) -> None:
     (tmp_path / "a folder").mkdir()
     (tmp_path / "target").write_text("precious")
     (tmp_path / "a link").symlink_to(tmp_path / "target")
     where = tmp_path / place / "x" if place == "nowhere" else tmp_path / place
     monkeypatch.setenv("REFORMER_LOCK", str(where))
+    with pytest.raises(ValueError, match=r"REFORMER_LOCK is .* cannot be opened"):
+        turns.own_turn("run").__enter__()
+    monkeypatch.delenv("REFORMER_LOCK")
+    monkeypatch.setattr(turns, "_places", lambda: [where])
     with turns.own_turn("run"):
         pass
+    assert "there is no place for a lock" in capsys.readouterr().out
     assert (tmp_path / "target").read_text() == "precious"
 
 

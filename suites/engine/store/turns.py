@@ -22,10 +22,12 @@ MAX_WORDS = 500
 def own_turn(run: str) -> Iterator[None]:
     """Measure alone on this machine: wait for a sweep that measures now, and say which that is.
 
-    Where there can be no such file or no such lock, nobody is waited for.
+    Where there can be no such file or no such lock, nobody is waited for. Raises ValueError if
+    REFORMER_LOCK names what is no such file.
     """
     file = _open_lock()
     if file is None:
+        print("note: there is no place for a lock: a second sweep here would disturb this one")
         yield
         return
     with file:
@@ -54,20 +56,29 @@ def _take(file: IO[bytes]) -> None:
 
 
 def _open_lock() -> IO[bytes] | None:
+    given = os.environ.get("REFORMER_LOCK")
+    if given:
+        try:
+            return _open(expanded(given))
+        except OSError as error:
+            raise ValueError(
+                f"REFORMER_LOCK is {given!r}, which cannot be opened ({error.strerror}); name a "
+                "file in a folder that is there"
+            ) from None
     for path in _places():
         with suppress(OSError):
-            # no link, and no file of another user, who could have put it there
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            return os.fdopen(os.open(path, flags, 0o600), "a+b")
+            return _open(path)
     return None
+
+
+def _open(path: Path) -> IO[bytes]:
+    # no link, and no file of another user, who could have put it there
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "a+b")
 
 
 def _places() -> Iterator[Path]:
     """Yield where the lock may lie: first where it is the same for every job of a batch system."""
-    given = os.environ.get("REFORMER_LOCK")
-    if given:
-        yield expanded(given)
-        return
     name = f"reformer-bench-{os.getuid()}.lock"
     yield Path("/tmp") / name
     with suppress(OSError):
