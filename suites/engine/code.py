@@ -44,9 +44,7 @@ def code_state(root: Path = ROOT) -> Code:
     # sources unpacked inside another repository are not what its commit says
     if not top or not commit or Path(top).resolve() != root.resolve():
         return {"commit": "", "dirty": False, "hash": code_hash(root)}
-    changes = _git(
-        root, "status", "--porcelain", "--untracked-files=all", "--ignored=no", "--", *MEASURED_CODE
-    )
+    changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *MEASURED_CODE)
     return {"commit": commit, "dirty": changes != "", "hash": code_hash(root)}
 
 

@@ -5,12 +5,16 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from copies import copy_project, run_by_path
 
 import run_bench
-from suites.engine.code import code_hash
+from suites.engine.code import code_hash, code_state
+from suites.engine.job import Outcome, Question
+from suites.engine.store.plan import Plan
+from suites.engine.sweep import start
 from suites.engine.sweep.executors import fork_server
 
 BROKEN = "raise RuntimeError('this is not the module you want')\n"
@@ -130,3 +134,27 @@ def test_sockets_go_where_their_names_are_short(
     fork_server.make_room_for_sockets()
     assert taken == ["/tmp"]
     assert tempfile.tempdir == f"/{'long/' * 20}"
+
+
+@pytest.mark.parametrize("found", [{}, {"root": "/other"}])
+def test_a_measuring_process_of_another_checkout_is_refused(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
+) -> None:
+    """As with `python -I`, where no variable reaches the fork server."""
+    answer = Outcome({"code": code_state()["hash"], **found})
+    monkeypatch.setattr(start, "run_in_process", lambda *arguments, **options: answer)
+    plan = Plan(name="x", preset="quick", seeds=[0], device="cpu")
+    with pytest.raises(ValueError, match=r"run other code, in .* without -I and -E"):
+        start.probe_machine(plan, Question(device="cpu"))
+
+
+def test_options_that_hide_this_checkout_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    flags = SimpleNamespace(ignore_environment=1, isolated=1)
+    stand_in = SimpleNamespace(flags=flags, executable=sys.executable)
+    monkeypatch.setattr(fork_server, "sys", stand_in)
+    with pytest.raises(ValueError, match=f"with python -I .* cannot find the code in {tmp_path}"):
+        fork_server.require_own_code.__wrapped__(tmp_path)
+    stand_in.flags = SimpleNamespace(ignore_environment=0)
+    fork_server.require_own_code.__wrapped__(tmp_path)

@@ -4,10 +4,13 @@ That holds wherever the command was called from, and whatever lies there. No tor
 """
 
 import contextlib
+import functools
 import multiprocessing
 import multiprocessing.forkserver
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from multiprocessing import resource_tracker, util
@@ -21,7 +24,11 @@ SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def start_fork_server() -> None:
-    """Start the fork server ahead of its first use, so that torch is imported meanwhile."""
+    """Start the fork server ahead of its first use, so that torch is imported meanwhile.
+
+    Raises ValueError where Python was told not to look at the variables that lead it here.
+    """
+    require_own_code(ROOT)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
     make_room_for_sockets()
@@ -30,6 +37,22 @@ def start_fork_server() -> None:
         resource_tracker.ensure_running()
         with deaf_to_interrupts():
             multiprocessing.forkserver.ensure_running()
+
+
+@functools.cache
+def require_own_code(root: Path) -> None:
+    """Raise ValueError if Python's options -I or -E would lead to the code of another checkout."""
+    if not sys.flags.ignore_environment:
+        return
+    option = "-I" if sys.flags.isolated else "-E"
+    command = [sys.executable, option, "-c", "import suites; print(suites.__file__)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = Path(done.stdout.strip() or "/nowhere").resolve().parent
+    if found != root / "suites":
+        raise ValueError(
+            f"with python {option} the processes that measure cannot find the code in {root}; "
+            f"start it without {option}, or install it from there: pip install -e {root}"
+        )
 
 
 def importing_from(root: Path, before: Mapping[str, str]) -> dict[str, str]:
