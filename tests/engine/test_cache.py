@@ -12,7 +12,7 @@ import pytest
 
 from reformer.kernels import native
 from reformer.kernels.native import build
-from suites.tasks import load_task
+from suites.tasks import enwiki_head, load_task
 from suites.tasks.files import cache_folder, expanded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,6 +172,25 @@ def test_text_and_cache_do_without_a_home(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert len(load_task("enwiki-head").data) == 6_089_746  # type: ignore[attr-defined]
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder() == tmp_path / f"reformer-bench-{os.getuid()}"
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "empty", "a dangling link"])
+def test_text_is_unpacked_again_whatever_lies_in_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text = enwiki_head.read_xml()
+    (cached,) = cache_folder().iterdir()
+    cached.unlink()
+    make = {
+        "a pipe": lambda: os.mkfifo(cached),
+        "a folder": cached.mkdir,
+        "empty": cached.touch,
+        "a dangling link": lambda: cached.symlink_to(tmp_path / "nowhere"),
+    }
+    make[kind]()
+    assert enwiki_head.read_xml() == text
+    assert kind == "a folder" or cached.read_bytes() == text
 
 
 def test_the_home_of_nobody_is_a_path_like_any_other() -> None:
