@@ -1,14 +1,28 @@
 """The command line: list, run, status, report, compare, doctor (see each with --help).
 
-Only the standard library is imported here: every measuring process imports this file again.
+Only the standard library is imported here: every measuring process imports this file again. An
+older Python must be able to read this file, to be told so.
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
+# Before anything that an older Python cannot read: what is imported above, every Python 3 has.
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.stderr.write(
+        "run_bench.py: this is Python {}.{}, and Python 3.11 or newer is needed; make the virtual "
+        "environment with that: python3.11 -m venv .venv\n".format(*sys.version_info)
+    )
+    sys.exit(2)
+
+ROOT = Path(__file__).resolve().parent
 USER_ERROR = 2
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells say it
 
@@ -89,21 +103,63 @@ def command_of(name: str) -> Callable[[argparse.Namespace], int]:
     return COMMANDS[name]
 
 
+def import_our_own() -> None:
+    """Import from the folder of this file first, and from the one we stand in last.
+
+    PYTHONPATH, PYTHONSAFEPATH and an installed other checkout would else decide whose code runs.
+    """
+    here = {"", "."}
+    with suppress(OSError):  # the folder may be gone
+        here |= {str(Path().absolute()), str(Path().resolve())}
+    here.discard(str(ROOT))
+    others = [entry for entry in sys.path if entry not in here and entry != str(ROOT)]
+    last = [entry for entry in sys.path if entry in here][:1]
+    sys.path[:] = [str(ROOT), *others, *last]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. What a person can mend is one sentence and exit code 2."""
-    options = make_parser().parse_args(arguments)
+    import_our_own()
+    open_standard_streams()
+    options = argparse.Namespace(command="")
     try:
-        return command_of(options.command)(options)
+        try:
+            make_parser().parse_args(arguments, options)
+            return command_of(options.command)(options)
+        finally:
+            # here, where what goes wrong with it is caught
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("run_bench.py: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        # what is left to write goes nowhere, or Python would complain about it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # whoever read the output has seen enough; a sweep that ends early is no success
         return BROKEN_PIPE if options.command == "run" else 0
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         print(f"run_bench.py: {sentence}", file=sys.stderr)
         return USER_ERROR
+
+
+def open_standard_streams() -> None:
+    """Put nothing in place of streams that are closed: files opened later would take their place.
+
+    What a terminal cannot show is written with escapes, and is no error.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

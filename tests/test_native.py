@@ -217,9 +217,10 @@ def test_without_a_compiler_auto_is_blocked(fresh, monkeypatch, compiler, reason
     assert not list(fresh.rglob("*.so"))
 
 
-def test_a_cache_that_cannot_be_written_is_a_reason(fresh, monkeypatch):
+def test_without_any_folder_to_write_to_the_reason_says_so(fresh, monkeypatch):
     (fresh / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "file"))
+    monkeypatch.setattr(build.tempfile, "tempdir", str(fresh / "file"))
     assert "cannot write" in native.unavailable()
 
 

@@ -89,7 +89,7 @@ def read_benchmarks(path: Path) -> list[Record]:
     try:
         identity = identity_of(content["machine_info"])
         return [as_record(benchmark, identity, path) for benchmark in content["benchmarks"]]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} is not what pytest-benchmark writes ({error!r})") from None
 
 
@@ -98,8 +98,8 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON as pytest-benchmark writes it: {error}") from None
     known = isinstance(content, dict) and isinstance(content.get("benchmarks"), list)
     if not known or not isinstance(content.get("machine_info"), dict):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -13,11 +12,11 @@ from report.figures.style import (
     COLD,
     GREY,
     MARKERS,
-    RC_PARAMS,
     WARM,
     add_legend,
     add_words,
     new_figure,
+    own_settings,
     save,
 )
 from report.reading.captions import caption_of
@@ -34,10 +33,10 @@ def write_ablation(found: Ablation, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"compare_by_{found.factor}"
     paths = [folder / f"{name}.md", folder / f"{name}.csv"]
-    paths[0].write_text(found.markdown())
+    paths[0].write_text(found.markdown(), encoding="utf-8")
     found.table().to_csv(paths[1], index=False)
     if any(level.bits_change is not None for level in found.levels):
-        with matplotlib.rc_context(RC_PARAMS):
+        with own_settings():
             paths += draw_cost(found, folder, name)
     return paths
 

@@ -5,14 +5,12 @@ No torch.
 
 from pathlib import Path
 
-import matplotlib
-
 from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves, learning_curves
 from report.figures.memory import draw_memory
 from report.figures.paper_figure_5 import draw_paper_figure_5
 from report.figures.quality import draw_quality
-from report.figures.style import RC_PARAMS
+from report.figures.style import own_settings
 from report.figures.time import draw_time
 from report.reading.measures import MEASURES
 from report.reading.series import View
@@ -25,7 +23,7 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
     Cases that failed make a figure too, even if no case was measured.
     """
     paths = []
-    with matplotlib.rc_context(RC_PARAMS):
+    with own_settings():
         for measure, draw in (
             ("time", draw_time),
             ("memory", draw_memory),

@@ -4,7 +4,8 @@ The colour-blind can tell the colours apart; the sizes are legible at the width 
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ RC_PARAMS: dict[Any, Any] = {
 }
 
 Look = tuple[str, str]
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw with matplotlib's own settings and ours, whatever the user's are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC_PARAMS)
+        yield
 
 
 def looks(series: Sequence[Series]) -> list[Look]:
@@ -151,10 +161,15 @@ def tick_unit(axes: Axes, unit: str) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png and NAME.svg and return their paths."""
+    """Write NAME.png and NAME.svg into the folder and return their paths.
+
+    Raises ValueError for a name that leads out of it.
+    """
+    if name != Path(name).name:
+        raise ValueError(f"figure {name!r} has no plain name")
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
-    with matplotlib.rc_context(RC_PARAMS):
+    with own_settings():
         figure.savefig(paths[0])
         figure.savefig(paths[1], metadata={"Date": None})
     return paths

@@ -43,13 +43,13 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
         drawn = draw_suite(view, folder / FIGURES)
         paths += drawn
         sections.append(section_of(view, drawn))
-    with (folder / "table.md").open("a") as file:
+    with (folder / "table.md").open("a", encoding="utf-8") as file:
         for part in sections:
             for name, title in TABLE_TITLES.items():
                 if part[name] is not None:
                     file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(part[name])}")
     page = folder / "index.html"
-    page.write_text(render(folder.name, records, cases, sections))
+    page.write_text(render(folder.name, records, cases, sections), encoding="utf-8")
     return [*paths, page]
 
 

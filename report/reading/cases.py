@@ -1,6 +1,7 @@
 """Records are gathered into cases: one configuration on one machine, with all its seeds."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from report.statistics.seeds import mean_over_seeds
 from suites.engine.store.records import Record, mispredicted, part_of, read_records
 from suites.labels import labels
 
+# Without these settings nobody can say what a record is of.
+NEEDED = {"attention", "length"}
 PARTS = ("forward", "backward", "optimizer", "step")
 
 
@@ -140,12 +143,16 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_run(folder: Path) -> list[Record]:
-    """Read the records of a run folder.
+    """Read the records of a run folder; those that do not say what was measured are left out.
 
     Raises ValueError if there are none, or if they were written by a newer version.
     """
     path = Path(folder) / "records.jsonl"
-    records = read_records(path)
+    found = read_records(path)
+    records = [record for record in found if NEEDED <= record["settings"].keys()]
+    if len(records) < len(found):
+        n_lost, needed = len(found) - len(records), " and ".join(sorted(NEEDED))
+        print(f"note: {path}: {n_lost} records without {needed} are left out", file=sys.stderr)
     if not records:
         raise ValueError(f"no records in {path}; measure first: python run_bench.py run")
     return records

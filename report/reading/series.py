@@ -140,6 +140,8 @@ def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
 
 
 def _suite(name: str) -> Suite | None:
+    if not name.isidentifier():  # from a record: it imports nothing but a suite
+        return None
     try:
         found = getattr(importlib.import_module(f"suites.{name}"), "SUITE", None)
     except ModuleNotFoundError:

@@ -148,6 +148,6 @@ def write_tables(
         table = suite_table(in_suite(cases, suite))
         markdown.append(f"## {suite}\n\n{to_markdown(table)}")
         latex.append(to_latex(table, suite))
-    (folder / "table.md").write_text("\n".join(markdown))
-    (folder / "table.tex").write_text("\n".join(latex))
+    (folder / "table.md").write_text("\n".join(markdown), encoding="utf-8")
+    (folder / "table.tex").write_text("\n".join(latex), encoding="utf-8")
     return [folder / f"table.{kind}" for kind in ("csv", "md", "tex")]

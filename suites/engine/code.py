@@ -5,7 +5,9 @@ Those are the sources that decide a number. No torch.
 
 import functools
 import hashlib
+import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,11 +20,13 @@ MEASURED_CODE = (
     "suites/tasks",
     "suites/engine/measure",
 )
+# Of git's variables, those that say where it and its settings are, not which repository is meant.
+GIT_SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH")
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
 
 
 class Code(TypedDict):
-    """The code that measured; commit is "" outside git."""
+    """The code that measured; commit is "" outside its own git repository."""
 
     commit: str
     dirty: bool
@@ -31,13 +35,17 @@ class Code(TypedDict):
 
 @functools.cache
 def code_state(root: Path = ROOT) -> Code:
-    """Return which code this is: the git commit ("" outside git), and `code_hash`.
+    """Return which code this is: the git commit ("" outside our own repository), and `code_hash`.
 
-    dirty: do the measured sources differ from the commit?
+    dirty: do the measured sources differ from the commit, as far as git can tell?
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", *MEASURED_CODE)
-    return {"commit": commit, "dirty": bool(changes), "hash": code_hash(root)}
+    top = _git(root, "rev-parse", "--show-toplevel")
+    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    # sources unpacked inside another repository are not what its commit says
+    if not top or not commit or Path(top).resolve() != root.resolve():
+        return {"commit": "", "dirty": False, "hash": code_hash(root)}
+    changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *MEASURED_CODE)
+    return {"commit": commit, "dirty": changes != "", "hash": code_hash(root)}
 
 
 def code_hash(root: Path) -> str:
@@ -51,11 +59,28 @@ def code_hash(root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _git(root: Path, *command: str) -> str:
+def _git(root: Path, *command: str) -> str | None:
+    """Return what git says of the repository in which `root` lies; None where it says nothing."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(root), *command],
+            env=_without_other_repositories(os.environ),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _without_other_repositories(variables: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what would point git elsewhere, such as GIT_DIR within a hook."""
+    kept = {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("GIT_") or name.startswith(GIT_SETTINGS)
+    }
+    # asking must not write: the checkout may be read-only, or another git at work in it
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0"}

@@ -3,20 +3,25 @@
 Each takes the parsed options and returns an exit code. No torch.
 """
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
 from reformer.checks import refuse_unknown
 from suites.base import PRESETS
+from suites.engine.code import code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
 from suites.engine.store.plan import Plan
 from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder
+from suites.engine.store.turns import own_turn
 from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
-from suites.engine.sweep.executors.local import Local, start_fork_server, trainings_side_by_side
+from suites.engine.sweep.executors.fork_server import start_fork_server
+from suites.engine.sweep.executors.local import Local, trainings_side_by_side
 from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep
@@ -32,11 +37,12 @@ from suites.engine.sweep.summary import (
 
 SOMETHING_FAILED = 1
 INTERRUPTED = 130
+CONSOLE_SCRIPT = "reformer-bench"
 
 
 def list_suites(options: Namespace) -> int:
     """Print every suite, its question and cases per preset, and every run with what is done."""
-    suites, runs = find_suites(), all_runs()
+    suites, runs = find_suites(), [folder for folder in all_runs() if can_be_read(folder)]
     width = max(map(len, suites), default=0)
     for name, suite in suites.items():
         numbers = [f"{p} {len(suite.cases(p))}" for p in PRESETS if p in suite.presets]
@@ -53,6 +59,16 @@ def list_suites(options: Namespace) -> int:
                 f"done ({counts(backlog)})"
             )
     return 0
+
+
+def can_be_read(folder: RunFolder) -> bool:
+    """Return whether a run can be read, and say why not if it cannot."""
+    try:
+        folder.plan(), folder.records()
+    except (ValueError, OSError) as error:
+        print(f"note: run {folder.name} is left out: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def last_measured(suite: str, runs: list[RunFolder]) -> str:
@@ -73,8 +89,10 @@ def run(options: Namespace) -> int:
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
         return dry_run(folder, plan, question, retry)
+    # as it is now: what changes while this sweep waits for another is refused
+    code_state()
     start_fork_server()
-    with folder.locked():
+    with folder.locked(), own_turn(name):
         asked_for = frozenset(plan.entries)
         library = probe_machine(plan, question)
         plan = joined(folder, plan)
@@ -129,17 +147,24 @@ def measure(sweep: Sweep, executor: Local) -> int:
         with make_progress(backlog, executor.n_trainings) as progress:
             sweep.run(progress)
     except KeyboardInterrupt:
-        words = " ".join(sys.argv[1:])
         print(f"\nstopped; {n_measurements(backlog)} measurements are kept")
-        print(f"to go on: python run_bench.py {words}")
+        print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
         code = INTERRUPTED
     print(f"run {name}: {counts(backlog)}; {len(backlog.records) - n_before} records are new")
     print_failures(backlog)
     print_mispredictions(backlog)
     if code == INTERRUPTED:
         return code
-    print(f"next: python run_bench.py report {name}")
+    print(f"next: {program()} report {shlex.quote(name)}")
     return SOMETHING_FAILED if has_failures(backlog) else 0
+
+
+def program() -> str:
+    """Return how this program was called, for lines that say what to type next."""
+    called = Path(sys.argv[0])
+    if called.name == "run_bench.py":
+        return f"python {shlex.quote(sys.argv[0])}"
+    return called.name if called.name == CONSOLE_SCRIPT else "python run_bench.py"
 
 
 def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...]) -> int:

@@ -92,7 +92,9 @@ def telling_line(log: Path, start: int) -> str:
 def oom_kill_count() -> int:
     """Count the processes that the kernel has killed for memory since it started; 0 if unknown."""
     try:
-        found = re.search(r"^oom_kill (\d+)", Path("/proc/vmstat").read_text(), re.MULTILINE)
+        found = re.search(
+            r"^oom_kill (\d+)", Path("/proc/vmstat").read_text(errors="replace"), re.MULTILINE
+        )
     except OSError:
         return 0
     return int(found.group(1)) if found else 0

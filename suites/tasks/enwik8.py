@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from suites.tasks.files import cache_folder, sha256, write_atomically
+from suites.tasks.files import cache_folder, expanded, sha256, write_atomically
 from suites.tasks.text import TextTask
 
 FILE_NAMES = ("enwik8", "enwik8.zip")
@@ -53,7 +53,7 @@ def load_enwik8(
     folder. Raises ValueError if it is missing or damaged.
     """
     form = form or Form()
-    place = Path(path or os.environ.get("REFORMER_DATA") or cache_folder()).expanduser()
+    place = expanded(path or os.environ.get("REFORMER_DATA") or str(cache_folder()))
     file = find_file(place)
     if file is None and download and place.name not in FILE_NAMES:
         file = place / "enwik8"

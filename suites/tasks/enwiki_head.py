@@ -52,7 +52,8 @@ def read_xml() -> bytes:
     """
     cached = cache_folder() / f"enwiki-head-{XML_SHA256[:12]}.xml"
     with suppress(OSError):
-        content = cached.read_bytes()
+        # a pipe in its place would be read for ever
+        content = cached.read_bytes() if cached.is_file() else b""
         if sha256(content) == XML_SHA256:
             return content
     xml = bz2.decompress(read_bz2())

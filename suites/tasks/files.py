@@ -5,6 +5,7 @@ Other processes may write the same files at the same time.
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,10 +13,21 @@ from uuid import uuid4
 def cache_folder() -> Path:
     """Return this program's folder in the user's cache, which need not exist.
 
-    It follows the XDG base directories.
+    It follows the XDG base directories, by which a relative path counts as none; a user without a
+    home has one among the temporary files.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "reformer-bench"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    if base.is_absolute():
+        return base / "reformer-bench"
+    try:
+        return Path.home() / ".cache" / "reformer-bench"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"reformer-bench-{os.getuid()}"
+
+
+def expanded(path: str) -> Path:
+    """Return a path with the home folder in place of ~; as it is where there is no such home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises RuntimeError)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

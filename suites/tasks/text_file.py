@@ -1,10 +1,8 @@
 """The task `text` is the user's own text: any file, its bytes as tokens, split 90 / 5 / 5 %."""
 
-from pathlib import Path
-
 import numpy as np
 
-from suites.tasks.files import sha256
+from suites.tasks.files import expanded, sha256
 from suites.tasks.text import TextTask
 
 HOW_TO_GIVE = "give a file with --data text=FILE; the embedded task 'enwiki-head' needs no file"
@@ -14,7 +12,7 @@ def load_text(path: str | None) -> TextTask:
     """Read the text in a file. Raises ValueError if there is none, or if it is empty."""
     if path is None:
         raise ValueError(f"task 'text' needs a file; {HOW_TO_GIVE}")
-    file = Path(path).expanduser()
+    file = expanded(path)
     try:
         content = file.read_bytes()
     except OSError as error:

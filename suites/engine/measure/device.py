@@ -189,8 +189,9 @@ def reset_high_water_mark() -> bool:
     try:
         if CLEAR_REFS.exists():
             CLEAR_REFS.write_text("5")
-            return True
-    except OSError:
+            # some containers' kernels take the word and tell nothing
+            return status_bytes("VmRSS") > 0 and status_bytes("VmHWM") > 0
+    except (OSError, ValueError):
         pass
     return False
 
@@ -222,8 +223,12 @@ def sampled_peak() -> Iterator[Peak]:
     fits into it would not be seen.
     """
     give_memory_back()
-    process, done = psutil.Process(), threading.Event()
-    peak = Peak("sampled", baseline=process.memory_info().rss)
+    done = threading.Event()
+    try:
+        process = psutil.Process()
+        peak = Peak("sampled", baseline=process.memory_info().rss)
+    except psutil.Error as error:
+        raise RuntimeError(f"the memory of this process cannot be read here: {error}") from error
     peak.peak = peak.baseline
 
     def watch() -> None:

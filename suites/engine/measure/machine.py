@@ -13,7 +13,7 @@ import psutil
 import torch
 
 from reformer.kernels.native.build import compiler_version
-from suites.engine.host import available_cores
+from suites.engine.host import available_cores, read
 from suites.engine.measure.device import Device
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -34,8 +34,9 @@ def identity(device: Device) -> dict[str, Any]:
     threads: of a timing; a training on the CPU has one, whatever the machine, and its record says
     so (Quality in suites.engine.store.records).
     """
+    n_cores = os.cpu_count() or available_cores()
     return {
-        "machine": f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib()} GiB",
+        "machine": f"{cpu_model()}, {n_cores} cores, {memory_gib()} GiB",
         "system": f"{platform.system()} {platform.machine()}",
         **device.describe(),
         "python": platform.python_version(),
@@ -50,16 +51,19 @@ def identity(device: Device) -> dict[str, Any]:
 
 def cpu_model() -> str:
     """Return the processor's name for people."""
-    if CPUINFO.exists():
-        for line in CPUINFO.read_text().splitlines():
-            if line.lower().startswith("model name"):
-                return line.split(":", 1)[1].strip()
+    for line in read(CPUINFO).splitlines():
+        if line.lower().startswith("model name"):
+            return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
 
 def memory_gib() -> int:
     """Return the machine's memory, rounded to GiB."""
-    return round(psutil.virtual_memory().total / 2**30)
+    try:
+        total = psutil.virtual_memory().total
+    except Exception:  # whatever a system without a readable /proc makes of it
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return round(total / 2**30)
 
 
 def matmul_gflops(device: Device, size: int = 512, repeats: int = 12) -> float:

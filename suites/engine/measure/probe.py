@@ -21,7 +21,7 @@ def probe(question: Question) -> dict[str, Any]:
     Else it is {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words
     with why it is no faster one, "is_fallback", "library": the compiled native kernel, "identity":
     of the machine, "versions": of what only some cases use (Plan.versions), "gflops": its speed,
-    "code": the hash of the measured code as this process has it}.
+    "code": the hash of the measured code as this process has it, "root": where that code lies}.
     """
     try:
         device = prepare(question.device, available_cores())
@@ -44,6 +44,7 @@ def probe(question: Question) -> dict[str, Any]:
         "versions": {name: version for name, version in versions.items() if version},
         "gflops": matmul_gflops(device),
         "code": code_hash(ROOT),
+        "root": str(ROOT),
     }
 
 

@@ -82,7 +82,7 @@ def measure_time_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     compiles = step.kernel in COMPILED_AT_FIRST_CALL
     measured = measure_time(step.parts, device, job.settings.time_budget_s, step.prepare, compiles)
     disturbed = load.disturbed()
-    found = {"foreign_cores": round(load.reading()[0], 3), **readings(device)}
+    found = {"foreign_cores": load.foreign_cores(), **readings(device)}
     disturbed |= found.get("gpu_processes", 0) > 1
     part = {**measured, "disturbed": disturbed, "readings": found}
     return {"part": part, "kernel": step.kernel}

@@ -1,12 +1,23 @@
 """Files of one JSON object per line: appended and synced, read with a note on what is none."""
 
+import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+
+def sync(file: IO[Any]) -> None:
+    """Have what was written on disk, as far as the file system can tell when it is."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
 
 
 def append_line(path: Path, content: Any) -> None:
@@ -22,7 +33,7 @@ def append_line(path: Path, content: Any) -> None:
                 line = "\n" + line
         file.write(line.encode())
         file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
@@ -43,7 +54,7 @@ def drop_lines(path: Path, is_dropped: Callable[[Any], bool]) -> None:
         with draft.open("wb") as file:
             file.writelines(kept)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)
@@ -68,10 +79,25 @@ def read_lines(path: Path, check: Callable[[Any], str]) -> list[Any]:
 
 
 def _parse(line: bytes) -> Any:
+    """Read JSON; what is none, or has numbers that nobody measures (NaN, 1e999), is None."""
     try:
-        return json.loads(line)
-    except ValueError:
+        return json.loads(
+            line, parse_constant=_finite, parse_float=_finite, parse_int=_whole_number
+        )
+    except (ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no measurement")
+    return number
+
+
+def _whole_number(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 @cache

@@ -5,10 +5,12 @@ It is plan.json in the run's folder, and grows when more is asked. No torch.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from suites.base import Case
+from suites.engine.store.names import plain_name
 from suites.engine.store.records import FORMAT
+from suites.engine.store.shapes import misfit
 from suites.labels import labels
 from suites.settings import METHOD_VERSION, SETTINGS, Settings
 
@@ -81,12 +83,40 @@ class Plan:
         }
 
 
+class PlannedCase(TypedDict):
+    """A planned case is a row of plan.json."""
+
+    id: str
+    label: str
+    suites: list[str]
+    skip: str
+    changed: NotRequired[list[str]]
+    settings: dict[str, Any]
+
+
+class PlanFile(TypedDict):
+    """The content of plan.json is what a `Plan` has, without what is not known yet."""
+
+    method: int | str
+    name: str
+    preset: str
+    seeds: list[int]
+    device: str
+    identity: dict[str, Any]
+    versions: NotRequired[dict[str, str]]
+    gflops: float
+    cases: list[PlannedCase]
+
+
 def plan_from_json(content: Mapping[str, Any]) -> Plan:
     """Make the plan of a plan.json.
 
-    `outdated` says so where this code has other cases or methods. Raises KeyError, TypeError or
-    ValueError if it is no plan.
+    `outdated` says so where this code has other cases or methods. Raises TypeError or ValueError if
+    it is no plan.
     """
+    problem = misfit(content, PlanFile) or ("" if content["seeds"] else "seeds are none")
+    if problem:
+        raise ValueError(problem)
     name, method = content["name"], content["method"]
     outdated = ""
     if method != METHOD_VERSION:
@@ -101,7 +131,8 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         elif case.id != row["id"]:
             outdated = outdated or f"case {row['id']} ({row['label']}) would now be {case.id}"
         changed = tuple(row.get("changed", ()))
-        entries[row["id"]] = Entry(case=case, suites=tuple(row["suites"]), changed=changed)
+        suites = tuple(plain_name(suite, "suite") for suite in row["suites"])
+        entries[plain_name(row["id"], "case")] = Entry(case=case, suites=suites, changed=changed)
     return Plan(
         name=name,
         preset=content["preset"],

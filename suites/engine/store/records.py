@@ -8,13 +8,17 @@ what was measured before. Reading skips what is no such line, and says where.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
+from statistics import median
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast, get_type_hints
 
 from suites.engine.code import Code
 from suites.engine.store.lines import read_lines
+from suites.engine.store.names import misfit_of_name
 from suites.engine.store.shapes import misfit
+from suites.settings import Settings
 
 FORMAT = 2
+SETTING_TYPES = get_type_hints(Settings)
 STATUSES = ("ok", "skipped", "oom", "timeout", "crash", "diverged")
 Status = Literal["ok", "skipped", "oom", "timeout", "crash", "diverged"]
 
@@ -213,11 +217,51 @@ def misfit_of_record(content: Any) -> str:
         raise ValueError(
             f"a record has format {version}, this version reads up to {FORMAT}; update the program"
         )
-    return misfit(content, Record)
+    problem = misfit(content, Record) or misfit_of_name(content["case"], "case")
+    names = (misfit_of_name(name, "suite") for name in content["suites"]) if not problem else ()
+    problem = problem or next(filter(None, names), "") or _misfit_of_settings(content["settings"])
+    return (
+        problem or _misfit_of_quality(content.get("quality") or {}) or _misfit_of_numbers(content)
+    )
+
+
+def _misfit_of_settings(settings: Mapping[str, Any]) -> str:
+    """Say which setting has a value of another type; of settings unknown here nothing is said."""
+    known = ((name, value) for name, value in settings.items() if name in SETTING_TYPES)
+    found = (misfit(value, SETTING_TYPES[name], f"settings.{name}") for name, value in known)
+    return next(filter(None, found), "")
+
+
+def _misfit_of_quality(quality: Mapping[str, Any]) -> str:
+    for rounds, found in quality.get("evaluated_with", {}).items():
+        if "bits_per_dim" not in found:
+            return f"quality.evaluated_with.{rounds} has no 'bits_per_dim'"
+    reference = quality.get("data", {}).get("reference")
+    return misfit(reference, dict[str, float] | None, "quality.data.reference")
+
+
+def _misfit_of_numbers(record: Mapping[str, Any]) -> str:
+    """Say which number cannot have been measured; "" if all can."""
+    time, memory = record.get("time") or {}, record.get("memory") or {}
+    for process in (*time.get("processes", ()), *time.get("replaced", ())):
+        problem = _misfit_of_samples(process)
+        if problem:
+            return problem
+    wrong = [name for name in ("peak_bytes", "live_peak_bytes") if memory.get(name, 0) < 0]
+    return f"memory.{wrong[0]} is negative" if wrong else ""
+
+
+def _misfit_of_samples(process: Mapping[str, Any]) -> str:
+    for part, samples in process["samples_ms"].items():
+        if samples and (min(samples) < 0 or not median(samples) > 0):
+            return f"the samples of {part} are no durations: {min(samples)} to {max(samples)} ms"
+    return ""
 
 
 def _misfit_of_job_line(content: Any) -> str:
-    problem = misfit(content, JobLine)
+    problem = misfit(content, JobLine) or misfit_of_name(content["case"], "case")
     if problem or content["status"] != "ok":
         return problem
-    return misfit(content["part"], PARTS[content["kind"]], "part")
+    part, kind = content["part"], content["kind"]
+    problem = misfit(part, PARTS[kind], "part")
+    return problem or (_misfit_of_samples(part) if kind == "time" else "")

@@ -12,13 +12,16 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from reformer.checks import refuse_unknown
-from suites.engine.store.lines import append_line, drop_lines
+from suites.engine.store.lines import append_line, drop_lines, sync
+from suites.engine.store.names import expanded, misfit_of_name, plain_name
 from suites.engine.store.plan import Plan, plan_from_json
 from suites.engine.store.records import (
+    FORMAT,
     JobLine,
     Record,
     misfit_of_record,
@@ -29,7 +32,7 @@ from suites.engine.store.records import (
 
 ROOT = Path(__file__).resolve().parents[3]
 # The variable puts runs elsewhere, such as on a larger disk.
-RUNS = Path(os.environ.get("REFORMER_RUNS", ROOT / "results" / "runs"))
+RUNS = expanded(os.environ.get("REFORMER_RUNS") or str(ROOT / "results" / "runs")).absolute()
 
 
 class RunFolder:
@@ -44,20 +47,28 @@ class RunFolder:
         self.records_path = path / "records.jsonl"
 
     def log_path(self, case_id: str) -> Path:
-        """Return where the processes of a case print."""
-        return self.path / "logs" / f"{case_id}.txt"
+        """Return where the processes of a case print, which is in the run's folder."""
+        return self.path / "logs" / f"{plain_name(case_id, 'case')}.txt"
 
     def plan(self) -> Plan | None:
-        """Read the plan, if there is one. Raises ValueError if it is damaged."""
+        """Read the plan, if there is one. Raises ValueError if it is damaged or newer."""
         try:
-            return plan_from_json(json.loads(self.plan_path.read_text()))
-        except FileNotFoundError:
+            content = json.loads(self.plan_path.read_bytes())
+            version = content["format"]
+            plan = plan_from_json(content) if not version > FORMAT else None
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.plan_path} is damaged or no plan ({type(error).__name__}: {error}); "
                 "use another --run name"
             ) from None
+        if plan is None:
+            raise ValueError(
+                f"{self.plan_path} has format {version}, this version reads up to {FORMAT}; "
+                "update the program"
+            )
+        return plan
 
     def records(self) -> list[Record]:
         """Read the newest record of each case, seed and identity."""
@@ -74,7 +85,7 @@ class RunFolder:
             with draft.open("w") as file:
                 json.dump(plan.to_json(), file, indent=1)
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file)
             draft.replace(self.plan_path)
 
     def append_job(self, line: JobLine) -> None:
@@ -110,24 +121,41 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep other processes from measuring this run meanwhile; makes the folder.
 
-        Raises ValueError if another process measures it.
+        A folder that was made here and in which nothing was written is removed at the end. Raises
+        ValueError if another process measures it.
         """
+        is_new = not self.path.exists()
         with self._sentence():
             (self.path / "logs").mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise ValueError(
-                    f"run {self.name!r} is being measured by process {file.read().strip() or '?'}; "
-                    "wait for it, or use another --run name"
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+        try:
+            with file:
+                self._lock(file)
+                yield
+        finally:
+            if is_new and not self.plan_path.exists():
+                self._remove_empty()
+
+    def _lock(self, file: IO[str]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ValueError(
+                f"run {self.name!r} is being measured by process {file.read().strip() or '?'}; "
+                "wait for it, or use another --run name"
+            ) from None
+        except OSError:
+            print(f"note: there are no locks on {self.path}: measure this run only once at a time")
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+
+    def _remove_empty(self) -> None:
+        with suppress(OSError):
+            (self.path / ".lock").unlink()
+            (self.path / "logs").rmdir()
+            self.path.rmdir()
 
     @contextmanager
     def _sentence(self) -> Iterator[None]:
@@ -136,7 +164,8 @@ class RunFolder:
         except OSError as error:
             raise OSError(
                 f"cannot write to {self.path}: {error.strerror}; everything measured before "
-                "is kept, and the same command goes on from there"
+                "is kept, and the same command goes on from there; REFORMER_RUNS=FOLDER puts runs "
+                "elsewhere"
             ) from error
 
 
@@ -145,14 +174,18 @@ def run_folder(name: str) -> RunFolder:
 
     Raises ValueError unless it is a plain folder name.
     """
-    if not name or name != Path(name).name or name.startswith("."):
+    if misfit_of_name(name, "run"):
         raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
     return RunFolder(RUNS / name)
 
 
 def all_runs() -> list[RunFolder]:
-    """Return all runs that have a plan, the one measured last at the end."""
-    found = [path.parent for path in RUNS.glob("*/plan.json")]
+    """Return all runs that have a plan, the one measured last at the end.
+
+    A hidden folder is none, nor is a file.
+    """
+    folders = [path.parent for path in RUNS.glob("*/plan.json")]
+    found = [path for path in folders if not path.name.startswith(".")]
     return [RunFolder(path) for path in sorted(found, key=last_change)]
 
 
@@ -163,7 +196,7 @@ def find_run(name: str | None) -> RunFolder:
     """
     runs = {folder.name: folder for folder in all_runs()}
     if name is not None:
-        path = Path(name).expanduser()
+        path = expanded(name)
         files = (path / "records.jsonl", path / "plan.json")
         if name not in runs and any(file.exists() for file in files):
             return RunFolder(path.resolve())

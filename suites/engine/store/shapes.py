@@ -7,8 +7,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is
 def misfit(value: Any, shape: Any, where: str = "it") -> str:
     """Say what is wrong with a value that should have this shape; "" if nothing is.
 
-    shape: a TypedDict, list[...], dict[str, ...], a union, a Literal, None, Any, bool, int, float,
-    str. More keys than a TypedDict declares are no fault: later versions add some.
+    shape: a TypedDict, list[...], tuple[...] for a list, dict[str, ...], a union, a Literal, None,
+    Any, bool, int, float, str. More keys than a TypedDict declares are no fault: later versions add
+    some.
     """
     origin, arguments = get_origin(shape), get_args(shape)
     if shape is Any:
@@ -21,7 +22,7 @@ def misfit(value: Any, shape: Any, where: str = "it") -> str:
         return "" if "" in found else found[-1] if arguments[-1] is not type(None) else found[0]
     if origin is Literal:
         return "" if value in arguments else f"{where} is {value!r}, not one of {arguments}"
-    if origin is list:
+    if origin in (list, tuple):  # JSON has no tuples
         if not isinstance(value, list):
             return f"{where} is {_kind(value)}, not a list"
         return next(filter(None, (misfit(one, arguments[0], where) for one in value)), "")

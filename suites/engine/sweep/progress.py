@@ -3,6 +3,7 @@
 No torch.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -140,5 +141,7 @@ class RichProgress(PlainProgress):
 
 def make_progress(backlog: Backlog, n_trainings: int) -> PlainProgress:
     """Make the display that fits where the output goes."""
-    display = RichProgress if sys.stdout.isatty() else PlainProgress
+    # a dumb terminal cannot go back over a line
+    can_draw = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    display = RichProgress if can_draw and sys.stdout.isatty() else PlainProgress
     return display(backlog, n_trainings)

@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 from baselines.config import PEERS
 from reformer.checks import is_own
-from suites.engine.code import code_state
+from suites.engine.code import ROOT, code_state
 from suites.engine.job import Question
+from suites.engine.store.names import expanded
 from suites.engine.store.plan import Plan, extend
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep.executors.local import run_in_process
@@ -32,8 +33,7 @@ def question_of(plan: Plan, device: str, data: Iterable[str], download: bool) ->
         if settings.subject == "model":
             lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
     paths = {
-        task: str(Path(path).expanduser().resolve())
-        for task, path in data_paths(data, lengths).items()
+        task: str(expanded(path).resolve()) for task, path in data_paths(data, lengths).items()
     }
     return Question(
         device=device,
@@ -66,6 +66,11 @@ def probe_machine(plan: Plan, question: Question) -> str:
     found = outcome.result
     if "refusal" in found:
         raise ValueError(found["refusal"])
+    if found.get("root") != str(ROOT):
+        raise ValueError(
+            f"the processes that measure run other code, in {found.get('root')}, than this program "
+            f"in {ROOT}; start it without -I and -E, or install it from here: pip install -e {ROOT}"
+        )
     if found["code"] != code_state()["hash"]:
         raise ValueError("the measured code changed while the run was starting; start it again")
     plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]

@@ -4,6 +4,7 @@ The process writes to its own log, dies with the sweep, and on the CPU lives und
 limit, so that running out of memory is an error in it alone.
 """
 
+import contextlib
 import faulthandler
 import fcntl
 import importlib
@@ -64,19 +65,28 @@ def die_with_sweep() -> None:
     if parent is None or not hasattr(fcntl, "F_SETSIG"):
         return
     fd = parent.sentinel
-    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    # not every container's kernel has such signals: a job then outlives a killed sweep, and ends
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
     if not parent.is_alive():
         os._exit(1)
 
 
 def write_to_log(log: Path) -> None:
-    """Send all output of this process to the end of the log, native tracebacks included."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Send all output of this process to the end of the log, native tracebacks included.
+
+    Where the log cannot be written, as on a full disk, the output is lost and the job is done.
+    """
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    os.close(descriptor)
+    if descriptor > 2:
+        os.close(descriptor)
     faulthandler.enable(file=2)
 
 
@@ -85,13 +95,20 @@ def limit_address_space(share: float) -> None:
 
     A reserve is left to the system and to the sweep.
     """
-    process = psutil.Process()
-    room = int(share * max(0, available_bytes() - RESERVE_BYTES))
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = process.memory_info().vms + room
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    _, hard = limits
+    available = available_bytes()
+    try:
+        used = psutil.Process().memory_info().vms
+    except psutil.Error:  # /proc is hidden
+        used = None
+    if available is None or used is None:
+        return
+    limit = used + int(share * max(0, available - RESERVE_BYTES))
+    # nor beyond what was set before, by a batch system or by `ulimit -v`
+    limit = min([limit, *(known for known in limits if known != resource.RLIM_INFINITY)])
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def nothing(_: object) -> dict[str, Any]:

@@ -4,14 +4,11 @@ The stdlib's fork server keeps torch imported (and CUDA untouched), so a process
 ms.
 """
 
-import contextlib
 import json
 import math
 import multiprocessing
-import multiprocessing.forkserver
-import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -20,20 +17,11 @@ from suites.engine.failures import Failure, failure_of_exit, oom_kill_count
 from suites.engine.host import available_cores
 from suites.engine.job import Job, Outcome
 from suites.engine.sweep.executors.child import enter
+from suites.engine.sweep.executors.fork_server import start_fork_server
 
-WORKER = "suites.engine.measure.worker"
-RUN_JOB = f"{WORKER}:run_job"
-ROOT = Path(__file__).resolve().parents[4]
+RUN_JOB = "suites.engine.measure.worker:run_job"
 # A process that has sent its message has so long to end by itself before it is killed.
 GRACE_S = 2.0
-
-
-def start_fork_server() -> None:
-    """Start the fork server ahead of its first use, so that torch is imported meanwhile."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([WORKER])
-    with _importable(ROOT):
-        multiprocessing.forkserver.ensure_running()
 
 
 class Running:
@@ -63,7 +51,13 @@ class Running:
         self.process = context.Process(
             target=enter, args=(function, argument, sender, str(log), share), daemon=True
         )
-        self.process.start()
+        try:
+            self.process.start()
+        except (EOFError, ConnectionError) as error:
+            raise OSError(
+                "the fork server, from which the processes of jobs come, has ended; everything "
+                "measured before is kept, and the same command goes on from there"
+            ) from error
         # the first job waits until the fork server has imported torch: none of its own time
         self.deadline = time.monotonic() + timeout_s
         sender.close()
@@ -198,17 +192,3 @@ def run_in_process(
         return first_done([running]).outcome()
     finally:
         running.kill()
-
-
-@contextlib.contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """Let processes started inside import from `root`, wherever the command was called from."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = f"{root}{os.pathsep}{before}" if before else str(root)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
