@@ -133,14 +133,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("run_bench.py: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # what is left to write goes nowhere, or Python would complain about it at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_unwritten()
         # whoever read the output has seen enough; a sweep that ends early is no success
         return BROKEN_PIPE if options.command == "run" else 0
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         print(f"run_bench.py: {sentence}", file=sys.stderr)
+        leave_unwritten()
         return USER_ERROR
+
+
+def leave_unwritten() -> None:
+    """Let output that cannot be written go nowhere, or Python would complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def open_standard_streams() -> None:
