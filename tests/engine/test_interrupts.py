@@ -64,7 +64,7 @@ def test_a_poor_environment_is_measured_in_all_the_same(tmp_path: Path) -> None:
         for folder in ("/usr/bin", "/bin"):
             if (Path(folder) / name).exists() and not (tools / name).exists():
                 (tools / name).symlink_to(Path(folder) / name)
-    poor = {"HOME": "/nowhere", "CXX": "env g++", "TMPDIR": "/nowhere/tmp", "TERM": ""}
+    poor = {"HOME": "/dev/null/home", "CXX": "env g++", "TMPDIR": "/dev/null/tmp", "TERM": ""}
     done = run_by_path(project, "run", cwd=tmp_path, PATH=str(tools), XDG_CACHE_HOME="", **poor)
     assert done.returncode == 0, done.stdout + done.stderr
     text = (project / "results/runs/quick/records.jsonl").read_text()
