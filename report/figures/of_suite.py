@@ -14,7 +14,7 @@ from report.figures.style import own_settings
 from report.figures.time import draw_time
 from report.reading.measures import MEASURES
 from report.reading.series import View
-from report.tables.evaluated_with_table import evaluated_cases
+from report.tables.evaluated_with_table import are_evaluated
 
 
 def draw_suite(view: View, folder: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
             asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
             if asked or any(MEASURES[measure](case) is not None for case in view.cases):
                 paths += draw(view, folder)
-        if evaluated_cases(view.cases):
+        if are_evaluated(view.cases):
             paths += draw_evaluated_with(view, folder)
         if any(learning_curves(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)

@@ -15,7 +15,7 @@ from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
 from report.reading.series import View, view_of
 from report.tables.cases_table import suite_table, write_tables
-from report.tables.evaluated_with_table import evaluated_cases, rounds_table
+from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
 from report.tables.scaling_table import scaling_table
 from suites.engine.store.records import Record
@@ -56,7 +56,6 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
 def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
     """Collect what the page shows of a suite."""
     told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
-    rounds = evaluated_cases(view.cases)
     return {
         "name": view.name,
         "question": view.question,
@@ -64,7 +63,7 @@ def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "figures": [path.stem for path in drawn if path.suffix == ".png"],
         "table": suite_table(view.cases),
         "scaling": scaling_table(view),
-        "rounds": rounds_table(rounds) if rounds else None,
+        "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
     }
 
 

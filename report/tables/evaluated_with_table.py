@@ -19,6 +19,15 @@ def evaluated_cases(cases: Sequence[CaseResult]) -> list[CaseResult]:
     return [case for case in cases if evaluated_rounds([case])]
 
 
+def are_evaluated(cases: Sequence[CaseResult]) -> bool:
+    """Was every trained Reformer of a suite evaluated with other numbers of rounds?
+
+    Some are, where a suite shares a case with another one that asks for it: that is no finding.
+    """
+    trained = [case for case in cases if case.kind == "reformer" and case.quality()]
+    return bool(trained) and len(evaluated_cases(trained)) == len(trained)
+
+
 def evaluated_rounds(cases: Sequence[CaseResult]) -> list[str]:
     """Return the numbers of rounds that cases were evaluated with, ascending, "full" last."""
     names = {

@@ -17,7 +17,7 @@ from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical_line
 from report.reading.series import view_of
 from report.statistics.scaling import crossover
-from report.tables.evaluated_with_table import rounds_table
+from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.scaling_table import scaling_table
 
 SWEEPS = ("sequence_length", "hash_rounds", "bucket_size", "layers")
@@ -270,3 +270,11 @@ def test_a_machine_of_changing_speed_is_told(records):
     assert "80 to 182 GFLOP/s" in told
     assert speed_caveats(with_speeds([180.0, 182.0, None])) == []
     assert speed_caveats(records) == []
+
+
+def test_a_case_shared_with_another_suite_makes_no_table_of_rounds(cases, run_folder):
+    """LSH-4 at 1,024 tokens stands in every suite, and hash_rounds alone asks for other rounds."""
+    for name, expected in (("hash_rounds", True), ("sequence_length", False), ("layers", False)):
+        assert are_evaluated(view_of(name, cases).cases) is expected
+        drawn = (run_folder / "figures" / f"{name}_evaluated_with.png").exists()
+        assert drawn is expected
