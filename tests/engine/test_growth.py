@@ -167,3 +167,17 @@ def test_runs_of_another_preset_or_machine_are_not_continued() -> None:
     new.identity = {**new.identity, "threads": 7}
     with pytest.raises(ValueError, match="threads 1, here it is 7"):
         extend(old, new)
+
+
+def test_what_another_code_measured_stays_on_disk(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer record counts in its place, but no sample is lost."""
+    folder, _ = measure(plan_of(HEALTHY[:1]))
+    old = folder.records_path.read_text()
+    monkeypatch.setattr(backlog, "code_state", lambda: {**CODE, "hash": "changed"})
+    folder, _ = measure(plan_of([replace(HEALTHY[0], processes=3)]))
+    lines = folder.records_path.read_text()
+    assert lines.startswith(old)
+    assert len(lines.splitlines()) == 2
+    assert [record["code"]["hash"] for record in folder.records()] == ["changed"]

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from reformer.checks import refuse_unknown
 from suites.engine.store.lines import append_line, drop_lines, sync
@@ -99,9 +99,10 @@ class RunFolder:
             append_line(self.records_path, record)
 
     def drop_superseded(self) -> None:
-        """Drop the records that newer ones replace, and the jobs that stand in a record.
+        """Drop the records whose samples stand in a newer one, and the jobs that stand in a record.
 
-        So no sample is on disk twice, once the sweep has ended.
+        So no sample is on disk twice, once the sweep has ended, and none is lost: what another code
+        or version measured stays, though a newer record counts in its place.
         """
         records = self.records()
         newest = {record_key(record): record for record in records}
@@ -112,10 +113,16 @@ class RunFolder:
         }
         names = ("case", "seed", "kind", "index", "started")
         drop_lines(self.jobs_path, lambda line: tuple(map(line.get, names)) in recorded)
-        drop_lines(
-            self.records_path,
-            lambda line: not misfit_of_record(line) and newest[record_key(line)] != line,
-        )
+
+        def is_superseded(line: Any) -> bool:
+            if misfit_of_record(line) or "jobs" not in line:
+                return False
+            newer = newest[record_key(line)]
+            kept = [job["started"] for job in newer.get("jobs", [])]
+            good = [job["started"] for job in line["jobs"] if job["status"] == "ok"]
+            return bool(newer != line and set(good) <= set(kept))
+
+        drop_lines(self.records_path, is_superseded)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
