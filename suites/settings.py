@@ -105,7 +105,7 @@ class Settings:
     loss_chunks: int = 1
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
-    precision: str = "float32"  # or "bfloat16": autocast
+    precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call
     measures: tuple[str, ...] = MEASURES
@@ -140,10 +140,6 @@ class Settings:
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
-        )
-        require(
-            self.subject == "model" or self.precision == "float32",
-            f"precision is {self.precision!r}; one attention call is measured in float32",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens")
