@@ -42,6 +42,7 @@ OURS_ONLY = (
 )
 LSH_ONLY = (*HASHING, *OURS_ONLY)
 TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
+NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
 DENSE_ONLY = ("shared_qk",)
 MODEL_ONLY = (
     "task",
@@ -180,10 +181,11 @@ class Settings:
         They are those with an effect that differ from the defaults and say what, not how, is
         measured.
         """
-        usual = DEFAULTS | {"chunk_length": 2 * self.bucket_size}
+        measured = self.measured()
+        usual = DEFAULTS | {"chunk_length": 2 * measured.get("bucket_size", self.bucket_size)}
         return {
             name: float(value) if isinstance(usual[name], float) else value
-            for name, value in self.measured().items()
+            for name, value in measured.items()
             if name not in HOW and value != usual[name]
         }
 
@@ -211,11 +213,15 @@ class Settings:
             unused = {*OURS_ONLY, *DENSE_ONLY}
             if self.attention == "transformers":
                 unused -= set(TRANSFORMERS_TOO)
+            else:
+                unused |= set(NOT_REFORMER_PYTORCH)
         if self.subject == "attention":
             unused |= set(MODEL_ONLY)
         if not self.can_train:
             unused |= set(QUALITY_ONLY)
         settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
+        if self.attention in PEERS and self.attention != "transformers":
+            settings["bucket_size"] = settings["chunk_length"]  # its bucket is its chunk
         return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:

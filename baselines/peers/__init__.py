@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from baselines.config import PEERS
+from baselines.config import PEERS, require_peer_attention, require_peer_model
 from baselines.peers.adapter import Adapter, PeerAttention
 from baselines.peers.generators import draw_seed, kept_generators
 from baselines.peers.reformer_pytorch import ReformerPytorch
@@ -41,12 +41,13 @@ def peer_attention(name: str, config: LSHConfig, seed: int) -> PeerAttention:
     ValueError on an unknown name, a missing package, and what the peer cannot do.
     """
     adapter = _adapter(name)
-    require(config.causal, f"causal is False; the peer {name!r} is compared in causal attention")
+    require_peer_attention(name, config)
     attend, generator = adapter.attention(config), torch.Generator().manual_seed(seed)
 
     @eagerly
     def attend_apart(qk: Tensor, v: Tensor, buckets: Tensor | None = None) -> Tensor:
-        config.require_length(qk.shape[-2])
+        precision = str(qk.dtype).removeprefix("torch.")
+        require_peer_attention(name, config, qk.shape[-2], precision)
         if buckets is not None:
             buckets = _number_apart(buckets, (*qk.shape[:2], config.n_rounds, qk.shape[-2]))
         with kept_generators(draw_seed(generator)):
@@ -70,11 +71,9 @@ def peer_model(name: str, settings: ReformerConfig) -> "PeerModel":
     `loss_chunks` in reformer-pytorch; in both the logits are whole in memory. Raises ValueError on
     an unknown name, a missing package, and what the peer cannot do.
     """
-    adapter, lsh, dropout = _adapter(name), settings.attention, settings.dropout
-    if not isinstance(lsh, LSHConfig) or not lsh.causal:
-        raise ValueError(f"attention is {lsh!r}; a peer is measured with causal LSH attention")
-    require(dropout == 0, f"dropout is {dropout}; a peer is measured without")
-    lsh.require_length(settings.length)
+    adapter, lsh = _adapter(name), settings.attention
+    require_peer_model(name, settings)
+    assert isinstance(lsh, LSHConfig)
     with kept_generators(settings.seed):
         return PeerModel(name, settings, adapter.model(settings, lsh))
 

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from baselines.peers.adapter import PeerAttention, import_peer
-from reformer.checks import require, require_divides
 from reformer.config import LSHConfig, ReformerConfig
 
 
@@ -37,10 +36,10 @@ class ReformerPytorch:
 
     def attention(self, config: LSHConfig) -> PeerAttention:
         """Build the package's LSHAttention, which looks one chunk back; see Adapter."""
-        _peer(config)
+        peer = _peer()
 
         def attend(qk: Tensor, v: Tensor, buckets: Tensor | None = None) -> Tensor:
-            core = _peer(config, qk.shape[-2]).LSHAttention(
+            core = peer.LSHAttention(
                 bucket_size=config.m,
                 n_hashes=config.n_rounds,
                 causal=True,
@@ -58,8 +57,7 @@ class ReformerPytorch:
 
     def model(self, settings: ReformerConfig, config: LSHConfig) -> nn.Module:
         """Build the package's ReformerLM, whose d_ff is a multiple of d_model; see Adapter."""
-        peer = _peer(config, settings.length)
-        require_divides(settings, "d_model", "d_ff")
+        peer = _peer()
         axial = settings.axial_positions
         model = peer.ReformerLM(
             num_tokens=settings.vocabulary,
@@ -86,10 +84,5 @@ class ReformerPytorch:
         return model
 
 
-def _peer(config: LSHConfig, length: int | None = None) -> Any:
-    """Import the package's module; raises ValueError where it cannot do as asked."""
-    before, pair = config.chunks_before, 2 * config.m
-    require(before == 1, f"chunks_before is {before}; reformer-pytorch looks one chunk back")
-    even = length is None or length % pair == 0
-    require(even, f"length {length} is not a multiple of {pair}, reformer-pytorch's two chunks")
+def _peer() -> Any:
     return import_peer("reformer_pytorch.reformer_pytorch")

@@ -58,7 +58,6 @@ WITH_BUCKETS = tuple(name for name in BASES if not name.startswith("reformer-pyt
 WITHOUT_ROW = {
     "dropout": dict.fromkeys(PEER_MODELS, "refused: a peer is measured without"),
     "reversible": {"transformers model": "refused: it is always reversible"},
-    "loss_chunks": {"reformer-pytorch model": "the peer has no such thing (peer_model)"},
 }
 
 Check = Callable[[Any, Any], bool]
