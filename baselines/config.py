@@ -1,13 +1,14 @@
 """The config holds every setting of the dense baselines and every rule about its legal values.
 
-Beside it stand the names of the published peers and what they compute otherwise. No torch.
+Beside it stand the names of the published peers, what they compute otherwise and what they cannot
+do. No torch.
 """
 
 import importlib.util
 from dataclasses import dataclass
 
-from reformer.checks import is_own, refuse_unknown, require, require_switches
-from reformer.config import ModelConfig
+from reformer.checks import is_own, refuse_unknown, require, require_divides, require_switches
+from reformer.config import LSHConfig, ModelConfig, ReformerConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
 
@@ -25,6 +26,9 @@ DIFFERENCES = {
     "times, a round's first chunk looks back into the round before, and in float32 the output of a "
     "position alone in every round is off by up to 0.4 %",
 }
+
+
+HALF = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,4 +66,47 @@ def require_installed(peer: str) -> None:
     require(
         importlib.util.find_spec(package.replace("-", "_")) is not None,
         f"{package} is not installed: pip install -c constraints.txt -e '.[peers]'",
+    )
+
+
+def require_peer_attention(
+    peer: str, config: LSHConfig, length: int | None = None, precision: str = "float32"
+) -> None:
+    """Raise ValueError where this peer has no such attention call.
+
+    length: None if it is not known yet. precision: of the inputs.
+    """
+    require(config.causal, f"causal is False; the peer {peer!r} is compared in causal attention")
+    if length is not None:
+        config.require_length(length)
+    if package_of(peer) != "reformer-pytorch":
+        return
+    before, pair = config.chunks_before, 2 * config.m
+    require(before == 1, f"chunks_before is {before}; reformer-pytorch looks one chunk back")
+    even = length is None or length % pair == 0
+    require(even, f"length {length} is not a multiple of {pair}, reformer-pytorch's two chunks")
+    require(
+        package_of(peer) == peer or precision not in HALF,
+        f"precision is {precision}; reformer-pytorch corrects duplicates in float32 only",
+    )
+
+
+def require_peer_model(peer: str, config: ReformerConfig) -> None:
+    """Raise ValueError where this peer has no such language model."""
+    lsh, dropout = config.attention, config.dropout
+    if not isinstance(lsh, LSHConfig):
+        raise ValueError(f"attention is {lsh!r}; a peer is measured with causal LSH attention")
+    require(dropout == 0, f"dropout is {dropout}; a peer is measured without")
+    require_peer_attention(peer, lsh, config.length)
+    if peer != "transformers":
+        require_divides(config, "d_model", "d_ff")
+        return
+    require(config.reversible, "reversible is False; transformers is always reversible")
+    require_divides(config, "ff_chunks", "length")
+    require_divides(config, "loss_chunks", "length")
+    rows, columns = config.axial_positions or (1, config.length)
+    require(
+        rows * columns == config.length,
+        f"axial_positions {rows} x {columns} hold {rows * columns} positions; transformers trains "
+        f"on exactly so many, length is {config.length}",
     )

@@ -8,7 +8,7 @@ from math import isinf
 from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference
 from report.reading.measures import MEASURES, Measured, rest_bytes
-from report.reading.rivals import common_points, crossover_of, typical_line
+from report.reading.rivals import common_points, crossover_of, typical_line, typical_pair
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -40,8 +40,7 @@ def suite_finding(view: View, measure: str) -> str:
     last.
     """
     measured = MEASURES[measure]
-    ours = typical_line([s for s in view.series if s.kind == "reformer"], measured)
-    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
+    ours, dense = typical_pair(view.series, measured)
     if ours is None and dense is None:
         return f"{view.name}: no {measure} was measured"
     if ours is None or dense is None or view.varies != "length":

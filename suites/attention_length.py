@@ -8,11 +8,13 @@ from suites.settings import Settings, change
 
 def _cases(base: Settings, common: list[int], longer: list[int], dense: list[int]) -> list[Case]:
     as_published = change(base, within_bucket=False, correct_duplicates=False)
+    half = change(base, precision="bfloat16")
     return [
         *grid(base, n_rounds=[1, 2, 4], length=common + longer),
         *grid(as_published, length=common),
         *grid(base, attention=PEERS, length=common),
         *grid(change(base, attention="sdpa"), length=dense),
+        *grid(half, attention=["lsh", "sdpa"], length=common),
     ]
 
 

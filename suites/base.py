@@ -10,8 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from baselines.config import PEERS, require_installed
+from baselines.config import (
+    PEERS,
+    require_installed,
+    require_peer_attention,
+    require_peer_model,
+)
 from reformer.checks import refuse_unknown
+from reformer.config import ReformerConfig
 from suites.settings import SETTINGS, Settings, change
 
 PRESETS = ("quick", "cpu", "paper")
@@ -33,14 +39,27 @@ class Case:
 def make_case(settings: Settings) -> Case:
     """Make the case of these settings, marked as skipped if its configs refuse them."""
     try:
-        settings.config(vocabulary=256)
+        config = settings.config(vocabulary=256)
         if settings.subject == "attention" and settings.hashes:
             settings.lsh().require_length(settings.length)
         if settings.attention in PEERS:
-            require_installed(settings.attention)
+            require_possible(settings, config)
     except ValueError as error:
         return Case(settings=settings, skip=str(error))
     return Case(settings=settings)
+
+
+def require_possible(settings: Settings, config: object) -> None:
+    """Raise ValueError unless the peer of these settings is installed and can do this.
+
+    config: of the model.
+    """
+    peer = settings.attention
+    require_installed(peer)
+    if settings.subject == "attention":
+        require_peer_attention(peer, settings.lsh(), settings.length, settings.precision)
+    elif isinstance(config, ReformerConfig):
+        require_peer_model(peer, config)
 
 
 def grid(base: Settings, **values: Sequence[Any]) -> list[Case]:

@@ -2,16 +2,18 @@
 
 from suites.base import Case, Suite, grid
 from suites.presets import CPU, PAPER, QUICK, costs_only, dense
-from suites.settings import Settings
+from suites.settings import Settings, change
 
 
 def _cases(base: Settings, trained: list[int], longer: list[int]) -> list[Case]:
     others = costs_only(dense(base))
+    half = [change(one, precision="bfloat16") for one in (costs_only(base), others)]
     return [
         *grid(base, length=trained),
         *grid(dense(base), length=trained),
         *grid(costs_only(base), length=longer),
         *grid(others, length=longer),
+        *(case for one in half for case in grid(one, length=[trained[0], longer[-1]])),
         *grid(others, attention=["naive", "memory_efficient"], length=trained + longer),
     ]
 

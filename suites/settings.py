@@ -42,6 +42,7 @@ OURS_ONLY = (
 )
 LSH_ONLY = (*HASHING, *OURS_ONLY)
 TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
+NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
 DENSE_ONLY = ("shared_qk",)
 MODEL_ONLY = (
     "task",
@@ -105,7 +106,7 @@ class Settings:
     loss_chunks: int = 1
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
-    precision: str = "float32"  # or "bfloat16": autocast
+    precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call
     measures: tuple[str, ...] = MEASURES
@@ -140,10 +141,6 @@ class Settings:
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
-        )
-        require(
-            self.subject == "model" or self.precision == "float32",
-            f"precision is {self.precision!r}; one attention call is measured in float32",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens")
@@ -184,10 +181,11 @@ class Settings:
         They are those with an effect that differ from the defaults and say what, not how, is
         measured.
         """
-        usual = DEFAULTS | {"chunk_length": 2 * self.bucket_size}
+        measured = self.measured()
+        usual = DEFAULTS | {"chunk_length": 2 * measured.get("bucket_size", self.bucket_size)}
         return {
             name: float(value) if isinstance(usual[name], float) else value
-            for name, value in self.measured().items()
+            for name, value in measured.items()
             if name not in HOW and value != usual[name]
         }
 
@@ -215,11 +213,15 @@ class Settings:
             unused = {*OURS_ONLY, *DENSE_ONLY}
             if self.attention == "transformers":
                 unused -= set(TRANSFORMERS_TOO)
+            else:
+                unused |= set(NOT_REFORMER_PYTORCH)
         if self.subject == "attention":
             unused |= set(MODEL_ONLY)
         if not self.can_train:
             unused |= set(QUALITY_ONLY)
         settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
+        if self.attention in PEERS and self.attention != "transformers":
+            settings["bucket_size"] = settings["chunk_length"]  # its bucket is its chunk
         return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:

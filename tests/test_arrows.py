@@ -41,7 +41,7 @@ ARROWS: dict[str, list[str]] = {
     "baselines/*": ["torch", "baselines.*", *SHARED_PARTS],
     "suites/settings.py": ["reformer.checks", *CONFIGS],
     "suites/labels.py": ["suites.settings"],
-    "suites/base.py": ["suites.settings", "reformer.checks", "baselines.config"],
+    "suites/base.py": ["suites.settings", "reformer.checks", *CONFIGS],
     "suites/tasks/*": ["torch", *DATA, "suites.tasks", "suites.tasks.*", "reformer.checks"],
     "suites/engine/commands.py": [
         *(f"{ENGINE}.{room}.*" for room in ("sweep", "store")),

@@ -1,6 +1,7 @@
 """The published Reformers train as whole models, and their adapters refuse what they cannot do."""
 
 import math
+import re
 import sys
 from dataclasses import replace
 
@@ -10,6 +11,12 @@ import torch
 from baselines.config import PEERS
 from baselines.peers import peer_attention, peer_model
 from reformer import LSHConfig, ReformerConfig
+from suites.base import make_case
+from suites.engine.job import Job
+from suites.engine.measure.device import CPU
+from suites.engine.measure.steps import build_step
+from suites.engine.sweep.planning import find_suites
+from suites.settings import DEFAULTS, Settings
 
 PACKAGES = {name: name.removesuffix("-exact").replace("-", "_") for name in PEERS}
 
@@ -112,6 +119,23 @@ def test_reversible_layers_have_the_gradients_of_ordinary_ones():
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
 
 
+def test_layers_in_pieces_would_have_wrong_gradients():
+    """So the adapter leaves `attn_chunks` alone in models, though the README advises it."""
+    peer = pytest.importorskip("reformer_pytorch.reformer_pytorch")
+    gradients = []
+    for reversible in (True, False):
+        settings = model_settings(reversible=reversible)
+        model = peer_model("reformer-pytorch-exact", settings)
+        layers = [m for m in model.modules() if isinstance(m, peer.LSHSelfAttention)]
+        assert [layer.attn_chunks for layer in layers] == [1] * len(layers)
+        for layer in layers:
+            layer.attn_chunks = settings.n_heads
+        model.loss(*random_batch(settings)).backward()
+        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    found, expected = gradients
+    assert (found - expected).norm() > 0.01 * expected.norm()
+
+
 def test_refuses_what_a_peer_cannot_do(name):
     with pytest.raises(ValueError, match=r"legal: reformer-pytorch, .*-exact, transformers"):
         peer_attention("reformer-pytorhc", LSHConfig(), seed=0)
@@ -153,3 +177,59 @@ def test_a_missing_package_says_how_to_install_it(missing, monkeypatch):
     ):
         with pytest.raises(ValueError, match=r"cannot be imported .*constraints.txt .*\[peers\]"):
             build()
+
+
+CANNOT = [
+    ("reformer-pytorch", {"dropout": 0.1}, "dropout is 0.1; a peer is measured without"),
+    ("transformers", {"dropout": 0.1}, "dropout is 0.1; a peer is measured without"),
+    ("transformers", {"reversible": False}, "reversible is False; transformers is always"),
+    ("transformers", {"axial_positions": (16, 16)}, r"hold 256 positions; .* length is 128"),
+    ("transformers", {"loss_chunks": 3}, "length 128 is not a multiple of loss_chunks 3"),
+    ("reformer-pytorch", {"chunks_before": 2}, "chunks_before is 2; .* one chunk back"),
+    ("reformer-pytorch", {"d_ff": 100}, "d_ff 100 is not a multiple of d_model"),
+    ("reformer-pytorch", {"length": 192, "bucket_size": 32}, "192 is not a multiple of 128"),
+    ("reformer-pytorch-exact", {"subject": "attention", "precision": "bfloat16"}, "float32 only"),
+]
+
+
+@pytest.mark.parametrize(("peer", "changes", "why"), CANNOT)
+def test_what_a_peer_cannot_do_is_skipped_when_planned(peer, changes, why):
+    """The sentence is the one with which the peer is refused where it is built."""
+    pytest.importorskip(PACKAGES[peer])
+    usual = {"length": 128, "d_model": 32, "d_ff": 64, "n_heads": 2, "bucket_size": 8}
+    settings = Settings(attention=peer, measures=("time",), **usual | changes)
+    case = make_case(settings)
+    assert re.search(why, case.skip)
+    job = Job(case_id="", kind="time", index=0, seed=0, settings=settings, device="cpu")
+    with pytest.raises(ValueError, match=re.escape(case.skip)):
+        build_step(job, CPU(), keep_gradients=False).run()
+    assert not make_case(replace(settings, **{k: usual.get(k, DEFAULTS[k]) for k in changes})).skip
+
+
+def test_no_case_of_a_suite_is_more_than_its_peer_can_do():
+    for package in PACKAGES.values():
+        pytest.importorskip(package)
+    cases = [
+        case
+        for suite in find_suites().values()
+        for preset in suite.presets
+        for case in suite.cases(preset)
+        if case.settings.attention in PEERS
+    ]
+    assert cases
+    assert {case.skip for case in cases} == {""}
+
+
+def test_a_peer_is_told_by_what_has_an_effect_on_it():
+    """loss_chunks has none on reformer-pytorch, whose bucket is its chunk."""
+    settings = Settings(attention="reformer-pytorch", measures=("time",), chunk_length=64)
+    same = [{"loss_chunks": 4}, {"bucket_size": 64}, {"bucket_size": 8}]
+    assert {replace(settings, **changes).id for changes in same} == {settings.id}
+    assert replace(settings, chunk_length=None, bucket_size=32).id == settings.id
+    others = [{"chunk_length": 128}, {"chunk_length": None, "bucket_size": 64}, {"ff_chunks": 4}]
+    ids = [replace(settings, **changes).id for changes in others]
+    assert ids[0] == ids[1] != ids[2]
+    assert settings.id not in ids
+    assert settings.measured()["bucket_size"] == 64
+    other = replace(settings, attention="transformers")
+    assert len({other.id, *(replace(other, **changes).id for changes in same)}) == 4

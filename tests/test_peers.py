@@ -151,6 +151,22 @@ def test_a_position_alone_is_off_by_the_rounding_of_the_self_penalty(name, n_rou
     assert 1e-4 < error < 1.01 * ALONE_ERROR[name]
 
 
+@pytest.mark.parametrize("peer", ["reformer-pytorch", "transformers"])
+@pytest.mark.parametrize("n_rounds", [2, 4])
+def test_in_bfloat16_a_position_alone_counts_once_a_round(peer, n_rounds):
+    """What ours does not do: see peer_attention."""
+    pytest.importorskip(PACKAGES[peer])
+    config = ours_for(peer, n_rounds, 16)
+    qk, v, _ = random_inputs(4, 512, torch.bfloat16)
+    buckets = random_buckets(4, config, 512)
+    chosen = windows_agree(peer, buckets, config) & alone(buckets, config)
+    assert chosen.any()
+    theirs = peer_attention(peer, config, seed=0)(qk, v, buckets)[chosen]
+    ours = lsh_attention(qk, v, config, buckets=buckets)[chosen]
+    torch.testing.assert_close(ours, v[chosen])
+    torch.testing.assert_close(theirs, n_rounds * v[chosen])
+
+
 @pytest.mark.parametrize("n_chunks", [2, 4])
 def test_equals_ours_when_one_bucket_fills_the_round(name, n_chunks):
     """The first chunk and the last share a bucket, and a look-back around the edge would count."""
@@ -259,7 +275,8 @@ def test_number_of_buckets_of_reformer_pytorch(name, monkeypatch):
     qk, v, _ = random_inputs(11, 256)
     config = LSHConfig(bucket_size=8)
     peer_attention(name, config, seed=0)(qk, v)
-    assert seen == [256 // 16] == [equal_config(name, config, WIDTH).n_buckets(256)]
+    # one hash for each piece of the call, of which there are as many as heads
+    assert seen == 3 * [256 // 16] == 3 * [equal_config(name, config, WIDTH).n_buckets(256)]
 
 
 def test_every_peer_says_where_it_differs():

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from baselines.peers.adapter import PeerAttention, import_peer
 from baselines.peers.generators import draw_seed, kept_generators
-from reformer.checks import require, require_divides
 from reformer.config import LSHConfig, ReformerConfig
 
 MODULE = "transformers.models.reformer.modeling_reformer"
@@ -61,9 +60,6 @@ class Transformers:
     def model(self, settings: ReformerConfig, config: LSHConfig) -> nn.Module:
         """Build the package's ReformerModelWithLMHead, always reversible; see Adapter."""
         peer = import_peer(MODULE)
-        require(settings.reversible, "reversible is False; transformers is always reversible")
-        require_divides(settings, "ff_chunks", "length")
-        require_divides(settings, "loss_chunks", "length")
         model = peer.ReformerModelWithLMHead(
             peer.ReformerConfig(**_model_options(settings, config))
         )

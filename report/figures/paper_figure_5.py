@@ -22,8 +22,8 @@ from report.figures.style import (
     y_axis,
 )
 from report.reading.cases import CaseResult
-from report.reading.rivals import common_points, crossover_of, typical_line
-from report.reading.series import View
+from report.reading.rivals import common_points, crossover_of, precision_of, typical_pair
+from report.reading.series import USUAL_PRECISION, View
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import ratio_of_medians
 from report.text import factor_text, length_text
@@ -56,7 +56,11 @@ def call_sizes_text(view: View) -> str:
     heads = settings["n_heads"]
     ours = [case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"]
     chunks = f", chunks of {ours[0]}" if ours else ""
-    return f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, float32."
+    mixed = any(precision_of(line) != USUAL_PRECISION for line in view.series)
+    precision = f"{USUAL_PRECISION}{' unless named otherwise' if mixed else ''}"
+    return (
+        f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, {precision}."
+    )
 
 
 def forward_time(case: CaseResult) -> Estimate | None:
@@ -107,8 +111,7 @@ def attention_finding(view: View) -> str:
 
     It is the typical Reformer over the typical dense attention.
     """
-    ours = typical_line([s for s in view.series if s.kind == "reformer"], forward_s)
-    dense = typical_line([s for s in view.series if s.kind == "dense"], forward_s)
+    ours, dense = typical_pair(view.series, forward_s)
     common = common_points(ours, dense, forward_s) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"

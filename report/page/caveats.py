@@ -38,8 +38,13 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
         found.append(
             f"MIXED CODE: measured with {'; '.join(dict.fromkeys(map(code_text, coded)))}."
         )
-    peers = dict.fromkeys(str(case.settings.get("attention")) for case in cases)
-    found += [f"{peer}, {DIFFERENCES[peer]}." for peer in peers if peer in DIFFERENCES]
+    peers = {
+        str(case.settings.get("attention")): case.version for case in cases if case.kind == "peer"
+    }
+    found += [
+        f"{' '.join(filter(None, (peer, version)))}, {DIFFERENCES[peer]}."
+        for peer, version in peers.items()
+    ]
     if any(case.mark for case in cases):
         found.append(
             "MIXED: records of different machines, versions or methods stand side by side."

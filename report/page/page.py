@@ -14,7 +14,7 @@ from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
 from report.reading.series import View, view_of
-from report.tables.cases_table import suite_table, write_tables
+from report.tables.cases_table import FLOOR, suite_table, write_tables
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
 from report.tables.scaling_table import scaling_table
@@ -91,6 +91,7 @@ def render(
         n_records=len(records),
         figures=FIGURES,
         table_titles=TABLE_TITLES,
+        floor=FLOOR,
         version=_version(),
     )
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from baselines.config import package_of
 from report.reading.cases import CaseResult, commit_text
 from report.text import plural
 from suites.engine.store.records import Record, part_of
 
 
 def caption_of(cases: Sequence[CaseResult]) -> str:
-    """Name the machine, the seeds, the kernels and the commit of cases."""
+    """Name the machine, the seeds, the kernels, the versions of peers and the commit of cases."""
     records = [record for case in cases for record in case.records]
     seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
     machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
@@ -22,6 +23,12 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
     if kernels:
         count += f"LSH by kernel {', '.join(kernels)}; "
+    peers = dict.fromkeys(
+        f"{package_of(case.settings['attention'])} {case.version}"
+        for case in cases
+        if case.kind == "peer" and case.version
+    )
+    count += "".join(f"{peer}; " for peer in peers)
     return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
 
 

@@ -59,6 +59,11 @@ class CaseResult:
         return kind_of(self.settings)
 
     @property
+    def version(self) -> str:
+        """Return the version of a published attention, or a checksum of the user's own; or ""."""
+        return version_of(self.records[0])
+
+    @property
     def failure(self) -> tuple[str, str]:
         """Return status and reason of the first record that is not ok; ("", "") if all are."""
         for record in self.records:
@@ -116,6 +121,11 @@ class CaseResult:
         """Return held-out bits per dim with the interval over seeds; None if not measured."""
         values = self.quality()
         return mean_over_seeds(list(values.values())) if values else None
+
+
+def version_of(record: Record) -> str:
+    """Return the version of what attends in a record, "" for what is in the measured code."""
+    return str((record.get("versions") or {}).get(record["settings"]["attention"], ""))
 
 
 def kind_of(settings: Mapping[str, Any]) -> str:

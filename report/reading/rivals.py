@@ -1,14 +1,40 @@
 """Lines of a suite are set against each other: which is typical, and where one overtakes."""
 
+from collections.abc import Sequence
+
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES, Measured
-from report.reading.series import Series
+from report.reading.series import USUAL_PRECISION, Series
 from report.statistics.estimates import Estimate
 from report.statistics.scaling import Crossover, crossover, scaling_exponent
 
 # What stands for the Reformer, and for its rivals.
 TYPICAL_ROUNDS = 4
 TYPICAL_DENSE = "sdpa"
+
+
+def precision_of(line: Series) -> str:
+    """Return the precision in which the cases of a line were measured."""
+    return str(line.cases[0].settings.get("precision", USUAL_PRECISION))
+
+
+def typical_pair(
+    series: Sequence[Series], measured: Measured
+) -> tuple[Series | None, Series | None]:
+    """Find the lines that stand for the Reformer and for dense attention, in one precision.
+
+    That is float32 where both were measured in it. Where no precision has both, one is None.
+    """
+    precisions = sorted({precision_of(line) for line in series}, key=USUAL_PRECISION.__ne__)
+    pairs = []
+    for precision in precisions:
+        alike = [line for line in series if precision_of(line) == precision]
+        ours, dense = (
+            typical_line([line for line in alike if line.kind == kind], measured)
+            for kind in ("reformer", "dense")
+        )
+        pairs.append((ours, dense))
+    return max(pairs, key=lambda pair: len(pair) - pair.count(None), default=(None, None))
 
 
 def typical_line(series: list[Series], measured: Measured) -> Series | None:
@@ -32,10 +58,12 @@ def typical_line(series: list[Series], measured: Measured) -> Series | None:
 def common_points(
     a: Series, b: Series, measured: Measured
 ) -> list[tuple[float, CaseResult, CaseResult]]:
-    """Return (x, case of a, case of b) wherever both were measured.
+    """Return (x, case of a, case of b) wherever both were measured, in the same precision.
 
     Where b is a level, its one case stands at every x of a.
     """
+    if precision_of(a) != precision_of(b):
+        return []
     at = {x: case for x, case in b.points if measured(case) is not None}
     level = next((case for case in b.cases if measured(case) is not None), None)
     both = [(x, one, at.get(x) if b.on_axis else level) for x, one in a.points]

@@ -115,7 +115,7 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
 
 
 def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
-    """Name a case by its kind of attention and by the settings `keys`."""
+    """Name a case by its kind of attention, the settings `keys`, and an unusual precision."""
     attention = str(case.settings.get("attention")).replace("_", "-")
     base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
     if case.kind != "dense" and varies != "n_rounds":
@@ -123,10 +123,13 @@ def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") ->
     rest = [
         phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in IN_THE_BASE
     ]
+    precision = case.settings.get("precision", USUAL_PRECISION)
+    rest.append("" if precision == USUAL_PRECISION else precision)
     return ", ".join(part for part in (base, *rest, case.mark) if part)
 
 
-IN_THE_BASE = ("attention", "n_rounds")
+USUAL_PRECISION = "float32"  # goes without saying
+IN_THE_BASE = ("attention", "n_rounds", "precision")
 
 
 def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:

@@ -17,7 +17,9 @@ from report.reading.cases import (
     resolved,
     samples_of,
     suite_names,
+    version_of,
 )
+from report.reading.floor import floors_of, floors_of_case, share_text
 from report.reading.series import name_among
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
@@ -29,10 +31,12 @@ FIRST_COLUMNS = (
     "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
     "chunk_length reversible ff_chunks seed status reason forward_ms backward_ms optimizer_ms "
     "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
-    "predicted_bytes bits_per_dim accuracy device commit"
+    "predicted_bytes bits_per_dim accuracy device commit version"
 ).split()
 # How the time was found, and what else is known of the memory.
 TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady disturbed".split()
+FLOORS = "floor_ms_low floor_ms_high floor_share_low floor_share_high".split()
+FLOOR = "share of the floor"
 MEMORY_BESIDE = (
     "baseline_bytes weights_bytes gradients_bytes optimizer_bytes reserved_bytes memory_method"
 ).split()
@@ -44,11 +48,12 @@ WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row per case, seed and suite, failures too.
 
-    Times are in ms, geometric means of the medians of the processes; memory is in bytes.
+    Times are in ms, geometric means of the medians of the processes; memory is in bytes; floors
+    (report.reading.floor) go from the lowest to the highest of the processes.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
     names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
-    names += [*TIMING, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
+    names += [*TIMING, *FLOORS, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
     frame = pd.DataFrame(rows).reindex(columns=names)
     for name in WHOLE_NUMBERS:
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
@@ -72,6 +77,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         **{name: memory.get(name) for name in MEMORY},
         **{name: quality.get(name) for name in ("bits_per_dim", "accuracy")},
         **{name: identity.get(name) for name in ("device", "machine")},
+        "version": version_of(record) or None,
         "commit": commit_text(record),
         "code": (record.get("code") or {}).get("hash"),
         "stopped_by": time.get("stopped_by"),
@@ -90,6 +96,10 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)
+    floors = floors_of(record)
+    for part in ("ms", "share") if floors else ():
+        values = [getattr(floor, part) for floor in floors]
+        row[f"floor_{part}_low"], row[f"floor_{part}_high"] = min(values), max(values)
     if row.get("step_ms"):
         tokens = settings.get("batch", 1) * settings["length"]
         row["tokens_per_second"] = tokens / row["step_ms"] * 1000
@@ -111,8 +121,10 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
         bits = case.bits()
         row = {
             "model": name_among(case, cases),
+            "version": case.version,
             **{name: case.settings.get(name) for name in ("length", "n_layers")},
             **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
+            FLOOR: share_text(floors_of_case(case)),
             "peak memory": bytes_text(case.memory("peak_bytes")),
             "of it activations": bytes_text(case.memory("rest_bytes")),
             "live tensors": bytes_text(case.memory("live_peak_bytes")),

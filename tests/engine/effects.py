@@ -56,10 +56,8 @@ WITH_BUCKETS = tuple(name for name in BASES if not name.startswith("reformer-pyt
 
 # What counts, by Settings.measured, and yet has no row on a base, and why.
 WITHOUT_ROW = {
-    "precision": dict.fromkeys(CALLS, "refused: a call is measured in float32"),
     "dropout": dict.fromkeys(PEER_MODELS, "refused: a peer is measured without"),
     "reversible": {"transformers model": "refused: it is always reversible"},
-    "loss_chunks": {"reformer-pytorch model": "the peer has no such thing (peer_model)"},
 }
 
 Check = Callable[[Any, Any], bool]
@@ -220,7 +218,13 @@ ROWS = [
         "precision", "bfloat16", {"dtypes": all_become(BFLOAT16)}, ("weights", *TOKENS), {}, TRAINED
     ),
     # the peers compute again in float32 what their backward passes need
-    Row("precision", "bfloat16", {"dtypes": all_become(BFLOAT16, FLOAT32)}, (), {}, OF_PEERS),
+    Row("precision", "bfloat16", {"dtypes": all_become(BFLOAT16, FLOAT32)}, (), {}, PEER_MODELS),
+    Row(
+        "precision",
+        "bfloat16",
+        {"type of gradients": becomes(BFLOAT16), "inputs": differs, "gradients": differs},
+        bases=CALLS,
+    ),
     Row("subject", "attention", {"parts": becomes(["forward", "backward", "step"])}, on=UNTRAINED),
     Row("subject", "model", {"optimizer state": grows, "parts": differs}),
     Row("measures", ("time",), {"jobs": becomes([("time", 0, 0), ("time", 1, 0)])}),

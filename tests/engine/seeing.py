@@ -114,7 +114,8 @@ def one_step(job: Job) -> Seen:
     gradients = [p.grad.flatten() for p in step.parameters if p.grad is not None]
     return {
         "inputs": torch.stack([tensor.float() for tensor in step.inputs]),
-        "gradients": torch.cat(gradients),
+        "gradients": torch.cat(gradients).float(),
+        "type of gradients": gradients[0].dtype,
         "kernel": step.kernel,
     }
 

@@ -14,6 +14,7 @@ from reformer.language_model import LanguageModel
 from suites.settings import Settings
 
 ADAM_BETAS = (0.9, 0.95)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def build_model(
@@ -49,7 +50,7 @@ def build_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimiz
 def build_attention_call(
     settings: Settings, seed: int, device: torch.device | str
 ) -> tuple[Callable[[], Tensor], list[Tensor]]:
-    """Build one attention call on random inputs.
+    """Build one attention call on random inputs in the settings' precision.
 
     Returns the call, and its inputs, which take gradients: (batch, heads, length, width) each.
     """
@@ -62,7 +63,8 @@ def build_attention_call(
     )
 
     def draw() -> Tensor:
-        return torch.randn(shape, generator=generator).to(device).requires_grad_()
+        numbers = torch.randn(shape, generator=generator)
+        return numbers.to(device, DTYPES[settings.precision]).requires_grad_()
 
     if not settings.hashes:
         attend = find_attention(settings.attention)

@@ -17,6 +17,10 @@ from suites.engine.host import available_cores, read
 from suites.engine.measure.device import Device
 
 CPUINFO = Path("/proc/cpuinfo")
+# Linux's names of the instructions for products of bfloat16, on x86 and on ARM; on CUDA the
+# compute capability from which on there are some (Ampere).
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+BFLOAT16_FROM = (8, 0)
 
 
 def set_flags(n_threads: int) -> None:
@@ -39,6 +43,7 @@ def identity(device: Device) -> dict[str, Any]:
         "machine": f"{cpu_model()}, {n_cores} cores, {memory_gib()} GiB",
         "system": f"{platform.system()} {platform.machine()}",
         **device.describe(),
+        "bfloat16": bfloat16_instructions(device),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": importlib.metadata.version("numpy"),
@@ -55,6 +60,32 @@ def cpu_model() -> str:
         if line.lower().startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def bfloat16_instructions(device: Device) -> str:
+    """Name the device's instructions for products of bfloat16.
+
+    It is "" where there are none, and where the system does not tell: elsewhere than on Linux.
+    """
+    if device.type == "cuda":
+        capability = device.describe()["capability"]
+        return capability if tuple(map(int, capability.split("."))) >= BFLOAT16_FROM else ""
+    for line in read(CPUINFO).splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return " ".join(flag for flag in BFLOAT16_FLAGS if flag in flags.split())
+    return ""
+
+
+def lacking(device: Device) -> dict[str, str]:
+    """Return the precisions that this device only imitates, with a sentence that says why."""
+    if bfloat16_instructions(device):
+        return {}
+    if device.type == "cuda":
+        why = f"compute capability {device.describe()['capability']}; they begin with 8.0"
+    else:
+        why = f"{CPUINFO} names none of {', '.join(BFLOAT16_FLAGS)}"
+    return {"bfloat16": f"this machine has no instructions for bfloat16: {why}"}
 
 
 def memory_gib() -> int:

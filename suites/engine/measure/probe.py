@@ -9,7 +9,7 @@ from reformer.kernels.native import build
 from suites.engine.code import ROOT, code_hash
 from suites.engine.host import available_cores
 from suites.engine.job import Question
-from suites.engine.measure.machine import identity, matmul_gflops
+from suites.engine.measure.machine import identity, lacking, matmul_gflops
 from suites.engine.measure.versions import version_of_attention, version_of_task
 from suites.engine.measure.worker import prepare
 from suites.tasks import Task, load_task
@@ -20,8 +20,9 @@ def probe(question: Question) -> dict[str, Any]:
 
     Else it is {"device": "auto" resolved, "kernel": of LSH attention where none is named, in words
     with why it is no faster one, "is_fallback", "library": the compiled native kernel, "identity":
-    of the machine, "versions": of what only some cases use (Plan.versions), "gflops": its speed,
-    "code": the hash of the measured code as this process has it, "root": where that code lies}.
+    of the machine, "lacks": precisions it has no instructions for, with why, "versions": of what
+    only some cases use (Plan.versions), "gflops": its speed, "code": the hash of the measured code
+    as this process has it, "root": where that code lies}.
     """
     try:
         device = prepare(question.device, available_cores())
@@ -41,6 +42,7 @@ def probe(question: Question) -> dict[str, Any]:
         "is_fallback": bool(fallback),
         "library": str(build.library()) if kernel == "native" else "",
         "identity": identity(device),
+        "lacks": lacking(device),
         "versions": {name: version for name, version in versions.items() if version},
         "gflops": matmul_gflops(device),
         "code": code_hash(ROOT),

@@ -92,7 +92,7 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     settings = job.settings
     call, tensors = build_attention_call(settings, job.seed, device.type)
     generator = torch.Generator().manual_seed(job.seed + 1)  # not the inputs' own numbers
-    gradient = torch.randn(tensors[0].shape, generator=generator).to(device.type)
+    gradient = torch.randn(tensors[0].shape, generator=generator).to(tensors[0])
     out: list[Tensor] = []
 
     def forward() -> None:

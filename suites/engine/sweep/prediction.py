@@ -27,6 +27,8 @@ BLOCK_LOGITS = 2**19
 BLOCK_COPIES = 10
 # Floats per logit in published Reformers; their copies of queries, keys and values are in it.
 PEER_COPIES = {"reformer-pytorch": 7.7, "reformer-pytorch-exact": 10.2, "transformers": 8.2}
+# The share of them that is alive in a call, which reformer-pytorch makes in pieces.
+ALIVE_IN_A_CALL = {"reformer-pytorch": 0.82, "reformer-pytorch-exact": 0.67}
 
 # Units stored by one ordinary layer: the attention (inputs, norm, projections, output), the
 # feed-forward without its hidden activations, and the feed-forward in pieces (its input).
@@ -39,6 +41,8 @@ REVERSIBLE_NAIVE, REVERSIBLE_SLICED, REVERSIBLE_PEER = 10.0, 13.0, 13.9
 # Units of one attention call alone: output, its gradient, gradients of the inputs (one less with
 # LSH).
 CALL, CALL_LSH = 5.3, 4.1
+# The same in bfloat16, in units of half the bytes: the native kernel works on float32 copies.
+CALL_LSH_IN_HALF = 16.1
 # Copies of the largest weight that the optimizer's step has alive.
 UPDATE_COPIES = 2.0
 
@@ -91,7 +95,10 @@ def predict_memory(settings: Settings) -> Memory:
     unit = s.batch * s.length * s.d_model * BYTES_PER_FLOAT
     if s.subject == "attention":
         n_inputs, call = (2, CALL_LSH) if s.hashes else (3, CALL)
-        rest = unit * (call + live_logits_in_units(s)) + block_bytes(s)
+        if s.precision == "bfloat16":
+            unit, call = unit // 2, CALL_LSH_IN_HALF if s.attention == "lsh" else call
+        live_logits = ALIVE_IN_A_CALL.get(s.attention, 1.0) * live_logits_in_units(s)
+        rest = unit * (call + live_logits) + block_bytes(s)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
     weights = n_weights * BYTES_PER_FLOAT

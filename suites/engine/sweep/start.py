@@ -1,6 +1,6 @@
 """Before a sweep: ask what the machine is and has, and join what is asked to the run. No torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,6 +56,7 @@ def without_missing_data(question: Question) -> Question:
 def probe_machine(plan: Plan, question: Question) -> str:
     """Fill in the plan's device, identity, versions and speed; returns the native kernel's library.
 
+    Cases for which the machine has no instructions are skipped.
     Raises ValueError where a device, a package or data is missing.
     """
     with TemporaryDirectory() as folder:
@@ -75,8 +76,17 @@ def probe_machine(plan: Plan, question: Question) -> str:
         raise ValueError("the measured code changed while the run was starting; start it again")
     plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]
     plan.versions = found["versions"]
+    skip_lacking(plan, found["lacks"])
     print(f"LSH attention by kernel {found['kernel']} on {plan.device}")
     return str(found["library"])
+
+
+def skip_lacking(plan: Plan, lacks: Mapping[str, str]) -> None:
+    """Skip the cases in a precision that the machine only imitates; lacks: why, by precision."""
+    for case_id, entry in plan.entries.items():
+        why = lacks.get(entry.case.settings.precision)
+        if why and not entry.case.skip:
+            plan.entries[case_id] = replace(entry, case=replace(entry.case, skip=why))
 
 
 def joined(folder: RunFolder, asked: Plan) -> Plan:

@@ -1,0 +1,105 @@
+"""Lines in bfloat16 are drawn and compared apart from those in float32."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import BASE, make_record
+
+from report.figures.paper_figure_5 import attention_finding, call_sizes_text
+from report.findings import suite_finding
+from report.reading.cases import gather
+from report.reading.rivals import common_points, crossover_of, precision_of, typical_pair
+from report.reading.series import view_of
+from report.tables.scaling_table import scaling_table
+from suites.base import Case, make_case
+
+CALL = replace(BASE, subject="attention", measures=("time", "memory"), processes=3)
+# The time in bfloat16 over that in float32: LSH is slower, fused attention faster.
+OF_BFLOAT16 = {"lsh": 2.0, "sdpa": 0.25}
+
+
+def cases_of(
+    attention: str, precision: str, lengths: tuple[int, ...] = (1024, 4096, 16384)
+) -> list[Case]:
+    base = replace(CALL, attention=attention, precision=precision)
+    return [make_case(replace(base, length=n, batch=32768 // n)) for n in lengths]
+
+
+def view(*cases: Case, suite: str = "attention_speed"):
+    rng = np.random.default_rng(0)
+    records = []
+    for case in cases:
+        s = case.settings
+        slower = OF_BFLOAT16[s.attention] if s.precision == "bfloat16" else 1.0
+        records.append(make_record(case, [suite], 0, rng, slower))
+    return view_of(suite, gather(records))
+
+
+@pytest.fixture(scope="module")
+def both():
+    return view(
+        *(case for a in ("lsh", "sdpa") for p in ("bfloat16", "float32") for case in cases_of(a, p))
+    )
+
+
+def lines_by_name(found):
+    return {line.name: line for line in found.series}
+
+
+def test_each_line_is_in_one_precision_and_says_so(both):
+    names = lines_by_name(both)
+    assert set(names) == {"LSH-4", "LSH-4, bfloat16", "dense sdpa", "dense sdpa, bfloat16"}
+    for name, line in names.items():
+        expected = "bfloat16" if "bfloat16" in name else "float32"
+        assert {case.settings["precision"] for case in line.cases} == {expected}
+        assert precision_of(line) == expected
+
+
+def test_two_precisions_are_two_lines_where_they_share_no_length():
+    found = view(*cases_of("lsh", "float32", (1024,)), *cases_of("lsh", "bfloat16", (4096,)))
+    assert set(lines_by_name(found)) == {"LSH-4", "LSH-4, bfloat16"}
+
+
+def test_precisions_are_never_compared_with_each_other(both):
+    names = lines_by_name(both)
+    ours, half = names["LSH-4"], names["LSH-4, bfloat16"]
+    dense, dense_half = names["dense sdpa"], names["dense sdpa, bfloat16"]
+    always = lambda case: 1.0  # noqa: E731
+    assert len(common_points(ours, dense, always)) == len(common_points(half, dense_half, always))
+    for a, b in ((ours, dense_half), (half, dense)):
+        assert common_points(a, b, always) == []
+        assert crossover_of(a, b) is None
+    table = scaling_table(both).set_index("model")
+    for line in (ours, half):
+        for rival in (dense, dense_half):
+            told = table.loc[line.name, f"faster than {rival.name} from"]
+            assert bool(told) == (precision_of(line) == precision_of(rival))
+    # truth: 2 x the time of ours, a quarter of that of dense attention
+    same = crossover_of(ours, dense).estimate.value
+    assert crossover_of(half, dense_half).estimate.value > 4 * same
+
+
+def test_findings_are_on_float32_where_both_are_in_it(both):
+    for told in (suite_finding(both, "time"), attention_finding(both)):
+        assert "LSH-4" in told
+        assert "dense sdpa" in told
+        assert "bfloat16" not in told
+    assert "float32 unless named otherwise" in call_sizes_text(both)
+
+
+def test_findings_on_bfloat16_alone_say_so():
+    found = view(*cases_of("lsh", "bfloat16"), *cases_of("sdpa", "bfloat16"))
+    assert {precision_of(line) for line in typical_pair(found.series, lambda c: 1.0)} == {
+        "bfloat16"
+    }
+
+
+@pytest.mark.parametrize(("ours", "dense"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_findings_do_not_compare_what_shares_no_precision(ours, dense):
+    found = view(*cases_of("lsh", ours), *cases_of("sdpa", dense), suite="attention_length")
+    pair = typical_pair(found.series, lambda case: 1.0)
+    assert sum(line is None for line in pair) == 1
+    told = suite_finding(found, "time")
+    assert "takes" not in told
+    assert told.count("grows") == 1
