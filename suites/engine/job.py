@@ -38,8 +38,8 @@ class Question:
     """A question is what is asked of the machine before a sweep (suites.engine.measure.probe).
 
     lengths: the longest sequence by task, for the tasks whose data must be there; evaluated: the
-    longest one evaluated. attentions: those to import: published ones and the user's own. data: paths by task. download: may
-    missing data be fetched?
+    longest one that is evaluated. attentions: those that must be importable: published ones and the
+    user's own. data: paths by task. download: may missing data be fetched?
     """
 
     device: str

@@ -64,7 +64,7 @@ def build_attention_call(
     def draw() -> Tensor:
         return torch.randn(shape, generator=generator).to(device).requires_grad_()
 
-    if not settings.hashes:
+    if not settings.in_chunks:
         attend = find_attention(settings.attention)
         q, k, v = draw(), draw(), draw()
         return lambda: attend(q, k, v, shape[-1] ** -0.5, False), [q, k, v]
