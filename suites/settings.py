@@ -63,6 +63,7 @@ MODEL_ONLY = (
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
 HOW = ("measures", "time_budget_s", "processes", "evaluate_every", "evaluate_rounds")
 QUALITY_ONLY = (
+    "embedding_std",
     "train_steps",
     "first_length",
     "first_batch",
@@ -110,6 +111,7 @@ class Settings:
     loss_chunks: int = 1
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
+    embedding_std: float = 1.0  # at the start; smaller for the task "duplication"
     precision: str = "float32"  # or "bfloat16": autocast
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call

@@ -45,6 +45,7 @@ PINNED: dict[str, Any] = {
     "loss_chunks": 1,
     "dropout": 0.0,
     "axial_positions": None,
+    "embedding_std": 1.0,
     "precision": "float32",
     "subject": "model",
     "measures": ("time", "memory", "quality"),
