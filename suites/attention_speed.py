@@ -19,7 +19,7 @@ def _cases(base: Settings, lengths: list[int]) -> list[Case]:
     cases = []
     for length in lengths:
         at = change(base, length=length, batch=lengths[-1] // length)
-        cases += [*grid(at, n_rounds=ROUNDS), *grid(at, attention=[*DENSE, *PEERS])]
+        cases += [*grid(at, n_rounds=ROUNDS), *grid(at, attention=["local", *DENSE, *PEERS])]
     return cases
 
 

@@ -1,8 +1,8 @@
 """This suite tests the authors' promise: a million tokens in one training step on one machine."""
 
 from baselines.config import PEERS
-from suites.base import Case, Suite, grid
-from suites.presets import dense
+from suites.base import Case, Suite, grid, make_case
+from suites.presets import dense, dense_with_means, local
 from suites.settings import Settings, change
 
 MODEL = Settings(
@@ -22,6 +22,18 @@ PIECE = 2048  # tokens of a piece of feed-forward and loss
 RIVALS = [peer for peer in PEERS if not peer.endswith("-exact")]
 
 
+def in_pieces(base: Settings, length: int) -> Settings:
+    """Return `base` at a length, feed-forward and loss in pieces of PIECE tokens."""
+    pieces = max(length // PIECE, 1)
+    return change(
+        base,
+        length=length,
+        ff_chunks=pieces,
+        loss_chunks=pieces,
+        axial_positions=(ROWS, length // ROWS),
+    )
+
+
 def _cases(base: Settings, common: list[int], longer: list[int]) -> list[Case]:
     """Make cases of the Reformer at all lengths, and of the others at the common lengths.
 
@@ -29,18 +41,12 @@ def _cases(base: Settings, common: list[int], longer: list[int]) -> list[Case]:
     """
     cases = []
     for length in common + longer:
-        pieces = max(length // PIECE, 1)
-        at = change(
-            base,
-            length=length,
-            processes=1 if length >= 2**18 else base.processes,
-            ff_chunks=pieces,
-            loss_chunks=pieces,
-            axial_positions=(ROWS, length // ROWS),
-        )
+        processes = 1 if length >= 2**18 else base.processes
+        at = change(in_pieces(base, length), processes=processes)
         cases += grid(at, n_rounds=[2, 4] if length in common else [2])
         if length in common:
-            cases += [*grid(at, attention=RIVALS), *grid(dense(at), attention=["sdpa"])]
+            cases += grid(at, attention=RIVALS)
+            cases += [make_case(one) for one in (local(at), dense(at), dense_with_means(at))]
     return cases
 
 
