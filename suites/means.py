@@ -1,14 +1,10 @@
-"""This suite asks which part of the Reformer saves memory: attention, reversible layers or pieces.
-
-Its model is that of the suite million.
-"""
+"""This suite asks which part of the Reformer saves memory: attention, reversible layers, pieces."""
 
 from suites.base import Case, Suite, grid
-from suites.million import MODEL
-from suites.presets import dense, dense_with_means, local, ordinary
+from suites.presets import DEEP, dense, dense_with_means, local, ordinary
 from suites.settings import Settings, change
 
-PIECES = change(MODEL, ff_chunks=4, loss_chunks=4)
+PIECES = change(DEEP, ff_chunks=4, loss_chunks=4)
 
 
 def _cases(base: Settings, n_layers: list[int]) -> list[Case]:

@@ -69,6 +69,20 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
+# A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
+DEEP = Settings(
+    measures=("time", "memory"),
+    d_model=256,
+    d_ff=1024,
+    n_heads=4,
+    n_layers=6,
+    bucket_size=64,
+    chunk_length=64,
+    shared_qk=True,
+    optimizer="adafactor",
+    learning_rate=1e-2,
+)
+
 # One attention call; its chunk is one bucket, as in published Reformers. Three processes, because
 # their medians differ by 10 to 20 % on a shared machine, whatever the budget.
 ATTENTION = Settings(
