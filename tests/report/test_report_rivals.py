@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic import BASE, DENSE, make_record
 
+from report.compare.ablation import compare_by
 from report.figures.style import looks
 from report.findings import suite_finding
 from report.reading.cases import gather
@@ -27,12 +28,15 @@ ORDINARY = "dense sdpa, ordinary layers"
 FAIR = "dense sdpa, reversible and chunked"
 
 
-def view(suite, models, **values):
+def records_of(suite, models, **values):
     """Draw the records of all models at these values of what a suite varies."""
     rng = np.random.default_rng(3)
     cases = unique([case for model in models for case in grid(model, **values)])
-    records = [make_record(case, [suite], seed, rng) for case in cases for seed in range(3)]
-    return view_of(suite, gather(records))
+    return [make_record(case, [suite], seed, rng) for case in cases for seed in range(3)]
+
+
+def view(suite, models, **values):
+    return view_of(suite, gather(records_of(suite, models, **values)))
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +138,17 @@ def test_the_best_rate_of_each_family_is_told():
     text = suite_finding(found, "quality")
     assert text.startswith("Best: LSH-4 at 0.00")
     assert len(re.findall(r" at 0\.00[36] \(\d\.\d{3} bits per dim\)", text)) == 4
+
+
+def test_families_are_compared_each_at_its_own_rate():
+    models = (OURS, *(replace(model, learning_rate=0.01) for model in (LOCAL, DENSE, MEANS)))
+    records = records_of("hash_rounds", models, n_rounds=[1, 4])
+    by_model = compare_by(records, "attention")
+    names = {one.name for one in by_model.levels}
+    assert len({one.group for one in by_model.levels}) == 1
+    assert len(names) == 5
+    by_rounds = compare_by(records, "n_rounds")
+    assert [one.name for one in by_rounds.others] == ["local attention", ORDINARY, FAIR]
 
 
 @pytest.mark.parametrize(
