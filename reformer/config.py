@@ -130,6 +130,7 @@ class ModelConfig:
     loss_chunks: int = 1  # pieces of the length in the output layer and the loss
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None  # (rows, columns), rows * columns >= length
+    embedding_std: float = 1.0  # of token embeddings at the start; it multiplies positions too
     seed: int = 0  # of the weights, the hashes and dropout
 
     def __post_init__(self) -> None:
@@ -141,6 +142,10 @@ class ModelConfig:
         require(
             is_number(self.dropout) and 0 <= self.dropout < 1,
             f"dropout is {self.dropout!r}; it must be in [0, 1)",
+        )
+        require(
+            is_number(self.embedding_std) and 0 < self.embedding_std < math.inf,
+            f"embedding_std is {self.embedding_std!r}; it must be positive and finite",
         )
         require(
             type(self.seed) is int and -(2**63) <= self.seed < 2**64,  # what a generator takes

@@ -21,8 +21,6 @@ from reformer.loss import IGNORED, chunked_cross_entropy
 from reformer.positions import Positions
 from reformer.reversible import Branch, Layer, run_reversible
 
-EMBEDDING_STD = 1.0
-
 
 class LanguageModel(nn.Module):
     """Turn tokens (batch, length), int64 or int32, into logits (batch, length, vocabulary).
@@ -36,7 +34,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.d_model)
-        self.positions = Positions(config, scale=EMBEDDING_STD)
+        self.positions = Positions(config, scale=config.embedding_std)
         self.layers = nn.ModuleList(
             Layer(make_attention(), FeedForward(config)) for _ in range(config.n_layers)
         )
@@ -131,9 +129,10 @@ class LanguageModel(nn.Module):
 def initialise(model: nn.Module, config: ModelConfig) -> None:
     """Draw normal weights of variance 1 / fan-in, and small ones in the output layer.
 
-    The last weights of every branch are divided by sqrt(2 n_layers), so that the residual streams
-    keep their size at any depth (Radford et al., 2019, section 2.3). Drawn on the CPU in float32:
-    the same weights, but for rounding, whatever device and dtype they are made for.
+    Embeddings have the config's `embedding_std`. The last weights of every branch are divided by
+    sqrt(2 n_layers), so that the residual streams keep their size at any depth (Radford et al.,
+    2019, section 2.3). Drawn on the CPU in float32: the same weights, but for rounding, whatever
+    device and dtype they are made for.
     """
     generator = torch.Generator().manual_seed(config.seed)
 
@@ -153,4 +152,4 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            draw(module.weight, EMBEDDING_STD)
+            draw(module.weight, config.embedding_std)

@@ -11,7 +11,7 @@ from reformer.config import LSHConfig
 from reformer.eager import eagerly
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.inputs import require_buckets, require_order, require_pair, require_vectors
-from reformer.sorting import SortedRounds, sort_buckets, sort_rounds
+from reformer.sorting import SortedRounds, keep_order, sort_buckets, sort_rounds
 
 
 @eagerly
@@ -61,11 +61,15 @@ def hash_and_sort(
 ) -> SortedRounds:
     """Draw a hash of qk (batch, heads, length, width) for every round and sort by it.
 
-    Positions from `valid_length` on are padding. generator and kernel: see lsh_attention.
+    With one bucket nothing is drawn, hashed or sorted: that is local attention. Positions from
+    `valid_length` on are padding. generator and kernel: see lsh_attention.
     """
     require_vectors("qk", qk)
     length, width = qk.shape[-2:]
     n_buckets, factors = config.n_buckets(length), config.hash_factors(length)
+    if n_buckets == 1:
+        same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)
+        return sort_rounds(same, n_buckets, config, valid_length, keep_order)
     rotations = draw_rotations(width, factors, config.n_rounds, generator)
     rotate, sort = rotate_to_buckets, sort_buckets
     if kernels.pick(kernel, qk) == "native":

@@ -98,6 +98,18 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
     return order.int(), ends
 
 
+def keep_order(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
+    """Return what `sort_buckets` returns where there is one bucket: the order of the positions."""
+    assert n_buckets == 1, "there is an order to keep in one bucket only"
+    *lists, length = buckets_BHRL.shape
+    ends = [valid_length, length] if valid_length < length else [length]
+    order = torch.arange(length, dtype=torch.int32, device=buckets_BHRL.device)
+    return (
+        order.expand(*lists, length).contiguous(),
+        order.new_tensor(ends).expand(*lists, len(ends)).contiguous(),
+    )
+
+
 def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:
     """Join every chunk with the chunks before it: (..., C, M) to (..., C, K).
 

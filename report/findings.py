@@ -3,12 +3,19 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
+from collections.abc import Callable
 from math import isinf
 
 from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference
 from report.reading.measures import MEASURES, Measured, rest_bytes
-from report.reading.rivals import common_points, crossover_of, typical_line, typical_pair
+from report.reading.rivals import (
+    Rivals,
+    common_points,
+    crossover_of,
+    means_of,
+    rivals_of,
+)
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -24,6 +31,12 @@ from report.text import (
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
 NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
+BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
+VALUE_TEXT: dict[str, Callable[[float], str]] = {
+    "time": lambda v: f"{v:,.3g} ms a step",
+    "memory": bytes_text,
+    "quality": lambda v: f"{v:.3f} bits per dim",
+}
 NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
@@ -36,20 +49,40 @@ def suite_finding(view: View, measure: str) -> str:
     """Say in one sentence what a suite found on "time", "memory" or "quality".
 
     Over lengths it compares the Reformer with dense attention at the longest length; over bucket
-    sizes it names the best and the worst; over other settings it tells the change from first to
-    last.
+    sizes it names the best and the worst, over learning rates the best of each line; over other
+    settings it tells the change from first to last. Local attention is told beside.
     """
-    measured = MEASURES[measure]
-    ours, dense = typical_pair(view.series, measured)
-    if ours is None and dense is None:
+    found = rivals_of(view.series, measure)
+    line = found.ours or found.local or found.dense
+    if line is None:
         return f"{view.name}: no {measure} was measured"
-    if ours is None or dense is None or view.varies != "length":
-        line = ours or dense
-        assert line is not None
-        if view.varies == "bucket_size":
-            return _best_and_worst(view, measure)
-        return _first_to_last(view, line, dense if line is ours else None, measure)
-    return _at_longest(ours, dense, measure)
+    if view.varies == "bucket_size":
+        return _best_and_worst(view, measure)
+    if view.varies == "learning_rate":
+        return _best_of_each(view, measure)
+    rival = found.dense if line is not found.dense else None
+    if rival is None or view.varies != "length":
+        text = _first_to_last(view, line, rival, measure)
+    else:
+        text = _at_longest(line, rival, measure)
+    return text + local_text(found, measure)
+
+
+def local_text(found: Rivals, measure: str) -> str:
+    """Say how the Reformer stands to local attention at the last x of both; "" without one."""
+    ours, local = found.ours, found.local
+    common = common_points(ours, local, MEASURES[measure]) if ours and local else []
+    if ours is None or local is None or not common:
+        return ""
+    _, a, b = common[-1]
+    return f"; {ours.name} {comparison_text(a, b, measure)} {local.name}"
+
+
+def rival_name(line: Series, measure: str) -> str:
+    """Name a dense line; where memory is told, with what saves memory in its layers."""
+    means = means_of(line)
+    is_told = measure != "memory" or means in line.name
+    return line.name if is_told else f"{line.name} ({means})"
 
 
 def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
@@ -89,7 +122,8 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
     if not common:
         return f"{ours.name} and {dense.name} have no length in common{ending}"
     x, a, b = common[-1]
-    text = f"At {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {dense.name}"
+    name = rival_name(dense, measure)
+    text = f"At {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {name}"
     found = crossover_of(ours, dense) if measure == "time" else None
     if found:
         where = found.text()
@@ -114,15 +148,16 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
     if dense is None:
         return text
+    name = rival_name(dense, measure)
     if dense.on_axis:
         others = [c for _, c in dense.points if measured(c) is not None]
         if len(others) < 2:
             return text
         if measure == "quality":
-            return f"{text}, {dense.name} by {paired_change(others[-1], others[0])}"
-        return f"{text}, {growth_text(others[-1], others[0], measure)} with {dense.name}"
+            return f"{text}, {name} by {paired_change(others[-1], others[0])}"
+        return f"{text}, {growth_text(others[-1], others[0], measure)} with {name}"
     common = common_points(line, dense, measured)
-    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {dense.name}"
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}"
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
@@ -152,19 +187,28 @@ def _best_and_worst(view: View, measure: str) -> str:
         return f"{view.name}: no {measure} was measured"
     best, best_name, one = min(found, key=lambda entry: entry[0])
     worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = {
-        "time": lambda v: f"{v:,.3g} ms a step",
-        "memory": bytes_text,
-        "quality": lambda v: f"{v:.3f} bits per dim",
-    }[measure]
-    word = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}[measure]
-    text = f"{word}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
+    told = VALUE_TEXT[measure]
+    text = f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
     if no_visible_difference(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
         text = f"No visible difference between {len(found)} combinations ({span})"
-    dense = typical_line([s for s in view.series if s.kind == "dense"], measured)
-    level = [v for c in (dense.cases if dense else []) if (v := measured(c)) is not None]
-    return f"{text}; {dense.name}: {told(level[0])}" if dense and level else text
+    lines = rivals_of(view.series, measure)
+    for rival in (lines.dense, lines.local):
+        values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
+        if rival and values:
+            text += f"; {rival_name(rival, measure)}: {told(values[0])}"
+    return text
+
+
+def _best_of_each(view: View, measure: str) -> str:
+    measured, told = MEASURES[measure], VALUE_TEXT[measure]
+    best = []
+    for line in view.series:
+        found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
+        if found:
+            value, x = min(found)
+            best.append(f"{line.name} at {x:g} ({told(value)})")
+    return f"{BEST[measure]}: {'; '.join(best)}"
 
 
 def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:

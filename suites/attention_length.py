@@ -13,8 +13,9 @@ def _cases(base: Settings, common: list[int], longer: list[int], dense: list[int
         *grid(base, n_rounds=[1, 2, 4], length=common + longer),
         *grid(as_published, length=common),
         *grid(base, attention=PEERS, length=common),
+        *grid(base, attention=["local"], length=common + longer),
         *grid(change(base, attention="sdpa"), length=dense),
-        *grid(half, attention=["lsh", "sdpa"], length=common),
+        *grid(half, attention=["lsh", "local", "sdpa"], length=common),
     ]
 
 

@@ -19,9 +19,9 @@ def _cases(base: Settings, lengths: list[int]) -> list[Case]:
     cases = []
     for length in lengths:
         at = change(base, length=length, batch=lengths[-1] // length)
-        cases += [*grid(at, n_rounds=ROUNDS), *grid(at, attention=[*DENSE, *PEERS])]
+        cases += [*grid(at, n_rounds=ROUNDS), *grid(at, attention=["local", *DENSE, *PEERS])]
         if length in lengths[::2]:
-            cases += grid(change(at, precision="bfloat16"), attention=["lsh", "sdpa"])
+            cases += grid(change(at, precision="bfloat16"), attention=["lsh", "local", "sdpa"])
     return cases
 
 

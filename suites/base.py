@@ -40,7 +40,7 @@ def make_case(settings: Settings) -> Case:
     """Make the case of these settings, marked as skipped if its configs refuse them."""
     try:
         config = settings.config(vocabulary=256)
-        if settings.subject == "attention" and settings.hashes:
+        if settings.subject == "attention" and settings.in_chunks:
             settings.lsh().require_length(settings.length)
         if settings.attention in PEERS:
             require_possible(settings, config)

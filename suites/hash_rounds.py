@@ -1,13 +1,14 @@
 """This suite asks what each extra hash round buys and costs."""
 
-from suites.base import Case, Suite, grid
-from suites.presets import CPU, PAPER, QUICK, dense
+from suites.base import Case, Suite, grid, make_case
+from suites.presets import CPU, PAPER, QUICK, dense, dense_with_means, local, separate
 from suites.settings import Settings, change
 
 
 def _cases(base: Settings, n_rounds: list[int]) -> list[Case]:
     lsh = change(base, evaluate_rounds=(1, 2, 4, 8, 0))
-    return [*grid(lsh, n_rounds=n_rounds), *grid(dense(base), shared_qk=[False, True])]
+    rivals = (local(base), dense(base), dense_with_means(base), separate(base))
+    return [*grid(lsh, n_rounds=n_rounds), *map(make_case, rivals)]
 
 
 SUITE = Suite(

@@ -3,7 +3,7 @@
 No torch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from suites.settings import HOW, SETTINGS
@@ -29,6 +29,10 @@ SWITCHES = {
     "correct_duplicates": ("duplicates kept", ""),
 }
 
+# With what layers save memory, whatever their attention; told in one phrase as the key MEANS.
+MEANS = "means"
+OF_MEANS = ("reversible", "ff_chunks", "loss_chunks")
+
 IN_THE_LABEL = (
     *("attention", "n_rounds", "bucket_size", "chunk_length"),
     *("length", "batch", "n_layers", "subject", "precision"),
@@ -49,6 +53,40 @@ def phrase(key: str, value: object) -> str:
     return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
 
 
+def phrases(s: Values, keys: Iterable[str]) -> list[str]:
+    """Say the settings `keys`, and MEANS, in words where a case has them, leaving out the usual."""
+    words = [
+        means_text(s) if key == MEANS else phrase(key, s[key])
+        for key in keys
+        if key == MEANS or key in s
+    ]
+    return [word for word in words if word]
+
+
+def means_text(s: Values) -> str:
+    """Say with what the layers of a model save memory; "" for one attention call."""
+    if not all(key in s for key in OF_MEANS):
+        return ""
+    chunked = "chunked" if s["ff_chunks"] > 1 or s["loss_chunks"] > 1 else ""
+    found = ("reversible" if s["reversible"] else "", chunked)
+    return " and ".join(word for word in found if word) or "ordinary layers"
+
+
+def with_means(keys: Sequence[str], cases: Iterable[tuple[object, Values]]) -> list[str]:
+    """Put MEANS in the place of OF_MEANS in `keys`, if its phrase tells as much of the cases.
+
+    cases: their settings, each with what tells it already, such as its x in a figure.
+    """
+    found: dict[tuple[object, str], set[tuple[object, ...]]] = {}
+    for told, s in cases:
+        means = tuple(s.get(key) for key in OF_MEANS)
+        found.setdefault((told, means_text(s)), set()).add(means)
+    is_told = len({text for _, text in found}) > 1 and all(len(one) == 1 for one in found.values())
+    if not is_told or not {*keys} & {*OF_MEANS}:
+        return list(keys)
+    return [*(key for key in keys if key not in OF_MEANS), MEANS]
+
+
 def short_label(s: Values) -> str:
     """Name a case by its model and by what usually tells two cases apart.
 
@@ -58,6 +96,8 @@ def short_label(s: Values) -> str:
     if "n_rounds" in s:
         name = "LSH" if model == "lsh" else model
         model = f"{name}-{s['n_rounds']}, bucket {s['bucket_size']}, chunk {s['chunk_length']}"
+    elif model == "local":
+        model = f"local, chunk {s['chunk_length']}"
     size = f"length {s['length']}" + (f" x {s['batch']}" if s.get("batch", 1) > 1 else "")
     alone = s.get("subject") == "attention"
     what = "attention alone" if alone else f"{s['n_layers']} layers"
@@ -85,6 +125,10 @@ def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> lis
             and key not in (*HOW, *IN_THE_LABEL)
             and (key in always or any(other.get(key) != s[key] for other in alike))
         ]
-        words = [phrase(key, s[key]) or f"{key} {s[key]}" for key in differing]
-        found.append(", ".join([label, *words]))
+        free = [key for key in differing if key not in always]
+        shown = with_means(free, [("", other) for other in alike])
+        named = [key for key in differing if key in always or key in shown]
+        words = [phrase(key, s[key]) or f"{key} {s[key]}" for key in named]
+        means = [means_text(s)] if MEANS in shown else []
+        found.append(", ".join([label, *words, *means]))
     return found

@@ -1,19 +1,35 @@
 """This suite asks whether memory is flat in depth, and what depth buys."""
 
 from suites.base import Case, Suite, grid
-from suites.presets import CPU, PAPER, QUICK, dense
+from suites.presets import (
+    CPU,
+    PAPER,
+    QUICK,
+    costs_only,
+    dense,
+    dense_with_means,
+    local,
+    ordinary,
+)
 from suites.settings import Settings
 
 
 def _cases(base: Settings, n_layers: list[int]) -> list[Case]:
-    return [*grid(base, n_layers=n_layers), *grid(dense(base), n_layers=n_layers)]
+    models = (
+        base,
+        local(base),
+        dense(base),
+        costs_only(dense_with_means(base)),
+        costs_only(ordinary(base)),
+    )
+    return [case for model in models for case in grid(model, n_layers=n_layers)]
 
 
 SUITE = Suite(
     question="How do time, peak memory and bits per dim grow with the number of layers?",
     varies="n_layers",
     presets={
-        "quick": _cases(QUICK, [1, 2, 4]),
+        "quick": _cases(QUICK, [1, 2]),
         "cpu": _cases(CPU, [1, 2, 4]),
         "paper": _cases(PAPER, [3, 6, 12, 16, 20, 24]),
     },

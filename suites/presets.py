@@ -2,11 +2,17 @@
 
 `quick` walks every code path in minutes; its models are hardly trained. `cpu` is what a laptop can
 say: 1,024 tokens, 2 layers, trained until they beat the count models. `paper` has the paper's sizes
-(enwik8 in windows of 64K tokens) and needs GPUs. `dense` and `costs_only` make the two changes that
-several suites share.
+(enwik8 in windows of 64K tokens) and needs GPUs. The functions make the changes that several suites
+share: the rivals of a Reformer, and what is measured of them.
 """
 
 from suites.settings import Settings, change
+
+# The peak learning rate of each family with AdamW, at 1,024 tokens of the preset cpu. The suite
+# learning_rate finds them (its run: results/reference/cpu-learning-rate); until that run is there
+# all have the one of a sketch with LSH-4. The steps of Adafactor are relative to the size of the
+# weights: `paper` has one rate for all.
+RATES = {"lsh": 6e-3, "local": 6e-3, "dense": 6e-3, "dense, separate Q and K": 6e-3}
 
 QUICK = Settings(
     length=512,
@@ -17,9 +23,10 @@ QUICK = Settings(
     loss_chunks=4,
     shared_qk=True,
     time_budget_s=0.4,
-    train_steps=30,
+    train_steps=28,
     warmup_steps=10,
-    first_steps=24,
+    first_steps=14,
+    learning_rate=RATES["lsh"],
     heldout_tokens=8192,
 )
 
@@ -32,12 +39,12 @@ CPU = Settings(
     loss_chunks=4,
     shared_qk=True,
     time_budget_s=2.0,
-    train_steps=2400,
+    train_steps=3600,
     warmup_steps=100,
-    first_steps=2100,
-    learning_rate=3e-3,
+    first_steps=2400,
+    learning_rate=RATES["lsh"],
     heldout_tokens=65536,
-    evaluate_every=1200,
+    evaluate_every=300,
 )
 
 PAPER = Settings(
@@ -62,6 +69,20 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
+# A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
+DEEP = Settings(
+    measures=("time", "memory"),
+    d_model=256,
+    d_ff=1024,
+    n_heads=4,
+    n_layers=6,
+    bucket_size=64,
+    chunk_length=64,
+    shared_qk=True,
+    optimizer="adafactor",
+    learning_rate=1e-2,
+)
+
 # One attention call; its chunk is one bucket, as in published Reformers. Three processes, because
 # their medians differ by 10 to 20 % on a shared machine, whatever the budget.
 ATTENTION = Settings(
@@ -75,12 +96,52 @@ ATTENTION = Settings(
 )
 
 
+def at_rate(settings: Settings, family: str) -> Settings:
+    """Return the settings at the learning rate of a family, where the optimizer is AdamW."""
+    rate = RATES[family] if settings.optimizer == "adamw" else settings.learning_rate
+    return change(settings, learning_rate=rate)
+
+
+def ordinary(base: Settings) -> Settings:
+    """Return `base` with ordinary residuals, and feed-forward and loss in one piece."""
+    return change(base, reversible=False, ff_chunks=1, loss_chunks=1)
+
+
 def dense(base: Settings, attention: str = "sdpa") -> Settings:
-    """Return the settings of the dense Transformer that stands beside the Reformer of `base`.
+    """Return the settings of the dense Transformer, as published, beside the Reformer of `base`.
 
     It has ordinary residuals, and its feed-forward and loss are computed in one piece.
     """
-    return change(base, attention=attention, reversible=False, ff_chunks=1, loss_chunks=1)
+    return ordinary(at_rate(change(base, attention=attention), "dense"))
+
+
+def dense_with_means(base: Settings) -> Settings:
+    """Return the settings of the dense Transformer with all of the Reformer but its attention.
+
+    It is reversible and chunked as `base` is: what differs in memory is the attention alone.
+    """
+    return at_rate(change(base, attention="sdpa"), "dense")
+
+
+def separate(base: Settings) -> Settings:
+    """Return the settings of the dense Transformer with projections of their own for Q and K."""
+    return at_rate(change(dense(base), shared_qk=False), "dense, separate Q and K")
+
+
+def local(base: Settings) -> Settings:
+    """Return the settings of the Reformer of `base` with local attention in the place of LSH."""
+    return at_rate(change(base, attention="local"), "local")
+
+
+def at_length(base: Settings, length: int) -> Settings:
+    """Return `base` at another length, trained on as many tokens, whole windows and short ones.
+
+    Its learning curve has as many points.
+    """
+    whole = (base.train_steps - base.first_steps) * base.length // length
+    steps = base.first_steps + whole
+    every = base.evaluate_every * steps // base.train_steps
+    return change(base, length=length, train_steps=steps, evaluate_every=every)
 
 
 def costs_only(base: Settings) -> Settings:

@@ -1,29 +1,48 @@
 """This suite asks from which sequence length on the Reformer beats a dense Transformer."""
 
-from suites.base import Case, Suite, grid
-from suites.presets import CPU, PAPER, QUICK, costs_only, dense
+from suites.base import Case, Suite, grid, make_case
+from suites.presets import (
+    CPU,
+    PAPER,
+    QUICK,
+    at_length,
+    costs_only,
+    dense,
+    dense_with_means,
+    local,
+)
 from suites.settings import Settings, change
 
 
-def _cases(base: Settings, trained: list[int], longer: list[int]) -> list[Case]:
-    others = costs_only(dense(base))
-    half = [change(one, precision="bfloat16") for one in (costs_only(base), others)]
-    return [
-        *grid(base, length=trained),
-        *grid(dense(base), length=trained),
-        *grid(costs_only(base), length=longer),
-        *grid(others, length=longer),
-        *(case for one in half for case in grid(one, length=[trained[0], longer[-1]])),
-        *grid(others, attention=["naive", "memory_efficient"], length=trained + longer),
-    ]
+def _cases(trained: list[Settings], longer: list[int]) -> list[Case]:
+    """Make cases of all models at the lengths at which they are trained, and costs at the others.
+
+    Reversible layers compute another function than ordinary ones: the dense model that has them is
+    trained in the suite hash_rounds.
+    """
+    untrained = [costs_only(change(trained[0], length=length)) for length in longer]
+    cases = []
+    for at in trained + untrained:
+        others = costs_only(dense(at))
+        cases += [
+            make_case(one) for one in (at, local(at), dense(at), costs_only(dense_with_means(at)))
+        ]
+        cases += grid(others, attention=["naive", "memory_efficient"])
+    half = [change(one, precision="bfloat16") for one in (trained[0], untrained[-1])]
+    for at in map(costs_only, half):
+        cases += [make_case(one) for one in (at, local(at), dense(at))]
+    return cases
 
 
 SUITE = Suite(
     question="From which length on does the Reformer beat a dense Transformer, and at what cost?",
     varies="length",
     presets={
-        "quick": _cases(QUICK, trained=[256, 512, 1024], longer=[2048]),
-        "cpu": _cases(CPU, trained=[512, 1024, 2048], longer=[4096, 8192, 16384]),
-        "paper": _cases(PAPER, trained=[4096, 16384, 65536], longer=[1024, 2048, 8192, 32768]),
+        "quick": _cases([at_length(QUICK, n) for n in (512, 1024)], longer=[2048]),
+        "cpu": _cases([at_length(CPU, n) for n in (1024, 512, 2048)], longer=[4096, 8192, 16384]),
+        "paper": _cases(
+            [change(PAPER, length=n) for n in (65536, 4096, 16384)],
+            longer=[1024, 2048, 8192, 32768],
+        ),
     },
 )

@@ -41,6 +41,11 @@ OURS_ONLY = (
     "evaluate_rounds",
 )
 LSH_ONLY = (*HASHING, *OURS_ONLY)
+# The attentions that are ours within chunks. Local attention is LSH attention with one bucket and
+# one round: chunks in the order of positions, nothing hashed; what it makes of LSH_ONLY:
+OURS = ("lsh", "local")
+LOCAL_TOO = ("chunk_length", "chunks_before", "logit_scale", "kernel")
+NOT_LOCAL = tuple(name for name in LSH_ONLY if name not in LOCAL_TOO)
 TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
 NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
 DENSE_ONLY = ("shared_qk",)
@@ -59,6 +64,7 @@ MODEL_ONLY = (
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
 HOW = ("measures", "time_budget_s", "processes", "evaluate_every", "evaluate_rounds")
 QUALITY_ONLY = (
+    "embedding_std",
     "train_steps",
     "first_length",
     "first_batch",
@@ -83,7 +89,7 @@ class Settings:
 
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
     # the model
-    # "lsh", one of baselines.config.ATTENTIONS or PEERS, or "package.module:function"
+    # of OURS, of baselines.config.ATTENTIONS or PEERS, or "package.module:function"
     attention: str = "lsh"
     length: int = 1024
     batch: int = 1
@@ -106,6 +112,7 @@ class Settings:
     loss_chunks: int = 1
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
+    embedding_std: float = 1.0  # at the start; smaller for the task "duplication"
     precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call
@@ -130,7 +137,7 @@ class Settings:
         make_plain(self)
         require_switches(self, *SWITCHES)
         if not is_own(self.attention):
-            refuse_unknown(self.attention, ("lsh", *ATTENTIONS, *PEERS), "attention")
+            refuse_unknown(self.attention, (*OURS, *ATTENTIONS, *PEERS), "attention")
         if not is_own(self.task):
             refuse_unknown(self.task, TASKS, "task")
         refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
@@ -160,9 +167,9 @@ class Settings:
         )
 
     @property
-    def hashes(self) -> bool:
-        """Return whether the attention is LSH attention, ours or a published Reformer's."""
-        return self.attention == "lsh" or self.attention in PEERS
+    def in_chunks(self) -> bool:
+        """Return whether shared QK attend within chunks: LSH (ours or a peer's) or local."""
+        return self.attention in OURS or self.attention in PEERS
 
     @property
     def can_train(self) -> bool:
@@ -182,7 +189,8 @@ class Settings:
         measured.
         """
         measured = self.measured()
-        usual = DEFAULTS | {"chunk_length": 2 * measured.get("bucket_size", self.bucket_size)}
+        size = measured.get("bucket_size", DEFAULTS["bucket_size"])
+        usual = DEFAULTS | {"chunk_length": 2 * size}
         return {
             name: float(value) if isinstance(usual[name], float) else value
             for name, value in measured.items()
@@ -209,6 +217,8 @@ class Settings:
         unused: set[str] = set(LSH_ONLY)
         if self.attention == "lsh":
             unused = set(DENSE_ONLY)
+        elif self.attention == "local":
+            unused = {*NOT_LOCAL, *DENSE_ONLY}
         elif self.attention in PEERS:
             unused = {*OURS_ONLY, *DENSE_ONLY}
             if self.attention == "transformers":
@@ -225,13 +235,21 @@ class Settings:
         return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:
-        """Return the config of the LSH attention. Raises ValueError if it is impossible."""
+        """Return the config of LSH or local attention. Raises ValueError if it is impossible."""
         names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
+        if self.attention == "local":
+            return LSHConfig(
+                n_rounds=1,
+                bucket_size=self.length,
+                chunk_length=self.chunk_length or 2 * self.bucket_size,
+                chunks_before=self.chunks_before,
+                logit_scale=self.logit_scale,
+            )
         return LSHConfig(**{name: getattr(self, name) for name in names})
 
     def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
         """Return the config of the model. Raises ValueError if the combination is impossible."""
-        if self.hashes:
+        if self.in_chunks:
             return ReformerConfig(
                 attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
             )

@@ -84,6 +84,7 @@ SHARED_CHANGES = {  # field: (another value, what it changes, as `seen` names it
     "loss_chunks": (4, "longest piece of the loss"),
     "dropout": (0.3, "logits in training"),
     "axial_positions": ((8, 8), "logits"),
+    "embedding_std": (0.02, "logits"),
     "seed": (7, "logits"),
 }
 CHANGES = [
@@ -206,6 +207,7 @@ ILLEGAL_MODEL = [
     ({"loss_chunks": 0}, "loss_chunks is 0; it must be an integer of 1 or more"),
     ({"n_heads": 3}, "d_model 16 is not a multiple of n_heads 3"),
     ({"dropout": 1.0}, "dropout is 1.0; it must be in [0, 1)"),
+    ({"embedding_std": 0.0}, "embedding_std is 0.0; it must be positive and finite"),
     ({"dropout": -0.1}, "dropout is -0.1; it must be in [0, 1)"),
     ({"axial_positions": (8,)}, "axial_positions is (8,); it must be (rows, columns)"),
     ({"axial_positions": (0, 99)}, "axial_positions is (0, 99); it must be (rows, columns)"),

@@ -23,7 +23,9 @@ CONFIGS = {
     "lsh": LSH,
     "lsh defaults": LSHConfig(),
     "reformer": ReformerConfig(**SIZES, attention=LSH, axial_positions=(8, 9), kernel="plain"),
-    "shared-QK": ReformerConfig(**SIZES, attention="dense", dropout=0.1, seed=-3),
+    "shared-QK": ReformerConfig(
+        **SIZES, attention="dense", dropout=0.1, embedding_std=0.02, seed=-3
+    ),
     "dense": DenseConfig(**SIZES, attention="naive", axial_positions=(8, 8), reversible=True),
 }
 WAYS = {
@@ -110,6 +112,7 @@ REFUSED = [
             ({"d_ff": True}, "d_ff is True; it must be an integer of 1 or more"),
             ({"reversible": "no"}, "reversible is 'no'; it must be True or False"),
             ({"dropout": "0.1"}, "dropout is '0.1'; it must be in [0, 1)"),
+            ({"embedding_std": "1"}, "embedding_std is '1'; it must be positive and finite"),
             ({"dropout": False}, "dropout is False; it must be in [0, 1)"),
             ({"dropout": float("nan")}, "dropout is nan; it must be in [0, 1)"),
             ({"seed": 1.0}, "seed is 1.0; it must be an integer from -2^63 to 2^64 - 1"),

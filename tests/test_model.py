@@ -275,3 +275,20 @@ def test_state_goes_through_a_file(tmp_path):
     other.load_state_dict(torch.load(tmp_path / "weights.pt"))
     other.config = model.config  # the seed of the hashes
     assert torch.equal(other(tokens), model(tokens))
+
+
+@pytest.mark.parametrize("axial", [None, (8, 8)])
+def test_embeddings_start_with_the_standard_deviation_asked_for(axial):
+    """Tokens and positions are those of deviation 1 times it; other weights are the same."""
+    one, small = (
+        Reformer(
+            ReformerConfig(
+                vocabulary=50, length=64, d_model=32, axial_positions=axial, embedding_std=std
+            )
+        )
+        for std in (1.0, 0.02)
+    )
+    assert one.embedding.weight.std().item() == pytest.approx(1, rel=0.1)
+    for (name, a), b in zip(one.named_parameters(), small.parameters(), strict=True):
+        scale = 0.02 if name.startswith(("embedding", "positions")) else 1.0
+        torch.testing.assert_close(b, scale * a)

@@ -10,11 +10,12 @@ from report.reading.measures import rest_bytes
 from report.reading.rivals import TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
-from suites.labels import phrase
+from suites.labels import MEANS, OF_MEANS, phrase, phrases
 from suites.settings import DENSE_ONLY, HOW, LSH_ONLY
 
-# What a Reformer has and its dense twin has not: a comparison of the two leaves it free.
-FAMILY = (*LSH_ONLY, *DENSE_ONLY, "reversible", "ff_chunks", "loss_chunks")
+# What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
+# two are compared it is left free.
+FAMILY = (*LSH_ONLY, *DENSE_ONLY, *OF_MEANS, MEANS, "learning_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,7 @@ def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[st
     keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
 
     def told(names: Sequence[str], case: CaseResult) -> str:
-        words = [phrase(k, case.settings[k]) for k in names if k in case.settings]
-        return ", ".join([*words, *([case.mark] if case.mark else [])])
+        return ", ".join([*phrases(case.settings, names), *([case.mark] if case.mark else [])])
 
     for key in ("batch", "subject", *keys):
         fewer = [k for k in keys if k != key]
@@ -109,7 +109,7 @@ def _sort_key(level: Any) -> tuple[bool, float, str]:
 
 
 def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: str) -> list[Level]:
-    """Find the dense cases that share a group's settings: the marks to beat.
+    """Find the dense and local cases that share a group's settings: the marks to beat.
 
     Empty for a factor that dense models have too: these then stand in groups of their own.
     """
@@ -124,7 +124,8 @@ def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: s
         like = [
             case
             for case in cases
-            if case.kind == "dense"
+            if case.kind in ("dense", "local")
+            and factor not in case.settings
             and case.mark == first.case.mark
             and shared(case) == shared(first.base)
             and _n_measured(case)

@@ -22,7 +22,7 @@ from report.figures.style import (
     y_axis,
 )
 from report.reading.cases import CaseResult
-from report.reading.rivals import common_points, crossover_of, precision_of, typical_pair
+from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
 from report.reading.series import USUAL_PRECISION, View
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import ratio_of_medians
@@ -111,13 +111,14 @@ def attention_finding(view: View) -> str:
 
     It is the typical Reformer over the typical dense attention.
     """
-    ours, dense = typical_pair(view.series, forward_s)
+    found = rivals_of(view.series, "time", forward_s)
+    ours, dense = found.ours, found.dense
     common = common_points(ours, dense, forward_s) if ours and dense else []
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"
     x, a, b = common[-1]
     ratio = ratio_of_medians(a.processes("forward"), b.processes("forward"), a.noise)
-    found = crossover_of(ours, dense, "forward")
-    where = f"; crossover {found.text()}" if found else ""
+    crossing = crossover_of(ours, dense, "forward")
+    where = f"; crossover {crossing.text()}" if crossing else ""
     taken = f"takes {factor_text(ratio)} the time of {dense.name}"
     return f"At {x:,.0f} tokens an evaluation of {ours.name} {taken}{where}"

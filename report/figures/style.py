@@ -19,15 +19,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from report.reading.series import AXIS_LABELS, Series, View
 from report.text import length_text
 
-# Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention.
+# Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention, dark ones
+# for local attention.
 WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
 COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
 EARTH = ("#8A8A00", "#7F7F7F", "#B07AA1")
+DARK = ("#000000", "#5C4033", "#4B0055")
 GREY = "#666666"
 # By kind of model: colours, and the ramp where they do not suffice.
 PALETTES: dict[str, tuple[Sequence[str], str]] = {
     "reformer": (COLD, "viridis"),
     "peer": (EARTH, "copper"),
+    "local": (DARK, "gray"),
     "dense": (WARM, "autumn"),
 }
 MARKERS = "osD^vP*X"

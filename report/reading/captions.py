@@ -19,8 +19,9 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     if any(trained):
         count += f"trained with {plural(max(trained), 'thread')}; "
     mixed = "MIXED MACHINES OR METHODS. " if any(case.mark for case in cases) else ""
-    ours = [record for case in cases if case.kind == "reformer" for record in case.records]
-    kernels = dict.fromkeys(str(r["kernel"]) for r in ours if r.get("kernel"))
+    ours = [case for case in cases if case.kind in ("reformer", "local")]
+    named = [record.get("kernel") for case in ours for record in case.records]
+    kernels = dict.fromkeys(str(kernel) for kernel in named if kernel)
     if kernels:
         count += f"LSH by kernel {', '.join(kernels)}; "
     peers = dict.fromkeys(

@@ -15,6 +15,7 @@ from report.statistics.samples import Processes
 from report.statistics.seeds import mean_over_seeds
 from suites.engine.store.records import Record, mispredicted, part_of, read_records
 from suites.labels import labels
+from suites.settings import OURS
 
 # Without these settings nobody can say what a record is of.
 NEEDED = {"attention", "length"}
@@ -55,7 +56,7 @@ class CaseResult:
 
     @property
     def kind(self) -> str:
-        """The kind is "reformer" for ours, "peer" for a published one, else "dense"."""
+        """The kind is what `kind_of` tells."""
         return kind_of(self.settings)
 
     @property
@@ -129,9 +130,15 @@ def version_of(record: Record) -> str:
 
 
 def kind_of(settings: Mapping[str, Any]) -> str:
-    """Tell from the attention whether a model is "reformer", "peer" or "dense"."""
+    """Tell the kind of a model from its attention.
+
+    It is "reformer" for ours, "local" for ours with local attention, "peer" for a published
+    Reformer, else "dense".
+    """
     attention = settings.get("attention")
-    return "reformer" if attention == "lsh" else "peer" if attention in PEERS else "dense"
+    if attention in PEERS:
+        return "peer"
+    return {"lsh": "reformer", "local": "local"}.get(str(attention), "dense")
 
 
 def samples_of(record: Record, part: str) -> Processes:
@@ -147,7 +154,7 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     So they can be compared and hashed.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    if found.get("attention") in ("lsh", *PEERS) and found.get("chunk_length") is None:
+    if found.get("attention") in (*OURS, *PEERS) and found.get("chunk_length") is None:
         found["chunk_length"] = 2 * found["bucket_size"] if "bucket_size" in found else None
     return found
 

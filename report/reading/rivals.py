@@ -1,16 +1,63 @@
 """Lines of a suite are set against each other: which is typical, and where one overtakes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES, Measured
 from report.reading.series import USUAL_PRECISION, Series
 from report.statistics.estimates import Estimate
 from report.statistics.scaling import Crossover, crossover, scaling_exponent
+from suites.labels import means_text
 
 # What stands for the Reformer, and for its rivals.
 TYPICAL_ROUNDS = 4
 TYPICAL_DENSE = "sdpa"
+
+
+ORDINARY, WITH_MEANS = "ordinary layers", "reversible and chunked"
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """Rivals are the lines of a suite that stand for the Reformer, dense and local attention."""
+
+    ours: Series | None = None
+    dense: Series | None = None
+    local: Series | None = None
+
+
+def rivals_of(series: Sequence[Series], measure: str, measured: Measured | None = None) -> Rivals:
+    """Find the lines to set against each other on "time", "memory" or "quality", in one precision.
+
+    That is float32 where the Reformer and dense attention were both measured in it. measured:
+    another reading of the measure.
+    """
+    measured = measured or MEASURES[measure]
+    precisions = sorted({precision_of(line) for line in series}, key=USUAL_PRECISION.__ne__)
+    alike = [[line for line in series if precision_of(line) == one] for one in precisions]
+    found = [_rivals_among(lines, measure, measured) for lines in alike]
+    return max(found, key=lambda one: bool(one.ours) + bool(one.dense), default=Rivals())
+
+
+def _rivals_among(series: Sequence[Series], measure: str, measured: Measured) -> Rivals:
+    """Find the rivals among lines of one precision.
+
+    The dense line is the harder one to beat: in memory the one that has the Reformer's own means
+    (reversible layers, in pieces), else the ordinary one, which computes nothing twice.
+    """
+    ours = typical_line([s for s in series if s.kind == "reformer"], measured, WITH_MEANS)
+    means = means_of(ours) if ours and measure == "memory" else ORDINARY
+    return Rivals(
+        ours,
+        typical_line([s for s in series if s.kind == "dense"], measured, means),
+        typical_line([s for s in series if s.kind == "local"], measured, WITH_MEANS),
+    )
+
+
+def means_of(line: Series) -> str:
+    """Say with what the layers of a line save memory (suites.labels.means_text)."""
+    return means_text(line.cases[0].settings)
 
 
 def precision_of(line: Series) -> str:
@@ -18,41 +65,23 @@ def precision_of(line: Series) -> str:
     return str(line.cases[0].settings.get("precision", USUAL_PRECISION))
 
 
-def typical_pair(
-    series: Sequence[Series], measured: Measured
-) -> tuple[Series | None, Series | None]:
-    """Find the lines that stand for the Reformer and for dense attention, in one precision.
-
-    That is float32 where both were measured in it. Where no precision has both, one is None.
-    """
-    precisions = sorted({precision_of(line) for line in series}, key=USUAL_PRECISION.__ne__)
-    pairs = []
-    for precision in precisions:
-        alike = [line for line in series if precision_of(line) == precision]
-        ours, dense = (
-            typical_line([line for line in alike if line.kind == kind], measured)
-            for kind in ("reformer", "dense")
-        )
-        pairs.append((ours, dense))
-    return max(pairs, key=lambda pair: len(pair) - pair.count(None), default=(None, None))
-
-
-def typical_line(series: list[Series], measured: Measured) -> Series | None:
+def typical_line(series: list[Series], measured: Measured, means: str = "") -> Series | None:
     """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
 
-    It is None where no line measured this.
+    means: of what `means_of` says, what is preferred among these. It is None where no line measured
+    this.
     """
 
-    def rank(line: Series) -> tuple[bool, int]:
+    def rank(line: Series) -> tuple[bool, bool, int]:
         settings = line.cases[0].settings
         usual = (
             settings.get("n_rounds") == TYPICAL_ROUNDS or settings.get("attention") == TYPICAL_DENSE
         )
         n_measured = sum(measured(case) is not None for case in line.cases)
-        return (usual and n_measured > 0, n_measured)
+        return (usual and n_measured > 0, means_of(line) == means and n_measured > 0, n_measured)
 
     best = max(series, key=rank, default=None)
-    return best if best and rank(best)[1] else None
+    return best if best and rank(best)[-1] else None
 
 
 def common_points(

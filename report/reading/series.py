@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, in_suite
 from suites.base import Suite
-from suites.labels import phrase
-from suites.settings import HOW, LSH_ONLY, OURS_ONLY, SETTINGS
+from suites.labels import OF_MEANS, phrases, with_means
+from suites.settings import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY, SETTINGS
 
-KINDS = ("reformer", "peer", "dense")
+# In the order of lines, each with the settings that have no effect on it.
+KINDS: dict[str, tuple[str, ...]] = {
+    "reformer": (),
+    "peer": OURS_ONLY,
+    "local": NOT_LOCAL,
+    "dense": LSH_ONLY,
+}
 AXIS_LABELS = {
     "length": "sequence length (tokens)",
     "n_rounds": "hash rounds",
     "bucket_size": "bucket size (mean positions per bucket)",
     "chunk_length": "chunk length m (positions)",
     "n_layers": "layers",
+    "learning_rate": "peak learning rate",
 }
 
 
@@ -81,9 +88,9 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
     """Group cases into lines along the setting `varies`, ours first, then by their settings."""
     found = []
-    for kind in KINDS:
+    for kind, without_effect in KINDS.items():
         alike = [case for case in cases if case.kind == kind]
-        on_axis = kind == "reformer" or varies not in (OURS_ONLY if kind == "peer" else LSH_ONLY)
+        on_axis = varies not in without_effect
         keys = distinguishing(alike, varies if on_axis else "")
         groups: dict[str, list[CaseResult]] = {}
         for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):
@@ -98,7 +105,8 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
-    What follows from `varies` is left out too, such as batch = tokens / length.
+    What follows from `varies` is left out too, such as batch = tokens / length. Reversible layers
+    and pieces are told together (suites.labels.MEANS) where that tells as much.
     """
     keys = []
     for key in SETTINGS:
@@ -111,18 +119,23 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
         tied = bool(varies) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
-    return keys
+    if varies in OF_MEANS:
+        return keys
+    return with_means(keys, [(case.settings.get(varies), case.settings) for case in cases])
 
 
 def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
     """Name a case by its kind of attention, the settings `keys`, and an unusual precision."""
     attention = str(case.settings.get("attention")).replace("_", "-")
-    base = {"reformer": "LSH", "peer": attention, "dense": f"dense {attention}"}[case.kind]
-    if case.kind != "dense" and varies != "n_rounds":
+    base = {
+        "reformer": "LSH",
+        "peer": attention,
+        "local": "local attention",
+        "dense": f"dense {attention}",
+    }[case.kind]
+    if case.kind in ("reformer", "peer") and varies != "n_rounds":
         base += f"-{case.settings.get('n_rounds')}"
-    rest = [
-        phrase(k, case.settings[k]) for k in keys if k in case.settings and k not in IN_THE_BASE
-    ]
+    rest = phrases(case.settings, [key for key in keys if key not in IN_THE_BASE])
     precision = case.settings.get("precision", USUAL_PRECISION)
     rest.append("" if precision == USUAL_PRECISION else precision)
     return ", ".join(part for part in (base, *rest, case.mark) if part)

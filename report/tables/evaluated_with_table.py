@@ -11,7 +11,7 @@ from report.statistics.estimates import Estimate
 from report.statistics.seeds import mean_over_seeds
 from report.text import interval_text
 from suites.engine.store.records import part_of
-from suites.labels import phrase
+from suites.labels import phrases
 
 
 def evaluated_cases(cases: Sequence[CaseResult]) -> list[CaseResult]:
@@ -79,5 +79,5 @@ def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
 def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
     """Name the rounds a case was trained with, and what else tells it from the others."""
     keys = [key for key in distinguishing(among) if key != "n_rounds"]
-    rest = [phrase(key, case.settings[key]) for key in keys if key in case.settings]
-    return ", ".join([f"LSH-{case.settings.get('n_rounds')}", *rest])
+    rounds = case.settings.get("n_rounds")
+    return ", ".join([f"LSH-{rounds}", *phrases(case.settings, keys)])

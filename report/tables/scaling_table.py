@@ -7,13 +7,13 @@ from report.reading.series import View
 
 
 def scaling_table(view: View) -> pd.DataFrame | None:
-    """Return exponents against length, and crossovers against each dense baseline.
+    """Return exponents against length, and crossovers against each dense and local baseline.
 
     It is None for a suite that does not vary the length.
     """
     if view.varies != "length":
         return None
-    dense = [series for series in view.series if series.kind == "dense"]
+    rivals = [series for series in view.series if series.kind in ("dense", "local")]
     rows = []
     for line in view.series:
         row = {"model": line.name}
@@ -21,8 +21,10 @@ def scaling_table(view: View) -> pd.DataFrame | None:
             p = exponent_of(line, measure)
             interval = f" ({p.low:.2f} to {p.high:.2f})" if p and p.has_interval else ""
             row[f"{measure} ~ length to the power"] = f"{p.value:.2f}{interval}" if p else ""
-        for rival in dense:
-            found = crossover_of(line, rival) if line.kind != "dense" else None
+        for rival in rivals:
+            # dense lines come last, after local ones: what a line is to beat comes after it
+            is_told = line.kind not in ("dense", rival.kind)
+            found = crossover_of(line, rival) if is_told else None
             row[f"faster than {rival.name} from"] = found.text() if found else ""
         rows.append(row)
     return pd.DataFrame(rows) if rows else None

@@ -37,13 +37,14 @@ class Job:
 class Question:
     """A question is what is asked of the machine before a sweep (suites.engine.measure.probe).
 
-    lengths: the longest sequence by task, for the tasks whose data must be there. attentions: those
-    that must be importable: published ones and the user's own. data: paths by task. download: may
-    missing data be fetched?
+    lengths: the longest sequence by task, for the tasks whose data must be there; evaluated: the
+    longest one that is evaluated. attentions: those that must be importable: published ones and the
+    user's own. data: paths by task. download: may missing data be fetched?
     """
 
     device: str
     lengths: Mapping[str, int] = field(default_factory=dict)
+    evaluated: Mapping[str, int] = field(default_factory=dict)
     attentions: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     download: bool = False

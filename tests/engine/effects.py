@@ -38,6 +38,8 @@ PEER = replace(LSH, attention="transformers", measures=("time", "memory"))
 BASES = {
     "lsh model": LSH,
     "lsh call": replace(LSH, **CALL),
+    "local model": replace(LSH, attention="local", chunk_length=16),
+    "local call": replace(LSH, attention="local", chunk_length=16, **CALL),
     "dense model": replace(LSH, attention="sdpa"),
     "dense call": replace(LSH, attention="sdpa", **CALL),
     "transformers model": PEER,
@@ -45,14 +47,16 @@ BASES = {
     "reformer-pytorch model": replace(PEER, attention="reformer-pytorch"),
     "reformer-pytorch call": replace(PEER, attention="reformer-pytorch", **CALL),
 }
-OURS = ("lsh model", "lsh call", "dense model", "dense call")
+LSH_BASES = ("lsh model", "lsh call")
+LOCAL = ("local model", "local call")
+OURS = (*LSH_BASES, *LOCAL, "dense model", "dense call")
 OF_PEERS = tuple(name for name in BASES if name not in OURS)
 DENSE = ("dense model", "dense call")
-TRAINED = ("lsh model", "dense model")
+TRAINED = ("lsh model", "local model", "dense model")
 CALLS = tuple(name for name in BASES if name.endswith("call"))
 PEER_MODELS = tuple(name for name in OF_PEERS if name not in CALLS)
 # Where bucket_size is more than the default of chunk_length: the other peer's chunk is its bucket.
-WITH_BUCKETS = tuple(name for name in BASES if not name.startswith("reformer-pytorch"))
+WITH_BUCKETS = tuple(name for name in BASES if not name.startswith(("reformer-pytorch", "local")))
 
 # What counts, by Settings.measured, and yet has no row on a base, and why.
 WITHOUT_ROW = {
@@ -144,9 +148,14 @@ def runs(name: str) -> dict[str, Check]:
 
 
 def attentions() -> Iterator[Row]:
+    keeps = ("jobs", "parts", *TOKENS[:2])
     for name in ("naive", "memory_efficient", "sdpa", "own_attention:average"):
-        yield Row("attention", name, runs(name), ("jobs", "parts", *TOKENS[:2]), bases=OURS[:2])
-    yield Row("attention", "lsh", runs("plain"), ("jobs", "parts", *TOKENS[:2]), bases=DENSE)
+        yield Row("attention", name, runs(name), keeps, bases=(*LSH_BASES, *LOCAL))
+    for name in ("lsh", "local"):
+        yield Row("attention", name, runs("plain"), keeps, bases=DENSE)
+    # the same kernel on other windows
+    yield Row("attention", "local", {"gradients": differs, "bits": differs}, keeps, {}, LSH_BASES)
+    yield Row("attention", "lsh", {"gradients": differs, "bits": differs}, keeps, {}, LOCAL)
     # three ways to compute the same
     yield Row("attention", "naive", {"peak": grows}, ("gradients",), {"length": 256}, DENSE)
     for name in ("naive", "memory_efficient"):
@@ -156,7 +165,7 @@ def attentions() -> Iterator[Row]:
     yield Row("attention", "memory_efficient", sliced, ("gradients",), naive, DENSE)
     for name in PEERS:
         peer = runs(name) | {"ran": all_become(package_of(name))}
-        yield Row("attention", name, peer, ("jobs",), UNTRAINED, OURS[:2])
+        yield Row("attention", name, peer, ("jobs",), UNTRAINED, LSH_BASES)
         yield Row("attention", name, {"gradients": differs}, ("jobs",), {}, OF_PEERS)
 
 
@@ -213,6 +222,7 @@ ROWS = [
     Row("loss_chunks", 4, {"peak": shrinks, **PIECES}, ("gradients",), MANY_LOGITS, TRAINED),
     Row("loss_chunks", 4, PIECES, ("gradients",), bases=OF_PEERS),
     Row("dropout", 0.3, COMPUTES, ("weights", *TOKENS)),
+    Row("embedding_std", 0.5, COMPUTES, ("weights", *TOKENS)),
     Row("axial_positions", (8, 8), {"weights": shrinks, **COMPUTES}, TOKENS),
     Row(
         "precision", "bfloat16", {"dtypes": all_become(BFLOAT16)}, ("weights", *TOKENS), {}, TRAINED

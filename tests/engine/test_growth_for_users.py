@@ -115,3 +115,8 @@ def test_a_dry_run_of_the_papers_preset_needs_no_data(bench: Any) -> None:
     out = succeed(bench("run", "layers", "--preset", "paper", "--dry-run"))
     assert "task 'enwik8' needs its data: --data enwik8=PATH" in out
     assert "LSH-4, bucket 64, chunk 128, length 65536, 24 layers" in out
+
+
+def test_what_is_only_timed_may_be_longer_than_the_held_out_text(bench: Any) -> None:
+    out = succeed(bench("run", "million", "--preset", "cpu", "--dry-run"))
+    assert "length 1048576" in out

@@ -45,6 +45,7 @@ PINNED: dict[str, Any] = {
     "loss_chunks": 1,
     "dropout": 0.0,
     "axial_positions": None,
+    "embedding_std": 1.0,
     "precision": "float32",
     "subject": "model",
     "measures": ("time", "memory", "quality"),
@@ -107,6 +108,22 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
     for changes in ({"task": "duplication"}, {"logit_scale": 2}, {"chunk_length": 32}):
         assert change(base, **changes).id != base.id, changes
     assert change(base, learning_rate=1).id == change(base, learning_rate=1.0).id
+
+
+def test_local_attention_is_told_by_its_chunk_and_not_by_buckets_and_rounds() -> None:
+    base = Settings(attention="local")
+    assert base.identifying() == {"attention": "local"}
+    for changes in (
+        {"n_rounds": 1},
+        {"bucket_size": 16, "chunk_length": 64},
+        {"within_bucket": False, "correct_duplicates": False, "factorize_hash": False},
+        {"evaluate_rounds": (1, 0)},
+        {"shared_qk": True},
+    ):
+        assert change(base, **changes).id == base.id, changes
+    assert change(base, bucket_size=16).id == change(base, chunk_length=32).id != base.id
+    for changes in ({"chunks_before": 2}, {"logit_scale": 2.0}, {"kernel": "plain"}):
+        assert change(base, **changes).id != base.id, changes
 
 
 def test_the_numbers_of_numpy_and_the_lists_of_json_make_the_same_case() -> None:

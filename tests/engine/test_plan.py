@@ -16,12 +16,13 @@ from suites.engine.store.plan import extend, plan_from_json
 from suites.engine.store.runs import run_folder
 from suites.engine.sweep.key_values import condition, data_paths
 from suites.engine.sweep.planning import Asked, find_suites, left_behind, make_plan
-from suites.settings import HOW, LSH_ONLY, QUALITY_ONLY, Settings
+from suites.settings import HOW, LSH_ONLY, NOT_LOCAL, QUALITY_ONLY, Settings
 
 VALUES: dict[str, Any] = {
     "length": st.sampled_from([64, 128, 4096]),
-    "attention": st.sampled_from(["lsh", "sdpa", "naive"]),
+    "attention": st.sampled_from(["lsh", "local", "sdpa", "naive"]),
     "n_rounds": st.integers(1, 8),
+    "bucket_size": st.sampled_from([16, 32]),
     "chunk_length": st.sampled_from([None, 32, 64]),
     "reversible": st.booleans(),
     "dropout": st.sampled_from([0.0, 0.1, 0.25]),
@@ -65,9 +66,11 @@ def test_two_cases_share_an_id_exactly_when_they_measure_the_same(a: Settings, b
 
 @given(SETTINGS, st.data())
 def test_what_has_no_effect_is_not_in_the_id(one: Settings, data: st.DataObject) -> None:
-    unused = {*HOW, *(LSH_ONLY if one.attention != "lsh" else ())}
+    without = {"lsh": (), "local": NOT_LOCAL}
+    unused = {*HOW, *without.get(one.attention, LSH_ONLY)}
     unused |= set(QUALITY_ONLY) if one.subject == "attention" else set()
     unused &= set(VALUES)
+    unused -= {"bucket_size"} if one.chunk_length is None else set()  # by default half a chunk
     values = {f.name: getattr(one, f.name) for f in fields(Settings)}
     changed = Settings(**values | {name: data.draw(VALUES[name]) for name in sorted(unused)})
     assert Case(settings=one).id == Case(settings=changed).id

@@ -44,6 +44,8 @@ def true_step_ms(s: Settings) -> float:
     if s.attention == "lsh":
         chunk = s.lsh().m
         return layers * 20 * (s.length / 512) * (0.4 + 0.15 * s.n_rounds) * (0.7 + 0.3 * chunk / 64)
+    if s.attention == "local":
+        return layers * 8 * (s.length / 512)
     slow = {"naive": 1.5, "memory_efficient": 1.3, "sdpa": 1.0}[s.attention]
     return layers * slow * 10 * (s.length / 512) ** 1.4
 
@@ -56,6 +58,8 @@ def true_rest_bytes(s: Settings) -> float:
     per_layer = s.length * s.d_model * 64 * (1 + (s.length / 1024 if s.attention == "naive" else 0))
     if s.attention == "lsh":
         return per_layer * (1 + 0.5 * s.n_rounds)
+    if s.reversible:
+        return per_layer * (2 if s.attention == "local" else 4)
     return per_layer * s.n_layers * 1.2
 
 
@@ -65,6 +69,8 @@ def true_bits(s: Settings) -> float:
     More rounds help less and less, longer context helps, and dense attention is best.
     """
     base = 3.0 + 0.15 * np.log2(8192 / s.length) - 0.03 * s.n_layers
+    if s.attention == "local":
+        return float(base + 0.1)
     if s.attention == "lsh":
         return float(base + 0.2 / s.n_rounds + 0.02 * abs(np.log2(s.bucket_size / 32)))
     return float(base)

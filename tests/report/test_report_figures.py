@@ -111,7 +111,7 @@ def test_titles_state_what_is_true(cases):
     assert low <= 0.05 <= high
     text = suite_finding(view_of("layers", cases), "memory")
     assert text.startswith("From 2 to 8 layers the memory for activations grows 1.00x with LSH-4,")
-    assert text.endswith("4.00x with dense sdpa")
+    assert text.endswith("4.00x with dense sdpa (ordinary layers)")
     text = suite_finding(view_of("hash_rounds", cases), "time")
     low, high = (float(v) for v in re.search(r"\((.*?) to (.*?)\) with LSH", text).groups())
     assert low <= 1.6 / 0.55 <= high

@@ -9,7 +9,7 @@ from synthetic import BASE, make_record
 from report.figures.paper_figure_5 import attention_finding, call_sizes_text
 from report.findings import suite_finding
 from report.reading.cases import gather
-from report.reading.rivals import common_points, crossover_of, precision_of, typical_pair
+from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
 from report.reading.series import view_of
 from report.tables.scaling_table import scaling_table
 from suites.base import Case, make_case
@@ -90,16 +90,15 @@ def test_findings_are_on_float32_where_both_are_in_it(both):
 
 def test_findings_on_bfloat16_alone_say_so():
     found = view(*cases_of("lsh", "bfloat16"), *cases_of("sdpa", "bfloat16"))
-    assert {precision_of(line) for line in typical_pair(found.series, lambda c: 1.0)} == {
-        "bfloat16"
-    }
+    rivals = rivals_of(found.series, "time")
+    assert {precision_of(line) for line in (rivals.ours, rivals.dense)} == {"bfloat16"}
 
 
 @pytest.mark.parametrize(("ours", "dense"), [("float32", "bfloat16"), ("bfloat16", "float32")])
 def test_findings_do_not_compare_what_shares_no_precision(ours, dense):
     found = view(*cases_of("lsh", ours), *cases_of("sdpa", dense), suite="attention_length")
-    pair = typical_pair(found.series, lambda case: 1.0)
-    assert sum(line is None for line in pair) == 1
+    rivals = rivals_of(found.series, "time")
+    assert sum(line is None for line in (rivals.ours, rivals.dense)) == 1
     told = suite_finding(found, "time")
     assert "takes" not in told
     assert told.count("grows") == 1

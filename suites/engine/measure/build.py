@@ -66,7 +66,7 @@ def build_attention_call(
         numbers = torch.randn(shape, generator=generator)
         return numbers.to(device, DTYPES[settings.precision]).requires_grad_()
 
-    if not settings.hashes:
+    if not settings.in_chunks:
         attend = find_attention(settings.attention)
         q, k, v = draw(), draw(), draw()
         return lambda: attend(q, k, v, shape[-1] ** -0.5, False), [q, k, v]

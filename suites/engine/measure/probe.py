@@ -29,7 +29,7 @@ def probe(question: Question) -> dict[str, Any]:
         versions = {name: version_of_attention(name) for name in question.attentions}
         for name, length in question.lengths.items():
             task = load_task(name, question.data.get(name), download=question.download)
-            require_long_enough(task, length)
+            require_long_enough(task, length, question.evaluated.get(name, 0))
             versions[name] = version_of_task(task)
     except (ValueError, OSError) as error:
         return {"refusal": str(error)}
@@ -50,7 +50,8 @@ def probe(question: Question) -> dict[str, Any]:
     }
 
 
-def require_long_enough(task: Task, length: int) -> None:
-    """Raise ValueError if the task has no sequence of this length to train on or to evaluate."""
+def require_long_enough(task: Task, length: int, evaluated: int) -> None:
+    """Raise ValueError if the task has no sequence as long to step on, or to evaluate if not 0."""
     task.train_batches(length, 1, 0)
-    task.heldout_batches(length, 1, length)
+    if evaluated:
+        task.heldout_batches(evaluated, 1, evaluated)

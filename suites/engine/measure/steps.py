@@ -17,6 +17,7 @@ from suites.engine.measure.build import (
 )
 from suites.engine.measure.device import CPU, CUDA
 from suites.engine.measure.training import step_loss
+from suites.settings import OURS
 from suites.tasks import load_task
 
 AnyDevice = CPU | CUDA
@@ -107,7 +108,7 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
 
     parts = {"forward": forward, "backward": lambda: out.pop().backward(gradient)}
     kernel = settings.attention
-    if kernel == "lsh":
+    if kernel in OURS:
         kernel = reformer.kernels.pick(settings.kernel, tensors[0])
     return Step(parts, clear, tensors, [gradient], None, kernel)
 

@@ -58,7 +58,7 @@ def train_and_evaluate(
                 with_rounds(model, n_rounds), task, settings
             )
             for n_rounds in settings.evaluate_rounds
-            if isinstance(model, Reformer)
+            if settings.attention == "lsh" and isinstance(model, Reformer)
         },
         "train_tokens": settings.first_steps * settings.first_batch * settings.first_length
         + (settings.train_steps - settings.first_steps) * settings.batch * settings.length,

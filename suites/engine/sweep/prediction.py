@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from baselines.config import PEERS
 from reformer.checks import is_own
-from reformer.config import LSHConfig
-from suites.settings import Settings
+from suites.settings import OURS, Settings
 
 BYTES_PER_FLOAT = 4
 BYTE_VOCABULARY = 256
@@ -52,7 +51,7 @@ OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # Share of the speed of a matrix product that the work reaches; and what a logit of each attention
 # costs, in units of its two products. Read off the presets quick and cpu on 2 cores.
 EFFICIENCY = 0.27
-LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0}
+LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0, "local": 1.2}
 LOGIT_COST |= dict.fromkeys(PEERS, 6.0)
 UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
 # Steps that a process takes for its first call, warm-up and samples where its budget allows.
@@ -94,9 +93,9 @@ def predict_memory(settings: Settings) -> Memory:
     s = settings
     unit = s.batch * s.length * s.d_model * BYTES_PER_FLOAT
     if s.subject == "attention":
-        n_inputs, call = (2, CALL_LSH) if s.hashes else (3, CALL)
+        n_inputs, call = (2, CALL_LSH) if s.in_chunks else (3, CALL)
         if s.precision == "bfloat16":
-            unit, call = unit // 2, CALL_LSH_IN_HALF if s.attention == "lsh" else call
+            unit, call = unit // 2, CALL_LSH_IN_HALF if s.attention in OURS else call
         live_logits = ALIVE_IN_A_CALL.get(s.attention, 1.0) * live_logits_in_units(s)
         rest = unit * (call + live_logits) + block_bytes(s)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
@@ -118,7 +117,7 @@ def weights_of(s: Settings) -> tuple[int, int]:
     else:
         rows, columns = s.axial_positions
         positions = rows * (s.d_model // 4) + columns * (s.d_model - s.d_model // 4)
-    shared = s.hashes or s.shared_qk
+    shared = s.in_chunks or s.shared_qk
     attention = (3 if shared else 4) * s.d_model**2 + 2 * s.d_model
     feed_forward = 2 * s.d_model * s.d_ff + s.d_ff + 3 * s.d_model
     ends = 2 * v * s.d_model + v + 2 * s.d_model + positions
@@ -129,10 +128,10 @@ def weights_of(s: Settings) -> tuple[int, int]:
 def rest_in_units(s: Settings) -> float:
     """Return the peak beyond weights, gradients and optimizer state, in units of N D floats."""
     hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
-    orders = s.n_rounds * s.n_heads / s.d_model if s.hashes else 0.0
+    orders = s.lsh().n_rounds * s.n_heads / s.d_model if s.in_chunks else 0.0
     if s.reversible:
         attention = {
-            "lsh": REVERSIBLE_LSH,
+            **dict.fromkeys(OURS, REVERSIBLE_LSH),
             **dict.fromkeys(PEERS, REVERSIBLE_PEER),
             "naive": REVERSIBLE_NAIVE,
             "memory_efficient": REVERSIBLE_SLICED,
@@ -145,7 +144,7 @@ def rest_in_units(s: Settings) -> float:
         return s.n_layers * orders + max(branches)
     stored_ff = STORED_FF + hidden if s.ff_chunks == 1 else STORED_FF_CHUNKED
     matrix = logits_in_units(s) if s.attention == "naive" else 0.0
-    stored = (STORED_LSH + orders if s.attention == "lsh" else STORED_DENSE) + matrix + stored_ff
+    stored = (STORED_LSH + orders if s.attention in OURS else STORED_DENSE) + matrix + stored_ff
     ff_work = FF + 2 * hidden if s.ff_chunks == 1 else FF + 2 + HIDDEN * hidden / s.ff_chunks
     attention_work = (
         max(ATTENTION, 2.5 + live_logits_in_units(s)) if s.attention != "naive" else 2 * matrix
@@ -156,7 +155,7 @@ def rest_in_units(s: Settings) -> float:
 
 def logits_in_units(s: Settings) -> float:
     """Return the size of all logits of one attention layer, in units of N D floats."""
-    n_keys = s.n_rounds * keys_per_round(s) if s.hashes else s.length
+    n_keys = s.lsh().n_rounds * keys_per_round(s) if s.in_chunks else s.length
     return n_keys * s.n_heads / s.d_model
 
 
@@ -171,7 +170,7 @@ def live_logits_in_units(s: Settings) -> float:
         return 3.0 * SLICE * s.n_heads / s.d_model
     if s.attention in PEERS:
         return PEER_COPIES[s.attention] * logits_in_units(s)
-    return 5.0 * logits_in_units(s) if s.attention == "lsh" and s.kernel == "plain" else 0.0
+    return 5.0 * logits_in_units(s) if s.attention in OURS and s.kernel == "plain" else 0.0
 
 
 def block_bytes(s: Settings) -> int:
@@ -179,7 +178,7 @@ def block_bytes(s: Settings) -> int:
 
     Of other kernels it is 0: what the native one holds is no tensor.
     """
-    if s.attention != "lsh" or s.kernel not in ("blocked", "compiled"):
+    if s.attention not in OURS or s.kernel not in ("blocked", "compiled"):
         return 0
     of_a_round = s.batch * s.n_heads * s.length * keys_per_round(s)
     return BLOCK_COPIES * min(BLOCK_LOGITS, of_a_round) * BYTES_PER_FLOAT
@@ -187,9 +186,7 @@ def block_bytes(s: Settings) -> int:
 
 def keys_per_round(s: Settings) -> int:
     """Return the number of keys that a position sees in one round."""
-    config = LSHConfig(
-        bucket_size=s.bucket_size, chunk_length=s.chunk_length, chunks_before=s.chunks_before
-    )
+    config = s.lsh()
     return min(s.length, config.m * (1 + config.chunks_before))
 
 
@@ -207,7 +204,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
     v = vocabulary_of(s.task)
-    projections = 3 if s.hashes or s.shared_qk else 4
+    projections = 3 if s.in_chunks or s.shared_qk else 4
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
     work = passes * (products + s.n_layers * attention)

@@ -26,18 +26,22 @@ def question_of(plan: Plan, device: str, data: Iterable[str], download: bool) ->
     data: "task=path", as `--data` has it. Raises ValueError if the plan has no such task.
     """
     lengths: dict[str, int] = {}
+    evaluated: dict[str, int] = {}
     attentions = set()
     for settings in (e.case.settings for e in plan.entries.values() if not e.case.skip):
         if is_own(settings.attention) or settings.attention in PEERS:
             attentions.add(settings.attention)
         if settings.subject == "model":
             lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
+        if "quality" in settings.measures:
+            evaluated[settings.task] = max(settings.length, evaluated.get(settings.task, 0))
     paths = {
         task: str(expanded(path).resolve()) for task, path in data_paths(data, lengths).items()
     }
     return Question(
         device=device,
         lengths=lengths,
+        evaluated=evaluated,
         attentions=tuple(sorted(attentions)),
         data=paths,
         download=download,
