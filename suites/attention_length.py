@@ -2,7 +2,7 @@
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
-from suites.presets import ATTENTION
+from suites.presets import ATTENTION, HASTY, THOROUGH
 from suites.settings import Settings, change
 
 
@@ -20,9 +20,7 @@ SUITE = Suite(
     question="How does one attention call grow with the length, beside published Reformers?",
     varies="length",
     presets={
-        "quick": _cases(
-            change(ATTENTION, time_budget_s=0.2, processes=2), [512], [2048], [512, 2048]
-        ),
+        "quick": _cases(change(ATTENTION, **HASTY), [512], [2048], [512, 2048]),
         "cpu": _cases(
             ATTENTION,
             common=[1024, 4096, 16384],
@@ -30,7 +28,7 @@ SUITE = Suite(
             dense=[1024, 2048, 4096, 8192, 16384, 32768],
         ),
         "paper": _cases(
-            change(ATTENTION, time_budget_s=10.0),
+            change(ATTENTION, time_budget_s=10.0, **THOROUGH),
             common=[1024, 4096, 16384, 65536],
             longer=[2048, 8192, 32768, 131072, 262144, 1048576],
             dense=[1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
