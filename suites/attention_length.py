@@ -20,7 +20,9 @@ SUITE = Suite(
     question="How does one attention call grow with the length, beside published Reformers?",
     varies="length",
     presets={
-        "quick": _cases(change(ATTENTION, **HASTY), [512], [2048], [512, 2048]),
+        "quick": _cases(
+            change(ATTENTION, **HASTY, d_model=128, n_heads=2), [256], [1024], [256, 1024]
+        ),
         "cpu": _cases(
             ATTENTION,
             common=[1024, 4096, 16384],

@@ -44,7 +44,7 @@ SUITE = Suite(
     question="What does a training step take on the way to a million tokens?",
     varies="length",
     presets={
-        "quick": _cases(change(MODEL, d_model=64, d_ff=256, n_layers=2, **HASTY), [2048], [8192]),
+        "quick": _cases(change(MODEL, d_model=64, d_ff=256, n_layers=2, **HASTY), [1024], [4096]),
         "cpu": _cases(change(MODEL, time_budget_s=5.0), [16384], [65536, 262144, 1048576]),
         "paper": _cases(
             change(MODEL, time_budget_s=30.0, **THOROUGH), [16384, 65536], [262144, 1048576]

@@ -6,6 +6,8 @@ say: 1,024 tokens, 2 layers, trained until they beat the count models. `paper` h
 several suites share.
 """
 
+from typing import Any
+
 from suites.settings import Settings, change
 
 QUICK = Settings(
@@ -76,8 +78,8 @@ ATTENTION = Settings(
 )
 
 # What `quick` and `paper` change in how an attention call or a step of `million` is timed.
-HASTY = {"time_budget_s": 0.2, "within": 0.5, "max_processes": 3}
-THOROUGH = {"within": 0.05}
+HASTY: dict[str, Any] = {"time_budget_s": 0.2, "within": 0.5, "max_processes": 3}
+THOROUGH: dict[str, Any] = {"within": 0.05}
 
 
 def dense(base: Settings, attention: str = "sdpa") -> Settings:

@@ -33,8 +33,8 @@ class Process(TypedDict):
     call. samples_ms: every sample in the order in which it was taken. steady: did warm-up end
     because two windows were alike? stopped_by: "interval" if the median is known to 2 %, "budget"
     if the time was spent, "long" if a step takes over a minute, so that one call, the first that
-    compiled nothing, is the only sample. disturbed: was there foreign load meanwhile? readings: load
-    average, clocks, foreign cores, free memory, ... beside the samples.
+    compiled nothing, is the only sample. disturbed: was there foreign load meanwhile? readings:
+    load average, clocks, foreign cores, free memory, ... beside the samples.
     """
 
     first_ms: dict[str, float]
