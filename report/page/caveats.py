@@ -99,8 +99,8 @@ def growth_caveats(records: Sequence[Record]) -> list[str]:
     if wide:
         asked = " or ".join(f"{100 * bar:.2g}" for bar in bars)
         found.append(
-            f"Of {len(wide)} of {len(times)} timings the interval is wider than the {asked} % asked "
-            "for, with as many processes as were allowed."
+            f"Of {len(wide)} of {len(times)} timings the interval is wider than the {asked} % "
+            "asked for, with as many processes as were allowed."
         )
     long = [time["processes"] for time in times if any(map(is_long, time.get("processes") or []))]
     if long:

@@ -45,6 +45,19 @@ def test_the_interval_is_students(medians: list[float]) -> None:
     assert half_width(processes(medians)) == pytest.approx(math.expm1(min(high, 700)), abs=1e-9)
 
 
+@pytest.mark.parametrize("spread", [0.03, 0.07, 0.15])
+def test_stopping_at_the_bar_costs_the_interval_little_of_its_coverage(spread: float) -> None:
+    draw, settings, n_covered, n_tries = np.random.default_rng(0), case(), 0, 1000
+    for _ in range(n_tries):
+        levels = np.exp(draw.normal(0, spread, 10)).tolist()
+        found = processes(levels[:3])
+        while not stopped_by(found, settings):
+            found = processes(levels[: len(found) + 1])
+        mean = float(np.log(levels[: len(found)]).mean())
+        n_covered += abs(mean) <= math.log1p(half_width(found))
+    assert 0.90 <= n_covered / n_tries <= 0.97
+
+
 def test_of_two_processes_nothing_is_said() -> None:
     assert half_width(processes([1.0, 1.0])) == math.inf
     few = Settings(processes=2, max_processes=10)
@@ -178,6 +191,16 @@ def test_what_is_left_is_told_as_the_least(
         assert f"done: {told[0]} of {told[1]} processes" in said
         assert f"left: {told[2]} processes of 1 cases, at least " in said
     assert not Backlog(RunFolder(folder.path), plan_of([case(max_processes=3)])).may_grow()
+
+
+def test_a_record_of_an_older_method_is_as_complete_as_it_was(measure: Measure) -> None:
+    folder, _ = measure(plan_of([case(max_processes=2, processes=2)]))
+    (record,) = folder.records()
+    assert len(Backlog(folder, plan_of([case()])).open_jobs()) == 1
+    folder.records_path.unlink()
+    folder.append_record({**record, "method": 3})
+    backlog = Backlog(folder, plan_of([case()]))
+    assert (backlog.open_jobs(), len(backlog.records)) == ([], 1)
 
 
 def test_the_prediction_knows_the_rules_of_timing() -> None:

@@ -13,6 +13,7 @@ from suites.engine.sweep.growth import is_further
 from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.merging import lines_of, record_of
 from suites.engine.sweep.planning import in_order, jobs_of
+from suites.settings import METHOD_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,8 @@ class Backlog:
     def _is_complete(self, record: Record, known: Ledger) -> bool:
         if record["status"] in known.retry:
             return False
-        if "jobs" not in record:
+        # of an older method: it is read, and never continued
+        if "jobs" not in record or record["method"] != METHOD_VERSION:
             return True
         return not any(map(known.is_open, self.jobs_of(record["case"], record["seed"])))
 
