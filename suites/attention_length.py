@@ -2,7 +2,7 @@
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
-from suites.presets import ATTENTION
+from suites.presets import ATTENTION, HASTY, THOROUGH
 from suites.settings import Settings, change
 
 
@@ -24,7 +24,7 @@ SUITE = Suite(
     varies="length",
     presets={
         "quick": _cases(
-            change(ATTENTION, time_budget_s=0.2, processes=2), [512], [2048], [512, 2048]
+            change(ATTENTION, **HASTY, d_model=128, n_heads=2), [256], [1024], [256, 1024]
         ),
         "cpu": _cases(
             ATTENTION,
@@ -33,7 +33,7 @@ SUITE = Suite(
             dense=[1024, 2048, 4096, 8192, 16384, 32768],
         ),
         "paper": _cases(
-            change(ATTENTION, time_budget_s=10.0),
+            change(ATTENTION, time_budget_s=10.0, **THOROUGH),
             common=[1024, 4096, 16384, 65536],
             longer=[2048, 8192, 32768, 131072, 262144, 1048576],
             dense=[1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],

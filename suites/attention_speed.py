@@ -6,7 +6,7 @@ attention_length.
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
-from suites.presets import ATTENTION
+from suites.presets import ATTENTION, HASTY, THOROUGH
 from suites.settings import Settings, change
 
 ROUNDS = [1, 2, 4, 8]
@@ -29,8 +29,8 @@ SUITE = Suite(
     question="From which length on is LSH attention alone the faster one, tokens constant?",
     varies="length",
     presets={
-        "quick": _cases(change(ATTENTION, time_budget_s=0.2, processes=2), [512, 2048]),
+        "quick": _cases(change(ATTENTION, **HASTY, d_model=128, n_heads=2), [256, 1024]),
         "cpu": _cases(ATTENTION, PAPER_LENGTHS),
-        "paper": _cases(change(ATTENTION, time_budget_s=10.0), PAPER_LENGTHS),
+        "paper": _cases(change(ATTENTION, time_budget_s=10.0, **THOROUGH), PAPER_LENGTHS),
     },
 )

@@ -2,7 +2,7 @@
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid, make_case
-from suites.presets import DEEP, dense, dense_with_means, local
+from suites.presets import DEEP, HASTY, THOROUGH, dense, dense_with_means, local
 from suites.settings import Settings, change
 
 ROWS = 256  # of the axial positions
@@ -11,17 +11,13 @@ RIVALS = [peer for peer in PEERS if not peer.endswith("-exact")]
 
 
 def _cases(base: Settings, common: list[int], longer: list[int]) -> list[Case]:
-    """Make cases of the Reformer at all lengths, and of the others at the common lengths.
-
-    From 2^18 tokens on one process times the step, which takes minutes.
-    """
+    """Make cases of the Reformer at all lengths, and of the others at the common lengths."""
     cases = []
     for length in common + longer:
         pieces = max(length // PIECE, 1)
         at = change(
             base,
             length=length,
-            processes=1 if length >= 2**18 else base.processes,
             ff_chunks=pieces,
             loss_chunks=pieces,
             axial_positions=(ROWS, length // ROWS),
@@ -37,10 +33,10 @@ SUITE = Suite(
     question="What does a training step take on the way to a million tokens?",
     varies="length",
     presets={
-        "quick": _cases(
-            change(DEEP, d_model=64, d_ff=256, n_layers=2, time_budget_s=0.2), [2048], [8192]
-        ),
+        "quick": _cases(change(DEEP, d_model=64, d_ff=256, n_layers=2, **HASTY), [1024], [4096]),
         "cpu": _cases(change(DEEP, time_budget_s=5.0), [16384], [65536, 262144, 1048576]),
-        "paper": _cases(change(DEEP, time_budget_s=30.0), [16384, 65536], [262144, 1048576]),
+        "paper": _cases(
+            change(DEEP, time_budget_s=30.0, **THOROUGH), [16384, 65536], [262144, 1048576]
+        ),
     },
 )

@@ -21,7 +21,7 @@ from reformer.checks import (
 from reformer.config import LSHConfig, ModelConfig, ReformerConfig
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 
 MEASURES = ("time", "memory", "quality")
 TASKS = ("enwiki-head", "enwik8", "duplication", "text")  # in suites.tasks
@@ -62,7 +62,10 @@ MODEL_ONLY = (
     "optimizer",
 )
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
-HOW = ("measures", "time_budget_s", "processes", "evaluate_every", "evaluate_rounds")
+HOW = (
+    *("measures", "time_budget_s", "processes", "max_processes", "within"),
+    *("evaluate_every", "evaluate_rounds"),
+)
 QUALITY_ONLY = (
     "embedding_std",
     "train_steps",
@@ -118,7 +121,9 @@ class Settings:
     subject: str = "model"  # a whole training step, or "attention": one attention call
     measures: tuple[str, ...] = MEASURES
     time_budget_s: float = 2.0  # per process
-    processes: int = 2
+    processes: int = 3  # at least; more until the 95 % interval of the median is `within` this
+    within: float = 0.1  # share of it, or there are max_processes (never fewer than processes)
+    max_processes: int = 10
     # training, for quality
     train_steps: int = 100
     first_steps: int = 0  # so many of the train_steps, the first, use short windows:
@@ -150,7 +155,8 @@ class Settings:
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
-        require_positive(self, "heldout_tokens")
+        require_positive(self, "heldout_tokens", "max_processes")
+        require(self.within > 0, f"within is {self.within}; it must be positive")
         require(
             self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
         )
@@ -205,6 +211,8 @@ class Settings:
             measures=tuple(m for m in MEASURES if m in (*self.measures, *other.measures)),
             time_budget_s=max(self.time_budget_s, other.time_budget_s),
             processes=max(self.processes, other.processes),
+            within=min(self.within, other.within),
+            max_processes=max(self.max_processes, other.max_processes),
             evaluate_every=gcd(self.evaluate_every, other.evaluate_every),
             evaluate_rounds=tuple(dict.fromkeys((*self.evaluate_rounds, *other.evaluate_rounds))),
         )

@@ -55,7 +55,7 @@ ARROWS: dict[str, list[str]] = {
     "suites/engine/store/*": [f"{ENGINE}.store.*", f"{ENGINE}.code", *SUITE_WORDS, *CHECKS],
     "suites/engine/sweep/executors/*": ["psutil", f"{ENGINE}.sweep.executors.*", *TRAVELS],
     "suites/engine/sweep/*": [
-        *("rich", "suites", f"{ENGINE}.sweep.*", f"{ENGINE}.store.*", *TRAVELS),
+        *("rich", "scipy", "suites", f"{ENGINE}.sweep.*", f"{ENGINE}.store.*", *TRAVELS),
         *("suites.base", "suites.settings", "reformer.checks", *CONFIGS),
     ],
     "suites/engine/*": ["psutil", *TRAVELS, "suites.settings"],

@@ -1,6 +1,7 @@
 """Caveats tell what a reader must know before believing the numbers of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from baselines.config import DIFFERENCES
 from report.reading.captions import stand_in_text
@@ -60,8 +61,8 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
 
 
 def timing_caveats(records: Sequence[Record]) -> list[str]:
-    """List what limits trust in timings: other load, unsteadiness, single samples, outliers."""
-    found = []
+    """List what limits trust in timings: other load, unsteadiness, few samples, outliers."""
+    found = growth_caveats(records)
     processes = [p for r in records for p in part_of(r, "time").get("processes") or []]
     samples = [one for record in records for one in samples_of(record, "step")]
     for word, n in (
@@ -69,8 +70,14 @@ def timing_caveats(records: Sequence[Record]) -> list[str]:
             "disturbed by other work on the machine",
             sum(bool(p.get("disturbed")) for p in processes),
         ),
-        ("not steady when sampling began", sum(p.get("steady") is False for p in processes)),
-        ("timed once only, which is no measurement", sum(len(one) == 1 for one in samples)),
+        (
+            "not steady when sampling began",
+            sum(p.get("steady") is False and not is_long(p) for p in processes),
+        ),
+        (
+            "timed once only, which is no measurement",
+            sum(len(one) == 1 for one in samples) - sum(map(is_long, processes)),
+        ),
     ):
         if n:
             found.append(f"{n} of {len(processes)} timed processes were {word}.")
@@ -81,6 +88,33 @@ def timing_caveats(records: Sequence[Record]) -> list[str]:
             "process (beyond Tukey's fences); they count like all others."
         )
     return [*found, *speed_caveats(records)]
+
+
+def is_long(process: Mapping[str, Any]) -> bool:
+    """Return whether a step took over a minute, so that one sample is all its process has."""
+    return process.get("stopped_by") == "long"
+
+
+def growth_caveats(records: Sequence[Record]) -> list[str]:
+    """Say which times are known less well than was asked, and which rest on 3 samples in all."""
+    found = []
+    times = [part_of(record, "time") for record in records if part_of(record, "time")]
+    wide = [time for time in times if time.get("grown_until") == "limit"]
+    bars = sorted({time["within"] for time in wide if time.get("within")})
+    if wide:
+        asked = " or ".join(f"{100 * bar:.2g}" for bar in bars)
+        found.append(
+            f"Of {len(wide)} of {len(times)} timings the interval is wider than the {asked} % "
+            "asked for, with as many processes as were allowed."
+        )
+    long = [time["processes"] for time in times if any(map(is_long, time.get("processes") or []))]
+    if long:
+        n_samples = sum(len(p["samples_ms"].get("step", [])) for of_case in long for p in of_case)
+        found.append(
+            f"Steps of over a minute have one sample in each process, {n_samples} in all: "
+            f"{plural(len(long), 'case')}."
+        )
+    return found
 
 
 def speed_caveats(records: Sequence[Record]) -> list[str]:

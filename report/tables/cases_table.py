@@ -23,7 +23,7 @@ from report.reading.floor import floors_of, floors_of_case, share_text
 from report.reading.series import name_among
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
-from report.text import bytes_text, interval_text, ms_text, off_text
+from report.text import bytes_text, interval_text, ms_text, off_text, plural
 from suites.engine.store.records import Record, mispredicted, part_of
 from suites.settings import SETTINGS, Settings
 
@@ -34,7 +34,9 @@ FIRST_COLUMNS = (
     "predicted_bytes bits_per_dim accuracy device commit version"
 ).split()
 # How the time was found, and what else is known of the memory.
-TIMING = "first_step_ms n_processes n_samples n_outliers stopped_by steady disturbed".split()
+TIMING = (
+    "first_step_ms n_processes n_samples n_outliers stopped_by grown_until steady disturbed".split()
+)
 FLOORS = "floor_ms_low floor_ms_high floor_share_low floor_share_high".split()
 FLOOR = "share of the floor"
 MEMORY_BESIDE = (
@@ -81,6 +83,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         "commit": commit_text(record),
         "code": (record.get("code") or {}).get("hash"),
         "stopped_by": time.get("stopped_by"),
+        "grown_until": time.get("grown_until"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
         "steady": all(p.get("steady") for p in processes) if processes else None,
         "memory_method": memory.get("method"),
@@ -124,6 +127,7 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             "version": case.version,
             **{name: case.settings.get(name) for name in ("length", "n_layers")},
             **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
+            "processes": _processes(case),
             FLOOR: share_text(floors_of_case(case)),
             "peak memory": bytes_text(case.memory("peak_bytes")),
             "of it activations": bytes_text(case.memory("rest_bytes")),
@@ -138,6 +142,19 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     table = table.replace("", None).dropna(axis=1, how="all")
     constant = [c for c in ("length", "layers") if c in table and table[c].nunique() == 1]
     return table.drop(columns=constant if len(table) > 1 else []).astype(object).fillna("")
+
+
+def _processes(case: CaseResult) -> str:
+    """Say of how many processes the time is, and what is to know beside: few samples, the limit."""
+    found = case.processes()
+    if not found:
+        return ""
+    grown_until = next(
+        (part_of(r, "time").get("grown_until") for r in case.records if part_of(r, "time")), None
+    )
+    samples = plural(sum(map(len, found)), "sample")
+    note = {"long": f" ({samples} in all)", "limit": " (limit)"}.get(str(grown_until), "")
+    return f"{len(found)}{note}"
 
 
 def _predicted(case: CaseResult) -> str:

@@ -189,13 +189,13 @@ def status(options: Namespace) -> int:
     backlog = Backlog(folder, plan)
     left = backlog.open_jobs()
     n_cases = len({job.case_id for job in left})
-    n_jobs = sum(map(len, backlog.jobs.values()))
+    n_jobs = sum(len(backlog.known_jobs(case_id)) for case_id in backlog.cases)
     print(f"run {plan.name} (preset {plan.preset}, {len(plan.entries)} cases): {counts(backlog)}")
     print(f"done: {n_jobs - len(left)} of {n_jobs} processes")
     print_failures(backlog)
-    seconds = Estimates(backlog, trainings_side_by_side(plan.device)).total(left)
+    estimates = Estimates(backlog, trainings_side_by_side(plan.device))
     print(
-        f"left: {len(left)} processes of {n_cases} cases, about {in_words(seconds)}"
+        f"left: {len(left)} processes of {n_cases} cases, {estimates.left_in_words(left)}"
         if left
         else "left: nothing"
     )

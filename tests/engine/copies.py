@@ -13,7 +13,7 @@ from suites.settings import Settings
 
 BASE = Settings(
     length=64, d_model=16, d_ff=32, n_heads=1, n_layers=1, time_budget_s=0.05, processes=1,
-    measures=("time",),
+    max_processes=1, measures=("time",),
 )
 SUITE = Suite(question="Small?", varies="length", presets={"quick": grid(BASE, length=[64])})
 """

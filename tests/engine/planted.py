@@ -31,8 +31,12 @@ AVAILABLE_BYTES = 8 * 2**30
 
 
 def settings_for(planted: int, **changes: Any) -> Settings:
-    """Return settings of a case that ends as `planted` says; `changes` tell cases apart."""
+    """Return settings of a case that ends as `planted` says; `changes` tell cases apart.
+
+    It is timed in two processes, and does not grow.
+    """
     given = {"length": 64, "measures": ("time", "memory"), "d_model": 16, "n_heads": 1}
+    given |= {"processes": 2, "max_processes": 2}
     return Settings(**{**given, "d_ff": planted, **changes})
 
 
@@ -172,3 +176,21 @@ def write(word: str) -> dict[str, Any]:
     """Print a word into the log of this process."""
     print(word, flush=True)
     return {}
+
+
+def differ_by_process(job: Job) -> dict[str, Any]:
+    """Take a fifth longer in every second process of a timing; end like `run_job` else."""
+    found = run_job(job)
+    if job.kind == "time":
+        ms = 1.2 if job.index % 2 else 1.0
+        found["part"]["samples_ms"] = {"step": [ms, 1.1 * ms, 0.9 * ms]}
+    return found
+
+
+def take_over_a_minute(job: Job) -> dict[str, Any]:
+    """Differ by process, with one sample each, as of a step of over a minute."""
+    found = differ_by_process(job)
+    if job.kind == "time":
+        step = [6e4 * ms for ms in found["part"]["samples_ms"]["step"][:1]]
+        found["part"] |= {"samples_ms": {"step": step}, "steady": False, "stopped_by": "long"}
+    return found

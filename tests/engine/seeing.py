@@ -13,7 +13,7 @@ from typing import Any
 import own_attention
 import pytest
 import torch
-from sweeps import plan_of
+from sweeps import part_of, plan_of
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -23,6 +23,7 @@ from reformer import kernels
 from suites.engine.job import Job
 from suites.engine.measure import timing, worker
 from suites.engine.measure.device import CPU
+from suites.engine.sweep.growth import stopped_by
 from suites.engine.sweep.planning import jobs_of
 from suites.settings import Settings
 
@@ -62,6 +63,9 @@ def see(settings: Settings) -> Seen:
             watched.kind = "time"
             found = time_of(first["time"])
             seen |= {"samples": len(found["samples_ms"]["step"]), "parts": list(found["first_ms"])}
+            # three processes whose medians differ by 2 %
+            scattered = [timed(ms) for ms in (0.98, 1.0, 1.02)]
+            seen["grown until"] = stopped_by(scattered, settings)
         if "memory" in first:
             watched.kind = "memory"
             seen |= memory_of(first["memory"])
@@ -71,6 +75,10 @@ def see(settings: Settings) -> Seen:
         watched.kind = "step"
         seen |= one_step(jobs[0])
     return seen | watched.seen()
+
+
+def timed(ms: float) -> Seen:
+    return part_of("time", samples_ms={"step": [ms]})
 
 
 def time_of(job: Job) -> dict[str, Any]:

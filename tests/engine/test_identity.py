@@ -20,7 +20,7 @@ from suites.labels import labels
 from suites.settings import DEFAULTS, METHOD_VERSION, Settings, change
 
 # Changing a default gives two measurements one id: raise METHOD_VERSION, and pin both here.
-PINNED_METHOD = 3
+PINNED_METHOD = 4
 PINNED: dict[str, Any] = {
     "task": "enwiki-head",
     "attention": "lsh",
@@ -50,7 +50,9 @@ PINNED: dict[str, Any] = {
     "subject": "model",
     "measures": ("time", "memory", "quality"),
     "time_budget_s": 2.0,
-    "processes": 2,
+    "processes": 3,
+    "within": 0.1,
+    "max_processes": 10,
     "train_steps": 100,
     "first_steps": 0,
     "first_length": 64,
@@ -99,6 +101,8 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
         {"measures": ("time",)},
         {"time_budget_s": 9.0},
         {"processes": 5},
+        {"within": 0.5},
+        {"max_processes": 5},
         {"evaluate_every": 10},
         {"evaluate_rounds": (1, 0)},
         {"chunk_length": 64},  # the one in force by default

@@ -18,6 +18,7 @@ from suites.engine.sweep import doctor
 from suites.engine.sweep.executors import child, local
 from suites.engine.sweep.executors.local import run_in_process
 
+ONCE = {"processes": 1, "max_processes": 1}
 TRIES = 3
 FAILING = {
     planted.RAISES: ("crash", "RuntimeError: planted failure"),
@@ -106,7 +107,7 @@ def test_a_disturbed_timing_runs_once_more_and_both_are_kept(measure: Measure) -
 
 
 def test_a_disturbed_timing_stays_if_its_second_try_fails(measure: Measure) -> None:
-    plan = plan_of([planted.settings_for(planted.FAILS_AGAIN, measures=("time",), processes=1)])
+    plan = plan_of([planted.settings_for(planted.FAILS_AGAIN, measures=("time",), **ONCE)])
     folder, jobs = measure(plan)
     assert folder.job_lines() == [], "all that is in a record is in the record alone"
     (record,) = folder.records()
@@ -181,7 +182,7 @@ def test_exceptions_are_told_apart(error: Exception, status: str, reason: str) -
 def test_a_sweep_of_100_tiny_cases_costs_under_15_percent(measure: Measure, tmp_path: Path) -> None:
     """What a sweep takes besides its jobs' time is seen on a real and quiet machine alone."""
     budget = 0.4  # the quick preset's
-    once = {"measures": ("time",), "processes": 1, "time_budget_s": budget}
+    once = {"measures": ("time",), "time_budget_s": budget, **ONCE}
     # starts the fork server
     run_in_process(doctor.NOTHING, None, log=tmp_path / "log.txt")
     for i in tries_while_disturbed(TRIES):

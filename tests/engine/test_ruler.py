@@ -141,8 +141,8 @@ def test_repeated_measurements_of_the_same_work_are_no_difference(
 
     def process(ms: float = 1.0) -> list[float]:
         level = noise.gauss(ms, scatter * ms)
-        work = Work(fake_time, [noise.gauss(level, 0.01 * level) for _ in range(200)])
-        return ruler.time_of(work, budget_s=0.03)
+        work = Work(fake_time, [noise.gauss(level, 0.01 * level) for _ in range(400)])
+        return ruler.time_of(work, budget_s=0.23)
 
     groups = [[process() for _ in range(3)] for _ in range(40)]
     verdicts = [ratio_of_medians(groups[2 * i], groups[2 * i + 1]).verdict for i in range(20)]

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from suites.engine.measure import ruler
+from suites.engine.measure import ruler, timing
 from suites.engine.measure.timing import (
     LONG_S,
+    MIN_SAMPLES,
+    START_S,
     alike,
     interval_rank,
     is_narrow,
@@ -75,23 +77,65 @@ def test_the_slow_calls_before_the_steady_state_are_no_samples(fake_time: FakeTi
     assert found["samples_ms"]["step"] == [10.0] * 10
 
 
+@pytest.mark.parametrize("step_ms", [0.02, 3.0, 40.0, 900.0, 10_000.0])
+@pytest.mark.parametrize("budget_s", [0.01, 2.0, 60.0])
+def test_what_a_process_calls_first_is_no_sample(
+    fake_time: FakeTime, step_ms: float, budget_s: float
+) -> None:
+    """It is 4 % slow for a while, which the comparison of windows does not see."""
+    n_slow = max(math.ceil(1e3 * START_S / (1.039 * step_ms)), 1)
+    work = Work(fake_time, [1.5 * step_ms, *[1.039 * step_ms] * n_slow, step_ms])
+    found = measure_time({"work": work}, FakeDevice(fake_time), budget_s)
+    samples = found["samples_ms"]["step"]
+    assert found["steady"] is True
+    assert samples == pytest.approx([step_ms] * len(samples))
+    assert len(samples) >= MIN_SAMPLES
+    assert work.n_calls <= 1 + n_slow + MIN_SAMPLES or fake_time.monotonic() < budget_s + 1.0
+
+
+@pytest.mark.parametrize("step_ms", [1.0, 50.0, 2000.0, 1e3 * LONG_S])
+@given(budget_s=st.floats(0.01, 3.0), seed=st.integers(0, 100))
+def test_there_are_5_samples_whatever_the_budget(
+    step_ms: float, budget_s: float, seed: int
+) -> None:
+    fake_time, noise = FakeTime(), random.Random(seed)
+    work = Work(fake_time, [step_ms * noise.uniform(0.7, 1.0) for _ in range(5000)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "time", fake_time)
+        found = measure_time({"work": work}, FakeDevice(fake_time), budget_s)
+    samples = found["samples_ms"]["step"]
+    assert len(samples) >= MIN_SAMPLES == 5
+    before = 1 + max(START_S * 1e3 / (0.7 * step_ms), 1)
+    if len(samples) > 2 * timing.WINDOW:
+        assert fake_time.monotonic() <= budget_s + 1e-3 * step_ms
+    else:
+        assert work.n_calls <= before + 2 * timing.WINDOW + 1, "two windows are the most beyond"
+
+
 def test_what_never_gets_steady_is_measured_and_says_so(fake_time: FakeTime) -> None:
     durations = [20.0 * 0.95**i for i in range(500)]
     work = Work(fake_time, durations)
-    found = measure_time({"work": work}, FakeDevice(fake_time), 0.3)
+    found = measure_time({"work": work}, FakeDevice(fake_time), 0.32)
     assert found["steady"] is False
     assert found["stopped_by"] == "budget"
-    # the first call and two windows of 3 and one of 2 fill the 0.12 s of warm-up: the last two of
-    # the windows are samples, and of what follows every call
+    # 15 calls fill the 0.2 s after the first; two windows of 3 are judged by then, whatever the
+    # budget, and they are samples, as is every call that follows
     samples = found["samples_ms"]["step"]
-    assert samples == pytest.approx(durations[4 : work.n_calls], abs=2e-6)  # it ticks in ns
-    assert sum(durations[: work.n_calls - 1]) < 300 <= sum(durations[: work.n_calls])
+    assert samples == pytest.approx(durations[16 : work.n_calls], abs=2e-6)  # it ticks in ns
+    assert sum(durations[: work.n_calls - 1]) < 320 <= sum(durations[: work.n_calls])
 
 
-def test_a_step_of_which_few_fit_into_the_budget_loses_no_sample(fake_time: FakeTime) -> None:
-    work = Work(fake_time, [50.0])
+def test_a_step_of_which_few_fit_into_the_budget_is_judged_on_its_samples(
+    fake_time: FakeTime,
+) -> None:
+    work = Work(fake_time, [500.0])
     found = measure_time({"work": work}, FakeDevice(fake_time), 0.3)
-    assert len(found["samples_ms"]["step"]) == work.n_calls - 1 == 5
+    assert len(found["samples_ms"]["step"]) == work.n_calls - 2 == MIN_SAMPLES
+    assert (found["steady"], found["stopped_by"]) == (True, "budget")
+    slowing = Work(fake_time, [500.0 * 1.1**i for i in range(9)])
+    found = measure_time({"work": slowing}, FakeDevice(fake_time), 0.3)
+    assert len(found["samples_ms"]["step"]) == slowing.n_calls - 2 == 6
+    assert (found["steady"], found["stopped_by"]) == (False, "budget")
 
 
 def test_noise_is_sampled_until_its_median_is_known(fake_time: FakeTime) -> None:
@@ -105,36 +149,32 @@ def test_noise_is_sampled_until_its_median_is_known(fake_time: FakeTime) -> None
     assert 10 < len(samples) < 200
 
 
-def test_one_sample_beyond_the_budget_is_still_a_row(fake_time: FakeTime) -> None:
-    found = measure_time({"work": Work(fake_time, [30.0])}, FakeDevice(fake_time), 0.01)
-    assert len(found["samples_ms"]["step"]) == 1
-    assert (found["steady"], found["stopped_by"]) == (False, "budget")
-
-
 def test_the_budget_starts_after_a_first_call_that_compiles(fake_time: FakeTime) -> None:
-    work = {"work": Work(fake_time, [200.0, 2.0])}
-    found = measure_time(work, FakeDevice(fake_time), 0.1, compiles=True)
-    assert found["first_ms"]["step"] == 200
+    work = {"work": Work(fake_time, [900.0, 2.0])}
+    found = measure_time(work, FakeDevice(fake_time), 0.3, compiles=True)
+    assert found["first_ms"]["step"] == 900
     assert found["samples_ms"]["step"] == [2.0] * 10
     assert found["stopped_by"] == "interval"
 
 
 def test_a_first_call_that_compiles_nothing_counts_against_the_budget(fake_time: FakeTime) -> None:
-    work = {"work": Work(fake_time, [200.0, 2.0])}
-    found = measure_time(work, FakeDevice(fake_time), 0.1)
-    assert found["samples_ms"]["step"] == [2.0] * 6, "two windows of the warm-up, and no more"
+    work = {"work": Work(fake_time, [900.0, 2.0])}
+    found = measure_time(work, FakeDevice(fake_time), 0.3)
+    assert found["samples_ms"]["step"] == [2.0] * MIN_SAMPLES, "and no more"
     assert found["stopped_by"] == "budget"
 
 
 @pytest.mark.parametrize(("compiles", "n_calls"), [(False, 1), (True, 2)])
-def test_a_first_call_of_over_a_minute_is_itself_the_sample(
-    fake_time: FakeTime, compiles: bool, n_calls: int
+@pytest.mark.parametrize("budget_s", [2.0, 1000.0])
+def test_a_call_of_over_a_minute_is_itself_the_only_sample(
+    fake_time: FakeTime, compiles: bool, n_calls: int, budget_s: float
 ) -> None:
     """Where it compiled it is no sample, and the one after it is."""
     work = Work(fake_time, [1e3 * LONG_S + 1.0])
-    found = measure_time({"work": work}, FakeDevice(fake_time), 2.0, compiles=compiles)
+    found = measure_time({"work": work}, FakeDevice(fake_time), budget_s, compiles=compiles)
     assert found["samples_ms"]["step"] == [found["first_ms"]["step"]]
     assert work.n_calls == n_calls
+    assert found["stopped_by"] == "long"
 
 
 @pytest.mark.parametrize(

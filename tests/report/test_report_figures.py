@@ -217,6 +217,7 @@ def test_predictions_over_30_percent_off_are_named(records):
 
 def test_how_far_timings_can_be_trusted_is_told(records):
     record = json.loads(json.dumps(next(r for r in records if r.get("time"))))
+    del record["time"]["processes"][2:]
     first, second = record["time"]["processes"]
     for process in (first, second):
         process["samples_ms"]["step"] = [10.0 + i / 10 for i in range(15)]
@@ -229,6 +230,13 @@ def test_how_far_timings_can_be_trusted_is_told(records):
     assert "1 of 2 timed processes were disturbed" in told
     assert "1 of 2 timed processes were timed once only" in told
     assert "1 of 16 timings of a step are outliers" in told
+    second["stopped_by"], second["steady"] = "long", False
+    record["time"] |= {"grown_until": "limit", "within": 0.05}
+    told = " ".join(timing_caveats([record]))
+    assert "1 of 2 timed processes were not steady" in told
+    assert "timed once only" not in told
+    assert "Steps of over a minute have one sample in each process, 16 in all: 1 case." in told
+    assert "Of 1 of 1 timings the interval is wider than the 5 % asked for" in told
 
 
 def test_the_typical_line_is_four_rounds_and_sdpa(cases):

@@ -54,6 +54,7 @@ def test_numbers_come_from_the_samples(records):
 
 def test_how_time_and_memory_were_found_stands_in_the_rows(records):
     record = json.loads(json.dumps(next(r for r in records if r.get("time"))))
+    del record["time"]["processes"][2:]
     first, second = record["time"]["processes"]
     first["first_ms"]["step"], second["first_ms"]["step"] = 70.0, 90.0
     first["samples_ms"]["step"] = [10.0, 10.1, 10.2, 10.1, 10.0, 30.0]

@@ -4,10 +4,10 @@ It runs in a process of its own, like a case. `doctor` prints what it finds, the
 """
 
 import gc
-import random
 import time
 from collections.abc import Callable
-from statistics import median
+from math import exp, log
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -153,17 +153,16 @@ def check_pair() -> tuple[str, str, bool]:
     return "identical pair", f"ratio {ratio:.3f} measured", abs(ratio - 1) <= SAME
 
 
-def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 5) -> float:
-    """Return the median time of `second` over that of `first`.
+def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 4) -> float:
+    """Return the time of `second` over that of `first`, geometric means of medians, as in reports.
 
-    They are interleaved in random order, as cases are over processes.
+    They are interleaved in turns, as cases are over processes: first, second, second, first, ...
     """
-    samples: dict[int, list[float]] = {0: [], 1: []}
-    order = random.Random(0)
-    for _ in range(rounds):
-        for which in order.sample([0, 1], 2):
-            samples[which] += time_of((first, second)[which], budget_s=0.15)
-    return median(samples[1]) / median(samples[0])
+    logs: dict[int, list[float]] = {0: [], 1: []}
+    for i in range(rounds):
+        for which in (0, 1) if i % 2 == 0 else (1, 0):
+            logs[which].append(log(median(time_of((first, second)[which], budget_s=0.3))))
+    return exp(fmean(logs[1]) - fmean(logs[0]))
 
 
 def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:

@@ -32,8 +32,9 @@ class Process(TypedDict):
     The parts are "forward", "backward" and "optimizer"; "step" is their sum. first_ms: of the first
     call. samples_ms: every sample in the order in which it was taken. steady: did warm-up end
     because two windows were alike? stopped_by: "interval" if the median is known to 2 %, "budget"
-    if the time was spent. disturbed: was there foreign load meanwhile? readings: load average,
-    clocks, foreign cores, free memory, ... beside the samples.
+    if the time was spent, "long" if a step takes over a minute, so that one call, the first that
+    compiled nothing, is the only sample. disturbed: was there foreign load meanwhile? readings:
+    load average, clocks, foreign cores, free memory, ... beside the samples.
     """
 
     first_ms: dict[str, float]
@@ -47,12 +48,16 @@ class Process(TypedDict):
 class Time(TypedDict):
     """A timing has one or more processes.
 
-    stopped_by: "budget" if any process was stopped by it. replaced: disturbed timings that were
-    measured again, no part of `processes`.
+    stopped_by: "long" if any process was, else "budget" if any was. grown_until: what ended its
+    growth by processes, "interval" if the 95 % interval reaches no further than `within` of the
+    median, "limit" if there were as many as there may be, "long" if so few do for so long a step,
+    "failure". replaced: disturbed timings that were measured again, no part of `processes`.
     """
 
     processes: list[Process]
     stopped_by: str
+    grown_until: NotRequired[str]
+    within: NotRequired[float]
     replaced: NotRequired[list[Process]]
 
 

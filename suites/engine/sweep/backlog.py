@@ -9,9 +9,11 @@ from suites.engine.job import Job
 from suites.engine.store.plan import Plan
 from suites.engine.store.records import JobLine, Record
 from suites.engine.store.runs import RunFolder
+from suites.engine.sweep.growth import is_further
 from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.merging import lines_of, record_of
 from suites.engine.sweep.planning import in_order, jobs_of
+from suites.settings import METHOD_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,8 @@ class Backlog:
     def _is_complete(self, record: Record, known: Ledger) -> bool:
         if record["status"] in known.retry:
             return False
-        if "jobs" not in record:
+        # of an older method: it is read, and never continued
+        if "jobs" not in record or record["method"] != METHOD_VERSION:
             return True
         return not any(map(known.is_open, self.jobs_of(record["case"], record["seed"])))
 
@@ -111,6 +114,24 @@ class Backlog:
             for jobs in self.jobs.values()
             for job in jobs
             if (job.case_id, job.seed) not in self.records and self.ledger.is_open(job)
+        )
+
+    def known_jobs(self, case_id: str) -> list[Job]:
+        """Return the jobs of a case, without the further timings that may yet turn out due."""
+        known = self.ledger
+        return [
+            job
+            for job in self.jobs[case_id]
+            if not is_further(job) or known.tries(job) or known.is_open(job)
+        ]
+
+    def may_grow(self) -> bool:
+        """Return whether timings of unfinished cases may need more processes than are open now."""
+        return any(
+            is_further(job) and not self.ledger.tries(job)
+            for case_id, jobs in self.jobs.items()
+            for job in jobs
+            if (case_id, job.seed) not in self.records
         )
 
     def keep(self, line: JobLine, in_flight: Container[Job]) -> None:

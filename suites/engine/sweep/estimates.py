@@ -20,6 +20,7 @@ class Estimates:
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
         self.gflops, self.n_trainings = backlog.plan.gflops, n_trainings
+        self.may_grow = backlog.may_grow()
         self.measured: dict[tuple[str, str], float] = {}
         totals: dict[str, list[float]] = {}
         for job in (job for jobs in backlog.jobs.values() for job in jobs):
@@ -49,6 +50,10 @@ class Estimates:
             else:
                 alone += self.seconds(job)
         return alone + max(max(trainings), sum(trainings) / self.n_trainings)
+
+    def left_in_words(self, jobs: Iterable[Job]) -> str:
+        """Say how long all jobs will take: "at least" so long if timings may need more of them."""
+        return ("at least " if self.may_grow else "about ") + in_words(self.total(jobs))
 
 
 def in_words(seconds: float) -> str:

@@ -1,9 +1,11 @@
 """A ledger tells what is known of each job of a run, and which must still run. No torch."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from suites.engine.job import Job, Key
 from suites.engine.store.records import JobLine
+from suites.engine.sweep.growth import is_further, stopped_by
 from suites.settings import Settings
 
 # These repeat at the same cost whatever is tried next on the same case.
@@ -52,7 +54,8 @@ class Ledger:
         """Return whether this job must still run.
 
         A disturbed timing runs once more. After oom or timeout nothing more of the case is tried;
-        after another failure no more passes of timing.
+        after another failure no more passes of timing. A timing beyond the least number runs if all
+        before it are done and it is due (growth.py).
         """
         for line in self.standing_lines(job.case_id):
             if line["status"] in HOPELESS:
@@ -61,11 +64,19 @@ class Ledger:
                 return False
         tries = self.tries(job)
         if not tries:
-            return True
+            return not is_further(job) or self._is_due(job)
         own = standing(tries)
         if own["status"] != "ok":
             return False
-        return (is_disturbed(own) and len(tries) == 1) or not covers(own, job.settings)
+        return needs_second_try(tries) or not covers(own, job.settings)
+
+    def _is_due(self, job: Job) -> bool:
+        """Return whether a timing beyond the least number is the next one, and still needed."""
+        before = [self.tries(replace(job, index=index)) for index in range(job.index)]
+        if not all(before) or any(map(needs_second_try, before)):
+            return False
+        processes = [part for tries in before if (part := standing(tries)["part"]) is not None]
+        return not stopped_by(processes, job.settings)
 
 
 def key_of(line: JobLine) -> Key:
@@ -76,6 +87,11 @@ def key_of(line: JobLine) -> Key:
 def standing(tries: list[JobLine]) -> JobLine:
     """Return the line that counts among those of one job: the last good one, or else the last."""
     return next((line for line in reversed(tries) if line["status"] == "ok"), tries[-1])
+
+
+def needs_second_try(tries: list[JobLine]) -> bool:
+    """Return whether these are of a timing that was disturbed and not measured again yet."""
+    return len(tries) == 1 and is_disturbed(tries[0])
 
 
 def is_disturbed(line: JobLine) -> bool:

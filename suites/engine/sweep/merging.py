@@ -9,9 +9,10 @@ from suites.engine.failures import Failure
 from suites.engine.job import Job, Outcome
 from suites.engine.store.plan import Plan
 from suites.engine.store.records import FORMAT, Code, JobLine, Record
+from suites.engine.sweep.growth import is_further, stopped_by
 from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.prediction import predicted_peak
-from suites.settings import METHOD_VERSION
+from suites.settings import METHOD_VERSION, Settings
 
 ENTRY_KEYS = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
 
@@ -73,7 +74,7 @@ def record_of(
     lines = [line for line in found if line is not None]
     good = {(line["kind"], line["index"]): line for line in lines if line["status"] == "ok"}
     failed = next((line for line in lines if line["status"] != "ok"), None)
-    if failed is None and len(lines) < len(jobs):
+    if failed is None and not all(ledger.tries(job) for job in jobs if not is_further(job)):
         failed = ledger.failure(case.id)
     status, reason = (failed["status"], why(failed)) if failed else ("ok", "")
     if case.skip:
@@ -89,7 +90,9 @@ def record_of(
         "kernel": next((line["kernel"] for line in good.values() if line["kernel"]), ""),
         "status": status,
         "reason": reason,
-        "time": time_part([ln["part"] for ln in lines if is_good(ln, "time")], replaced),
+        "time": time_part(
+            [ln["part"] for ln in lines if is_good(ln, "time")], replaced, case.settings
+        ),
         "memory": good[("memory", 0)]["part"] if ("memory", 0) in good else None,
         "quality": good[("quality", 0)]["part"] if ("quality", 0) in good else None,
         "jobs": [
@@ -119,12 +122,20 @@ def is_good(line: JobLine, kind: str) -> bool:
     return line["kind"] == kind and line["status"] == "ok"
 
 
-def time_part(processes: list[Any], replaced: list[Any]) -> dict[str, Any] | None:
+def time_part(
+    processes: list[Any], replaced: list[Any], settings: Settings
+) -> dict[str, Any] | None:
     """Make the `time` part of a record, None if no process was timed."""
     if not processes:
         return None
-    spent = any(process["stopped_by"] == "budget" for process in processes)
-    part = {"processes": processes, "stopped_by": "budget" if spent else "interval"}
+    found = {process["stopped_by"] for process in processes}
+    part = {
+        "processes": processes,
+        "stopped_by": next((word for word in ("long", "budget") if word in found), "interval"),
+        # a timing that should have grown and has not was ended by a failure
+        "grown_until": stopped_by(processes, settings) or "failure",
+        "within": settings.within,
+    }
     return {**part, "replaced": replaced} if replaced else part
 
 

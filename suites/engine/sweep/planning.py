@@ -11,6 +11,7 @@ from reformer.checks import refuse_unknown
 from suites.base import PRESETS, Case, Suite, make_case, unique
 from suites.engine.job import Job
 from suites.engine.store.plan import Entry, Plan
+from suites.engine.sweep.growth import limit
 from suites.engine.sweep.key_values import changes_of, condition
 from suites.settings import TEXT_TASKS, change
 
@@ -131,12 +132,13 @@ def jobs_of(
 ) -> list[Job]:
     """Make all jobs of a case: time and memory for the first seed, quality for each seed.
 
-    A skipped case has none. data: paths by task. library: the compiled native kernel.
+    Of timings it makes as many as there may be (growth.py says which are due). A skipped case has
+    none. data: paths by task. library: the compiled native kernel.
     """
     if case.skip:
         return []
     s, first = case.settings, plan.seeds[0]
-    wanted = [("time", index, first) for index in range(s.processes) if "time" in s.measures]
+    wanted = [("time", index, first) for index in range(limit(s)) if "time" in s.measures]
     wanted += [("memory", 0, first)] if "memory" in s.measures else []
     wanted += [("quality", 0, seed) for seed in plan.seeds if "quality" in s.measures]
     return [

@@ -54,8 +54,11 @@ EFFICIENCY = 0.27
 LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.5, "lsh": 1.0, "local": 1.2}
 LOGIT_COST |= dict.fromkeys(PEERS, 6.0)
 UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
-# Steps that a process takes for its first call, warm-up and samples where its budget allows.
-TIMED_STEPS = 22
+# Steps that a process takes for its first call, warm-up and samples where its budget allows, and
+# at least: a first call, one of the time that is never sampled, five samples. timing.py has both
+# times with torch; tests hold them equal.
+TIMED_STEPS, LEAST_TIMED_STEPS = 22, 7
+UNSAMPLED_S, ONE_SAMPLE_S = 0.2, 60.0
 MEMORY_STEPS = 5
 EVALUATION_SHARE = 0.35  # of a training step
 SHORT_WINDOWS_SHARE = 0.6  # of a step with as many tokens in long windows
@@ -219,7 +222,10 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
     """Predict the seconds of the process of one job of this kind."""
     step = predict_step_s(s, gflops)
     if kind == "time":
-        return START_S + max(3 * step, min(s.time_budget_s + step, TIMED_STEPS * step))
+        if step > ONE_SAMPLE_S:
+            return START_S + step
+        wanted = min(s.time_budget_s + step, UNSAMPLED_S + TIMED_STEPS * step)
+        return START_S + max(LEAST_TIMED_STEPS * step, wanted)
     if kind == "memory":
         return START_S + MEMORY_STEPS * step
     short = SHORT_WINDOWS_SHARE * s.first_batch * s.first_length / (s.batch * s.length)

@@ -11,12 +11,14 @@ from typing import Any
 from suites.engine.job import Job
 from suites.engine.store.records import JobLine, mispredicted
 from suites.engine.sweep.backlog import Backlog
-from suites.engine.sweep.estimates import Estimates, in_words
+from suites.engine.sweep.estimates import Estimates
+from suites.engine.sweep.growth import is_further, least, limit
 
 
 def job_words(job: Job, backlog: Backlog) -> str:
     """Say which job this is: its kind, pass or seed, and the name of its case."""
-    passes = f" {job.index + 1}/{job.settings.processes}" if job.kind == "time" else ""
+    passes = f" {job.index + 1}/{least(job.settings)}" if job.kind == "time" else ""
+    passes = f" {job.index + 1} (at most {limit(job.settings)})" if is_further(job) else passes
     seeds = f" seed {job.seed}" if job.kind == "quality" and len(backlog.plan.seeds) > 1 else ""
     return f"{job.kind}{passes}{seeds}: {backlog.names[job.case_id]}"
 
@@ -30,7 +32,7 @@ def outcome_words(line: JobLine) -> str:
         steps = sorted(part["samples_ms"].get("step", []))
         notes = [f"{steps[len(steps) // 2]:.4g} ms a step"] if steps else []
         notes += ["disturbed"] if part["disturbed"] else []
-        notes += [] if part["steady"] else ["not steady"]
+        notes += [] if part["steady"] or part["stopped_by"] == "long" else ["not steady"]
         return ", ".join(notes)
     if line["kind"] == "memory":
         peak, live = (part[name] / 2**20 for name in ("peak_bytes", "live_peak_bytes"))
@@ -62,7 +64,7 @@ class PlainProgress:
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
         self.backlog, self.n_trainings = backlog, n_trainings
-        self.total, self.n_left, self.left_s = 0, 0, 0.0
+        self.n_done, self.n_left, self.left = 0, 0, ""
 
     def __enter__(self) -> "PlainProgress":
         """Return itself: there is nothing to set up."""
@@ -72,20 +74,23 @@ class PlainProgress:
         """Return at once: there is nothing to take down."""
 
     def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
-        """Count what is left and estimate how long it will take."""
-        self.total = max(self.total, len(open_jobs))
+        """Count what is left, which may have grown, and estimate how long it will take."""
         self.n_left = len(open_jobs)
-        self.left_s = Estimates(self.backlog, self.n_trainings).total(open_jobs)
+        self.left = Estimates(self.backlog, self.n_trainings).left_in_words(open_jobs)
 
     def finished(self, job: Job, line: JobLine) -> None:
         """Print what a job found, and a warning if it was not as predicted."""
-        self.n_left -= 1
+        self.count_done()
         self.say(
-            f"[{self.total - self.n_left}/{self.total}, {in_words(self.left_s)} left] "
+            f"[{self.n_done}/{self.n_done + self.n_left}, {self.left} left] "
             f"{job_words(job, self.backlog)}: {outcome_words(line)} ({line['wall_s']:.1f} s)"
         )
         if warning(line):
             self.say(f"  {warning(line)}")
+
+    def count_done(self) -> None:
+        """Count a job as done."""
+        self.n_done, self.n_left = self.n_done + 1, self.n_left - 1
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -120,7 +125,7 @@ class RichProgress(PlainProgress):
 
     def finished(self, job: Job, line: JobLine) -> None:
         """Print a failure or a warning above the bar, and draw."""
-        self.n_left -= 1
+        self.count_done()
         if line["status"] != "ok":
             self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")
         if warning(line):
@@ -129,9 +134,9 @@ class RichProgress(PlainProgress):
 
     def draw(self, job: Job) -> None:
         """Show the bar as it stands."""
-        description = f"{in_words(self.left_s)} left, {job_words(job, self.backlog)}"
-        done = self.total - self.n_left
-        self.bar.update(self.task, completed=done, total=self.total, description=description)
+        description = f"{self.left} left, {job_words(job, self.backlog)}"
+        total = self.n_done + self.n_left
+        self.bar.update(self.task, completed=self.n_done, total=total, description=description)
         self.bar.refresh()
 
     def say(self, text: str) -> None:

@@ -1,8 +1,8 @@
 """A sweep runs what a run lacks, and keeps what it finds. No torch.
 
 Passes of timing are interleaved over all cases, so that drift of the machine falls on all alike;
-trainings come last. Each finished job is on disk before the next starts, so a kill at any moment
-loses at most the jobs in flight.
+a case has further passes until its time is known (growth.py). Trainings come last. Each finished
+job is on disk before the next starts, so a kill at any moment loses at most the jobs in flight.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from suites.engine.store.records import JobLine
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.executors import Executor
 from suites.engine.sweep.merging import line_of
-from suites.engine.sweep.planning import in_order
 from suites.settings import HOW, QUALITY_ONLY, SETTINGS, Settings
 
 # What a sweep over lengths may change with the length: how much of it is done at a time, and how it
@@ -60,8 +59,9 @@ class Sweep:
                 job, outcome = executor.first_done()
                 if outcome is not None:
                     self.keep(job, outcome, watcher)
-                if backlog.ledger.is_open(job):
-                    queue = in_order([*queue, job])
+                # a disturbed job is due again, or a further pass of its case
+                running = executor.in_flight()
+                queue = [job for job in backlog.open_jobs() if job not in running]
         finally:
             executor.stop()
             backlog.folder.drop_superseded()

@@ -61,7 +61,7 @@ def print_cases(backlog: Backlog, estimates: Estimates) -> None:
     left = backlog.open_jobs()
     print(f"{'case':12}  {'done':>5}  {'left':>7}  {'peak MiB':>8}  what")
     for case_id, case in backlog.cases.items():
-        jobs = backlog.jobs[case_id]
+        jobs = backlog.known_jobs(case_id)
         own = [job for job in left if job.case_id == case_id]
         predicted = None if case.skip else predicted_peak(case.settings)
         peak = "" if predicted is None else f"{predicted / 2**20:.0f}"
@@ -69,8 +69,8 @@ def print_cases(backlog: Backlog, estimates: Estimates) -> None:
         words, name = in_words(estimates.total(own)), backlog.names[case_id]
         what = f"{name}: {case.skip}" if case.skip else name
         print(f"{case_id:12}  {done:>5}  {words:>7}  {peak:>8}  {what}")
-    n_done = sum(map(len, backlog.jobs.values())) - len(left)
+    n_done = sum(len(backlog.known_jobs(case_id)) for case_id in backlog.cases) - len(left)
     print(
         f"run {backlog.plan.name}: {len(backlog.cases)} cases, {len(left)} processes to run, "
-        f"{n_done} done; predicted time {in_words(estimates.total(left))} on {backlog.plan.device}"
+        f"{n_done} done; predicted time {estimates.left_in_words(left)} on {backlog.plan.device}"
     )
