@@ -1,17 +1,19 @@
 """These functions do what the commands list, run, status and doctor of run_bench.py ask for.
 
-Each takes the parsed options and returns an exit code. No torch.
+Each takes the parsed options and returns an exit code. `measure_pair` is the part of the command ab
+that measures, and returns what is to be compared. No torch.
 """
 
 import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from reformer.checks import refuse_unknown
 from suites.base import PRESETS
-from suites.engine.code import code_state
+from suites.engine.code import ROOT, Code, code_hash, code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
 from suites.engine.store.plan import Plan
@@ -21,7 +23,9 @@ from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.executors.fork_server import start_fork_server
+from suites.engine.sweep.executors.in_turns import PROTOCOL, Channel, InTurns
 from suites.engine.sweep.executors.local import Local, trainings_side_by_side
+from suites.engine.sweep.pair import Side, agree, find_checkout, stopped_at_the_end, take_turns
 from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep
@@ -34,6 +38,7 @@ from suites.engine.sweep.summary import (
     print_failures,
     print_mispredictions,
 )
+from suites.settings import METHOD_VERSION
 
 SOMETHING_FAILED = 1
 INTERRUPTED = 130
@@ -89,17 +94,90 @@ def run(options: Namespace) -> int:
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
         return dry_run(folder, plan, question, retry)
+    channel = None if options.in_turns is None else Channel(options.in_turns)
     # as it is now: what changes while this sweep waits for another is refused
     code_state()
     start_fork_server()
-    with folder.locked(), own_turn(name):
-        asked_for = frozenset(plan.entries)
+    # the command ab has this machine's turn for both of its sweeps
+    with folder.locked(), nullcontext() if channel else own_turn(name):
         library = probe_machine(plan, question)
+        if channel:
+            keep_common(plan, channel)
+        asked_for = frozenset(plan.entries)
         plan = joined(folder, plan)
         folder.write_plan(plan)
         choice = Choice(cases=asked_for, retry=retry, data=question.data, library=library)
-        executor = Local(plan.device, folder.log_path, timeout_s)
-        return measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+        local = (plan.device, folder.log_path, timeout_s)
+        executor = InTurns(channel, *local) if channel else Local(*local)
+        code = measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+    if channel:
+        channel.tell({"finished": code})
+    elif code == INTERRUPTED:
+        print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
+    else:
+        print(f"next: {program()} report {shlex.quote(name)}")
+    return code
+
+
+def keep_common(plan: Plan, channel: Channel) -> None:
+    """Leave in the plan the cases that the other checkout has too, in the order of both."""
+    labels = plan.labels()
+    greeting = {
+        "protocol": PROTOCOL,
+        "root": str(ROOT),
+        "method": METHOD_VERSION,
+        "code": code_state(),
+        "identity": plan.identity,
+        "cases": {case_id: labels[case_id] for case_id in plan.entries},
+    }
+    common = channel.ask(greeting)["cases"]
+    plan.entries = {case_id: plan.entries[case_id] for case_id in common}
+
+
+def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[str]]:
+    """Measure what two runs lack, one in another checkout and one here, in turns.
+
+    Returns both runs, the other's first, and the ids of the cases asked for that both have.
+    """
+    root = find_checkout(options.other)
+    hashes = [code_hash(one) for one in (root, ROOT)]
+    name = options.run or "-".join(["ab", options.preset, *(text[:6] for text in hashes)])
+    other, this = sides = (
+        Side("other", root, run_folder(f"{name}-other")),
+        Side("this", ROOT, run_folder(f"{name}-this")),
+    )
+    if hashes[0] == hashes[1]:
+        print("note: the measured code of the two is the same: this tests the ruler")
+    with own_turn(name), stopped_at_the_end(sides):
+        try:
+            for side in sides:
+                side.start(words_of(options))
+                print(f"{side.name}: {side.root}, {code_words(side.greeting['code'])}")
+            cases = agree(other, this)
+            take_turns(other, this, cases)
+        except KeyboardInterrupt:
+            print("\nstopped; every finished job is kept")
+            print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
+            raise
+    print(f"runs: {other.folder.name} (before), {this.folder.name} (after)\n")
+    return other.folder, this.folder, frozenset(cases)
+
+
+def words_of(options: Namespace) -> list[str]:
+    """Say for `run` what `ab` was asked: time and memory, in as many processes on both sides."""
+    words = ["run", *options.suites, "--preset", options.preset, "--device", options.device]
+    words += ["--set", "measures=time,memory", f"processes={options.processes}", *options.set]
+    for name in ("where", "data"):
+        words += [f"--{name}", *getattr(options, name)] if getattr(options, name) else []
+    for name in ("seeds", "timeout", "retry"):
+        words += [f"--{name}", str(getattr(options, name))] if getattr(options, name) else []
+    return [*words, "--download"] if options.download else words
+
+
+def code_words(code: Code) -> str:
+    """Name the commit and the measured code."""
+    changed = ", with changes" if code["dirty"] else ""
+    return f"commit {code['commit'][:9] or 'unknown'}{changed}, measured code {code['hash']}"
 
 
 def asked_of(options: Namespace) -> Asked:
@@ -132,7 +210,7 @@ def read_retry(text: str) -> tuple[str, ...]:
 
 
 def measure(sweep: Sweep, executor: Local) -> int:
-    """Run a sweep and say what was done, what failed and what comes next; return the exit code."""
+    """Run a sweep and say what was done and what failed; return the exit code."""
     backlog = sweep.backlog
     name, code = backlog.plan.name, 0
     n_before = len(backlog.records)
@@ -144,19 +222,15 @@ def measure(sweep: Sweep, executor: Local) -> int:
             "are made again"
         )
     try:
-        with make_progress(backlog, executor.n_trainings) as progress:
+        with make_progress(backlog, executor.n_trainings, executor.n_sweeps) as progress:
             sweep.run(progress)
     except KeyboardInterrupt:
         print(f"\nstopped; {n_measurements(backlog)} measurements are kept")
-        print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
         code = INTERRUPTED
     print(f"run {name}: {counts(backlog)}; {len(backlog.records) - n_before} records are new")
     print_failures(backlog)
     print_mispredictions(backlog)
-    if code == INTERRUPTED:
-        return code
-    print(f"next: {program()} report {shlex.quote(name)}")
-    return SOMETHING_FAILED if has_failures(backlog) else 0
+    return code or (SOMETHING_FAILED if has_failures(backlog) else 0)
 
 
 def program() -> str:

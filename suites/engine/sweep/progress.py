@@ -57,11 +57,11 @@ def misprediction(memory: Mapping[str, Any] | None) -> str:
 class PlainProgress:
     """Plain progress is a line per finished job.
 
-    n_trainings: how many trainings run side by side.
+    n_trainings: how many trainings run side by side. n_sweeps: how many like sweeps take turns.
     """
 
-    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
-        self.backlog, self.n_trainings = backlog, n_trainings
+    def __init__(self, backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> None:
+        self.backlog, self.n_trainings, self.n_sweeps = backlog, n_trainings, n_sweeps
         self.total, self.n_left, self.left_s = 0, 0, 0.0
 
     def __enter__(self) -> "PlainProgress":
@@ -75,7 +75,8 @@ class PlainProgress:
         """Count what is left and estimate how long it will take."""
         self.total = max(self.total, len(open_jobs))
         self.n_left = len(open_jobs)
-        self.left_s = Estimates(self.backlog, self.n_trainings).total(open_jobs)
+        own_s = Estimates(self.backlog, self.n_trainings).total(open_jobs)
+        self.left_s = self.n_sweeps * own_s
 
     def finished(self, job: Job, line: JobLine) -> None:
         """Print what a job found, and a warning if it was not as predicted."""
@@ -95,8 +96,8 @@ class PlainProgress:
 class RichProgress(PlainProgress):
     """Rich progress is a bar with the time left; failures and warnings are lines above it."""
 
-    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
-        super().__init__(backlog, n_trainings)
+    def __init__(self, backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> None:
+        super().__init__(backlog, n_trainings, n_sweeps)
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
@@ -139,9 +140,9 @@ class RichProgress(PlainProgress):
         self.bar.console.print(text, markup=False, highlight=False)
 
 
-def make_progress(backlog: Backlog, n_trainings: int) -> PlainProgress:
+def make_progress(backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> PlainProgress:
     """Make the display that fits where the output goes."""
     # a dumb terminal cannot go back over a line
     can_draw = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
     display = RichProgress if can_draw and sys.stdout.isatty() else PlainProgress
-    return display(backlog, n_trainings)
+    return display(backlog, n_trainings, n_sweeps)
