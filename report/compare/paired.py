@@ -30,20 +30,21 @@ class PairedComparison:
     labels: Mapping[str, str]
 
     def markdown(self) -> str:
-        """Return a row per case in words, and what the table is."""
+        """Return a row per case in words, and what the table is; "" if there are no pairs."""
+        if not self.ratios:
+            return ""
         rows: list[dict[str, Any]] = [
             {
                 "case": self.labels[case_id],
                 "pairs": ratio.n,
                 "time, paired": percent_text(ratio),
-                "visible from": f"{100 * ratio.smallest_visible:.1f} %",
+                "visible from": visible_from(ratio),
                 "verdict": ratio.verdict,
             }
             for case_id, ratio in self.ratios.items()
         ]
-        told = (
-            f"Process by process, each pair one right after the other: {plural(len(rows), 'case')}."
-        )
+        n_cases = plural(len(rows), "case")
+        told = f"Process by process, measured in turns ({n_cases}, each by itself):"
         return f"{told}\n\n{to_markdown(pd.DataFrame(rows, columns=COLUMNS))}\n"
 
 
@@ -84,5 +85,11 @@ def ratio_of_pairs(logs: Array) -> Ratio:
     if n < 2:
         return Ratio(exp(mean), n=n)
     half = min(student_t(n - 1) * sqrt(float(np.var(logs, ddof=1)) / n), 700.0)
-    low, high = exp(mean - half), exp(mean + half)
-    return Ratio(exp(mean), low, high, n, smallest_visible=max(exp(half), BAND) - 1)
+    return Ratio(exp(mean), exp(mean - half), exp(mean + half), n)
+
+
+def visible_from(ratio: Ratio) -> str:
+    """Say which difference could have been seen: half the width of the interval, or the band."""
+    if not ratio.has_interval:
+        return ""
+    return f"{100 * (max(sqrt(ratio.high / ratio.low), BAND) - 1):.1f} %"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reformer.checks import refuse_unknown
 from suites.base import PRESETS
-from suites.engine.code import ROOT, Code, code_hash, code_state
+from suites.engine.code import ROOT, code_hash, code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
 from suites.engine.store.plan import Plan
@@ -23,13 +23,27 @@ from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.executors.fork_server import start_fork_server
-from suites.engine.sweep.executors.in_turns import PROTOCOL, Channel, InTurns
+from suites.engine.sweep.executors.in_turns import Channel, InTurns
 from suites.engine.sweep.executors.local import Local, trainings_side_by_side
-from suites.engine.sweep.pair import Side, agree, find_checkout, stopped_at_the_end, take_turns
+from suites.engine.sweep.pair import (
+    Side,
+    agree,
+    code_words,
+    find_checkout,
+    stopped_at_the_end,
+    take_turns,
+    words_of,
+)
 from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep
-from suites.engine.sweep.start import joined, probe_machine, question_of, without_missing_data
+from suites.engine.sweep.start import (
+    joined,
+    keep_common,
+    probe_machine,
+    question_of,
+    without_missing_data,
+)
 from suites.engine.sweep.summary import (
     counts,
     has_failures,
@@ -38,7 +52,6 @@ from suites.engine.sweep.summary import (
     print_failures,
     print_mispredictions,
 )
-from suites.settings import METHOD_VERSION
 
 SOMETHING_FAILED = 1
 INTERRUPTED = 130
@@ -119,27 +132,12 @@ def run(options: Namespace) -> int:
     return code
 
 
-def keep_common(plan: Plan, channel: Channel) -> None:
-    """Leave in the plan the cases that the other checkout has too, in the order of both."""
-    labels = plan.labels()
-    greeting = {
-        "protocol": PROTOCOL,
-        "root": str(ROOT),
-        "method": METHOD_VERSION,
-        "code": code_state(),
-        "identity": plan.identity,
-        "cases": {case_id: labels[case_id] for case_id in plan.entries},
-    }
-    common = channel.ask(greeting)["cases"]
-    plan.entries = {case_id: plan.entries[case_id] for case_id in common}
-
-
 def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[str]]:
     """Measure what two runs lack, one in another checkout and one here, in turns.
 
     Returns both runs, the other's first, and the ids of the cases asked for that both have.
     """
-    root = find_checkout(options.other)
+    root, words = find_checkout(options.other), words_of(options)
     hashes = [code_hash(one) for one in (root, ROOT)]
     name = options.run or "-".join(["ab", options.preset, *(text[:6] for text in hashes)])
     other, this = sides = (
@@ -151,7 +149,7 @@ def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[st
     with own_turn(name), stopped_at_the_end(sides):
         try:
             for side in sides:
-                side.start(words_of(options))
+                side.start(words)
                 print(f"{side.name}: {side.root}, {code_words(side.greeting['code'])}")
             cases = agree(other, this)
             take_turns(other, this, cases)
@@ -161,23 +159,6 @@ def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[st
             raise
     print(f"runs: {other.folder.name} (before), {this.folder.name} (after)\n")
     return other.folder, this.folder, frozenset(cases)
-
-
-def words_of(options: Namespace) -> list[str]:
-    """Say for `run` what `ab` was asked: time and memory, in as many processes on both sides."""
-    words = ["run", *options.suites, "--preset", options.preset, "--device", options.device]
-    words += ["--set", "measures=time,memory", f"processes={options.processes}", *options.set]
-    for name in ("where", "data"):
-        words += [f"--{name}", *getattr(options, name)] if getattr(options, name) else []
-    for name in ("seeds", "timeout", "retry"):
-        words += [f"--{name}", str(getattr(options, name))] if getattr(options, name) else []
-    return [*words, "--download"] if options.download else words
-
-
-def code_words(code: Code) -> str:
-    """Name the commit and the measured code."""
-    changed = ", with changes" if code["dirty"] else ""
-    return f"commit {code['commit'][:9] or 'unknown'}{changed}, measured code {code['hash']}"
 
 
 def asked_of(options: Namespace) -> Asked:

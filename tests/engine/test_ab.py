@@ -16,7 +16,8 @@ import pytest
 import run_bench
 from suites.engine.code import ROOT
 from suites.engine.store.runs import RunFolder
-from suites.engine.sweep.pair import Side, agree, take_turns
+from suites.engine.sweep.key_values import changes_of
+from suites.engine.sweep.pair import Side, agree, take_turns, words_of
 
 Key = tuple[str, str, int, int]
 
@@ -198,3 +199,41 @@ def test_a_sweep_ends_at_once_when_the_command_is_gone() -> None:
         os.close(lifeline)
         assert asking.wait(timeout=20) == -signal.SIGKILL
         asking.communicate()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], []),
+        (["--timeout", "0", "--seeds", "0"], ["--seeds", "0", "--timeout", "0.0"]),
+        (["--where", "length=64", "n_rounds=1"], ["--where", "length=64", "n_rounds=1"]),
+        (["--data", "text=a b", "--retry", "oom"], ["--data", "text=a b", "--retry", "oom"]),
+        (["--download"], ["--download"]),
+    ],
+)
+def test_what_is_asked_of_both_sweeps_is_what_was_asked(given: list[str], told: list[str]) -> None:
+    options = run_bench.make_parser().parse_args(["ab", ".", "layers", "million", *given])
+    words = words_of(options)
+    head = ["run", "layers", "million", "--preset", "quick", "--device", "auto", "--set"]
+    assert words[: len(head) + 2] == [*head, "measures=time,memory", "processes=6"]
+    assert words[len(words) - len(told) :] == told
+    again = run_bench.make_parser().parse_args(words)
+    for name in ("suites", "where", "data", "seeds", "timeout", "retry", "download", "device"):
+        assert getattr(again, name) == getattr(options, name)
+
+
+def test_the_users_own_settings_come_last_and_count() -> None:
+    own = ["--set", "measures=time,quality", "d_model=32", "--processes", "4"]
+    options = run_bench.make_parser().parse_args(["ab", ".", *own])
+    changes = changes_of(run_bench.make_parser().parse_args(words_of(options)).set)
+    assert changes["measures"] == ("time", "quality")
+    assert changes["processes"] == 4
+    assert changes["d_model"] == 32
+
+
+@pytest.mark.parametrize("name", ["processes", "max_processes"])
+def test_sides_with_different_numbers_of_processes_are_refused(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run_bench.main(["ab", str(ROOT), "layers", "--set", "d_model=32", f"{name}=3"]) == 2
+    assert f"--set '{name}=3': with ab" in capsys.readouterr().err

@@ -11,20 +11,25 @@ import signal
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from typing import Any
 
+from suites.engine.code import Code
 from suites.engine.store.names import expanded
 from suites.engine.store.runs import RUNS, RunFolder
 from suites.engine.sweep.executors.in_turns import PROTOCOL
 from suites.engine.sweep.planning import KINDS
+from suites.settings import SETTINGS
 
 # So long has a sweep that is told to stop before it is killed.
 GRACE_S = 10.0
 SOMETHING_FAILED = 1
+# Of these settings, those that are there say how many processes a timing has.
+N_PROCESSES = ("processes", "max_processes")
 PROGRAM = "run_bench.py"
 PREFIX = f"{PROGRAM}: "
 
@@ -52,6 +57,32 @@ def find_checkout(text: str) -> Path:
             "commit, or compare two runs made one after the other: run_bench.py compare"
         )
     return root
+
+
+def words_of(options: Namespace) -> list[str]:
+    """Say for `run` what `ab` was asked: time and memory, in as many processes on both sides.
+
+    Raises ValueError if --set would make their number another one.
+    """
+    for text in options.set:
+        if text.partition("=")[0].strip() in N_PROCESSES:
+            raise ValueError(
+                f"--set {text!r}: with ab both sides have a fixed number, --processes N"
+            )
+    words = ["run", *options.suites, "--preset", options.preset, "--device", options.device]
+    fixed = [f"{name}={options.processes}" for name in N_PROCESSES if name in SETTINGS]
+    words += ["--set", "measures=time,memory", *fixed, *options.set]
+    for name in ("where", "data", "seeds", "timeout", "retry"):
+        given = getattr(options, name)
+        if given not in (None, "", []):
+            words += [f"--{name}", *(given if isinstance(given, list) else [str(given)])]
+    return [*words, "--download"] if options.download else words
+
+
+def code_words(code: Code) -> str:
+    """Name the commit and the measured code."""
+    changed = ", with changes" if code["dirty"] else ""
+    return f"commit {code['commit'][:9] or 'unknown'}{changed}, measured code {code['hash']}"
 
 
 class Side:
@@ -122,18 +153,17 @@ class Side:
         assert self.process.stdout is not None
         output, has_finished = self.process.stdout.fileno(), False
         ends: list[Any] = [output, self.connection]
-        while True:
+        while ends:
             if output in select(ends, [], [])[0]:
-                # before the question: it was printed before
+                # before any question: it was printed before that
                 if not self._print(os.read(output, 2**16)):
-                    break
-            elif line := self.lines.readline():
-                message = dict(json.loads(line))
-                if "finished" not in message:
-                    return message
+                    ends.remove(output)
+            elif not (line := self.lines.readline()):
+                ends.remove(self.connection)
+            elif "finished" in (message := dict(json.loads(line))):
                 has_finished = message["finished"] in (0, SOMETHING_FAILED)
             else:
-                ends.remove(self.connection)
+                return message
         code = self.process.wait()
         if not has_finished:
             lost = f"it ended with exit code {code}, and said last: {self.last_line}"
@@ -153,16 +183,16 @@ class Side:
 
     def stop(self) -> None:
         """End the sweep and its jobs, if it has not ended; what is on disk is kept."""
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return
-        if self.process.poll() is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                self.process.communicate(timeout=GRACE_S)
+                process.communicate(timeout=GRACE_S)
         os.close(self.lifeline)
-        self.process.kill()
-        self.process.communicate()
+        process.kill()
+        process.communicate()
         self.connection.close()
 
 
