@@ -1,4 +1,4 @@
-"""The command line: list, run, status, report, compare, doctor (see each with --help).
+"""The command line: list, run, status, report, compare, ab, doctor (see each with --help).
 
 Only the standard library is imported here: every measuring process imports this file again. An
 older Python must be able to read this file, to be told so.
@@ -56,7 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=help, description=help, allow_abbrev=False)
 
     command("list", "every suite: its question, cases per preset, time measured last")
-    add_run_options(command("run", "measure what a run lacks, all suites if none is named"))
+    run = command("run", "measure what a run lacks, all suites if none is named")
+    add_measuring_options(run)
+    run.add_argument("--prune", action="store_true", help="skip what ran out of memory when longer")
+    run.add_argument("--dry-run", action="store_true", help="cases, predicted time and memory")
+    run.add_argument("--in-turns", help=argparse.SUPPRESS)  # how ab starts it
     status = command("status", "done, failed and why, left, time left")
     status.add_argument("name", nargs="?", help="the run (default: the last)")
     report = command("report", "tables, figures and index.html of runs")
@@ -67,17 +71,22 @@ def make_parser() -> argparse.ArgumentParser:
     compare.add_argument("names", nargs="*", metavar="NAME", help=files)
     compare.add_argument("--by", metavar="FACTOR", help="a setting, such as n_rounds")
     compare.add_argument("--mixed", action="store_true", help="allow different machines")
+    ab = command("ab", "two checkouts measured in turns, process by process, and compared")
+    ab.add_argument("other", metavar="OTHER_CHECKOUT", help="the folder of the code before")
+    add_measuring_options(ab)
+    fixed = "of each timing on both sides (default: 6, an even number: each side is first in half)"
+    ab.add_argument("--processes", type=int, default=6, metavar="N", help=fixed)
     command("doctor", "the machine, its fitness for timing, and a self-test of the ruler")
     return parser
 
 
-def add_run_options(run: argparse.ArgumentParser) -> None:
-    """Add the options of `run`."""
+def add_measuring_options(command: argparse.ArgumentParser) -> None:
+    """Add what `run` and `ab` can be asked to measure."""
 
     def pairs(form: str, help: str) -> dict[str, Any]:
         return {"nargs": "+", "action": "extend", "default": [], "metavar": form, "help": help}
 
-    add = run.add_argument
+    add = command.add_argument
     add("suites", nargs="*", metavar="SUITE", help="see: run_bench.py list")
     add("--preset", choices=("quick", "cpu", "paper"), default="quick")
     add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
@@ -90,17 +99,25 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, metavar="S", help="seconds a process may take")
     statuses = "oom,timeout,crash,diverged,skipped"
     add("--retry", default="", metavar="STATUS,...", help=f"try again: {statuses}")
-    add("--prune", action="store_true", help="skip longer lengths of what ran out of memory")
-    add("--dry-run", action="store_true", help="cases, what is there, predicted time and memory")
 
 
 def command_of(name: str) -> Callable[[argparse.Namespace], int]:
     """The function behind a command; only what it needs is imported."""
+    if name == "ab":
+        return ab
     if name in ("report", "compare"):
         from report.commands import COMMANDS
     else:
         from suites.engine.commands import COMMANDS
     return COMMANDS[name]
+
+
+def ab(options: argparse.Namespace) -> int:
+    """Measure two checkouts in turns, and compare: here the engine and the report meet."""
+    from report.commands import compare_pair
+    from suites.engine.commands import measure_pair
+
+    return compare_pair(*measure_pair(options))
 
 
 def import_our_own() -> None:
@@ -135,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         leave_unwritten()
         # whoever read the output has seen enough; a sweep that ends early is no success
-        return BROKEN_PIPE if options.command == "run" else 0
+        return BROKEN_PIPE if options.command in ("run", "ab") else 0
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         print(f"run_bench.py: {sentence}", file=sys.stderr)

@@ -4,11 +4,12 @@ Each function takes the parsed options and returns an exit code. No torch.
 """
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from report.compare.ablation import compare_by
 from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
+from report.compare.paired import compare_paired
 from report.compare.runs import compare_runs
 from report.figures.cost import write_ablation
 from report.page.page import write_report
@@ -50,6 +51,21 @@ def compare(options: Namespace) -> int:
         before, after = (find_run(name).records() for name in names)
         found = compare_runs(before, after, mixed=options.mixed)
     print(found.markdown())
+    return found.exit_code
+
+
+def compare_pair(before: RunFolder, after: RunFolder, cases: Container[str]) -> int:
+    """Compare two runs that were measured in turns, in some of their cases; return the exit code.
+
+    What the versions differ in is told: they are of code of one's own, which may be what was
+    changed.
+    """
+    old, new = (
+        [record for record in run.records() if record["case"] in cases] for run in (before, after)
+    )
+    found = compare_runs(old, new, mixed=True)
+    print(found.markdown())
+    print(compare_paired(old, new).markdown())
     return found.exit_code
 
 

@@ -78,11 +78,11 @@ def call(command, folder):
 def test_every_command_runs_as_written_after_the_first_one(project):
     section = README[README.index("## Running it") : README.index("## As a library")]
     found = commands(section)
-    assert len(found) == 10
+    assert len(found) == 11
     for command in found:
         done = call(command, project)
-        # a machine that is not fit for timing is an answer too
-        expected = (0, 1) if command == "doctor" else (0,)
+        # a machine that is not fit for timing, or on which the same twice differs, is an answer too
+        expected = (0, 1) if command.split()[0] in ("doctor", "ab") else (0,)
         assert done.returncode in expected, f"{command}\n{done.stdout}\n{done.stderr}"
 
 

@@ -1,17 +1,19 @@
 """These functions do what the commands list, run, status and doctor of run_bench.py ask for.
 
-Each takes the parsed options and returns an exit code. No torch.
+Each takes the parsed options and returns an exit code. `measure_pair` is the part of the command ab
+that measures, and returns what is to be compared. No torch.
 """
 
 import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from reformer.checks import refuse_unknown
 from suites.base import PRESETS
-from suites.engine.code import code_state
+from suites.engine.code import ROOT, code_hash, code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
 from suites.engine.store.plan import Plan
@@ -21,11 +23,27 @@ from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.executors.fork_server import start_fork_server
+from suites.engine.sweep.executors.in_turns import Channel, InTurns
 from suites.engine.sweep.executors.local import Local, trainings_side_by_side
+from suites.engine.sweep.pair import (
+    Side,
+    agree,
+    code_words,
+    find_checkout,
+    stopped_at_the_end,
+    take_turns,
+    words_of,
+)
 from suites.engine.sweep.planning import DEFAULT_TIMEOUT_S, Asked, find_suites, make_plan
 from suites.engine.sweep.progress import make_progress
 from suites.engine.sweep.scheduler import Sweep
-from suites.engine.sweep.start import joined, probe_machine, question_of, without_missing_data
+from suites.engine.sweep.start import (
+    joined,
+    keep_common,
+    probe_machine,
+    question_of,
+    without_missing_data,
+)
 from suites.engine.sweep.summary import (
     counts,
     has_failures,
@@ -89,17 +107,58 @@ def run(options: Namespace) -> int:
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
         return dry_run(folder, plan, question, retry)
+    channel = None if options.in_turns is None else Channel(options.in_turns)
     # as it is now: what changes while this sweep waits for another is refused
     code_state()
     start_fork_server()
-    with folder.locked(), own_turn(name):
-        asked_for = frozenset(plan.entries)
+    # the command ab has this machine's turn for both of its sweeps
+    with folder.locked(), nullcontext() if channel else own_turn(name):
         library = probe_machine(plan, question)
+        if channel:
+            keep_common(plan, channel)
+        asked_for = frozenset(plan.entries)
         plan = joined(folder, plan)
         folder.write_plan(plan)
         choice = Choice(cases=asked_for, retry=retry, data=question.data, library=library)
-        executor = Local(plan.device, folder.log_path, timeout_s)
-        return measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+        local = (plan.device, folder.log_path, timeout_s)
+        executor = InTurns(channel, *local) if channel else Local(*local)
+        code = measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+    if channel:
+        channel.tell({"finished": code})
+    elif code == INTERRUPTED:
+        print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
+    else:
+        print(f"next: {program()} report {shlex.quote(name)}")
+    return code
+
+
+def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[str]]:
+    """Measure what two runs lack, one in another checkout and one here, in turns.
+
+    Returns both runs, the other's first, and the ids of the cases asked for that both have.
+    """
+    root, words = find_checkout(options.other), words_of(options)
+    hashes = [code_hash(one) for one in (root, ROOT)]
+    name = options.run or "-".join(["ab", options.preset, *(text[:6] for text in hashes)])
+    other, this = sides = (
+        Side("other", root, run_folder(f"{name}-other")),
+        Side("this", ROOT, run_folder(f"{name}-this")),
+    )
+    if hashes[0] == hashes[1]:
+        print("note: the measured code of the two is the same: this tests the ruler")
+    with own_turn(name), stopped_at_the_end(sides):
+        try:
+            for side in sides:
+                side.start(words)
+                print(f"{side.name}: {side.root}, {code_words(side.greeting['code'])}")
+            cases = agree(other, this)
+            take_turns(other, this, cases)
+        except KeyboardInterrupt:
+            print("\nstopped; every finished job is kept")
+            print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
+            raise
+    print(f"runs: {other.folder.name} (before), {this.folder.name} (after)\n")
+    return other.folder, this.folder, frozenset(cases)
 
 
 def asked_of(options: Namespace) -> Asked:
@@ -132,7 +191,7 @@ def read_retry(text: str) -> tuple[str, ...]:
 
 
 def measure(sweep: Sweep, executor: Local) -> int:
-    """Run a sweep and say what was done, what failed and what comes next; return the exit code."""
+    """Run a sweep and say what was done and what failed; return the exit code."""
     backlog = sweep.backlog
     name, code = backlog.plan.name, 0
     n_before = len(backlog.records)
@@ -144,19 +203,15 @@ def measure(sweep: Sweep, executor: Local) -> int:
             "are made again"
         )
     try:
-        with make_progress(backlog, executor.n_trainings) as progress:
+        with make_progress(backlog, executor.n_trainings, executor.n_sweeps) as progress:
             sweep.run(progress)
     except KeyboardInterrupt:
         print(f"\nstopped; {n_measurements(backlog)} measurements are kept")
-        print(f"to go on: {program()} {shlex.join(sys.argv[1:])}")
         code = INTERRUPTED
     print(f"run {name}: {counts(backlog)}; {len(backlog.records) - n_before} records are new")
     print_failures(backlog)
     print_mispredictions(backlog)
-    if code == INTERRUPTED:
-        return code
-    print(f"next: {program()} report {shlex.quote(name)}")
-    return SOMETHING_FAILED if has_failures(backlog) else 0
+    return code or (SOMETHING_FAILED if has_failures(backlog) else 0)
 
 
 def program() -> str:

@@ -51,9 +51,12 @@ class Estimates:
                 alone += self.seconds(job)
         return alone + max(max(trainings), sum(trainings) / self.n_trainings)
 
-    def left_in_words(self, jobs: Iterable[Job]) -> str:
-        """Say how long all jobs will take: "at least" so long if timings may need more of them."""
-        return ("at least " if self.may_grow else "about ") + in_words(self.total(jobs))
+    def left_in_words(self, jobs: Iterable[Job], n_sweeps: int = 1) -> str:
+        """Say how long all jobs will take: "at least" so long if timings may need more of them.
+
+        n_sweeps: how many like sweeps take turns.
+        """
+        return ("at least " if self.may_grow else "about ") + in_words(n_sweeps * self.total(jobs))
 
 
 def in_words(seconds: float) -> str:

@@ -19,6 +19,8 @@ from suites.settings import TEXT_TASKS, change
 DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 # Seconds that one job may take.
 DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "paper": 86400.0}
+# In which order jobs run, by kind.
+KINDS = {"time": 0, "memory": 1, "quality": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,5 +160,4 @@ def jobs_of(
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
     """Order jobs: the first pass of every case, then the second, ..., then memory, then quality."""
-    kinds = {"time": 0, "memory": 1, "quality": 2}
-    return sorted(jobs, key=lambda job: (kinds[job.kind], job.index, job.seed))
+    return sorted(jobs, key=lambda job: (KINDS[job.kind], job.index, job.seed))

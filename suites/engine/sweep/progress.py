@@ -59,11 +59,11 @@ def misprediction(memory: Mapping[str, Any] | None) -> str:
 class PlainProgress:
     """Plain progress is a line per finished job.
 
-    n_trainings: how many trainings run side by side.
+    n_trainings: how many trainings run side by side. n_sweeps: how many like sweeps take turns.
     """
 
-    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
-        self.backlog, self.n_trainings = backlog, n_trainings
+    def __init__(self, backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> None:
+        self.backlog, self.n_trainings, self.n_sweeps = backlog, n_trainings, n_sweeps
         self.n_done, self.n_left, self.left = 0, 0, ""
 
     def __enter__(self) -> "PlainProgress":
@@ -76,7 +76,8 @@ class PlainProgress:
     def starting(self, job: Job, open_jobs: Sequence[Job]) -> None:
         """Count what is left, which may have grown, and estimate how long it will take."""
         self.n_left = len(open_jobs)
-        self.left = Estimates(self.backlog, self.n_trainings).left_in_words(open_jobs)
+        estimates = Estimates(self.backlog, self.n_trainings)
+        self.left = estimates.left_in_words(open_jobs, self.n_sweeps)
 
     def finished(self, job: Job, line: JobLine) -> None:
         """Print what a job found, and a warning if it was not as predicted."""
@@ -100,8 +101,8 @@ class PlainProgress:
 class RichProgress(PlainProgress):
     """Rich progress is a bar with the time left; failures and warnings are lines above it."""
 
-    def __init__(self, backlog: Backlog, n_trainings: int) -> None:
-        super().__init__(backlog, n_trainings)
+    def __init__(self, backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> None:
+        super().__init__(backlog, n_trainings, n_sweeps)
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
@@ -144,9 +145,9 @@ class RichProgress(PlainProgress):
         self.bar.console.print(text, markup=False, highlight=False)
 
 
-def make_progress(backlog: Backlog, n_trainings: int) -> PlainProgress:
+def make_progress(backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> PlainProgress:
     """Make the display that fits where the output goes."""
     # a dumb terminal cannot go back over a line
     can_draw = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
     display = RichProgress if can_draw and sys.stdout.isatty() else PlainProgress
-    return display(backlog, n_trainings)
+    return display(backlog, n_trainings, n_sweeps)

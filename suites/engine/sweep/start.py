@@ -12,10 +12,11 @@ from suites.engine.job import Question
 from suites.engine.store.names import expanded
 from suites.engine.store.plan import Plan, extend
 from suites.engine.store.runs import RunFolder
+from suites.engine.sweep.executors.in_turns import PROTOCOL, Channel
 from suites.engine.sweep.executors.local import run_in_process
 from suites.engine.sweep.key_values import data_paths
 from suites.engine.sweep.planning import find_suites, left_behind
-from suites.settings import NEED_DATA
+from suites.settings import METHOD_VERSION, NEED_DATA
 
 PROBE = "suites.engine.measure.probe:probe"
 
@@ -91,6 +92,21 @@ def skip_lacking(plan: Plan, lacks: Mapping[str, str]) -> None:
         why = lacks.get(entry.case.settings.precision)
         if why and not entry.case.skip:
             plan.entries[case_id] = replace(entry, case=replace(entry.case, skip=why))
+
+
+def keep_common(plan: Plan, channel: Channel) -> None:
+    """Leave in the plan the cases that the other checkout has too, in the order of both."""
+    labels = plan.labels()
+    greeting = {
+        "protocol": PROTOCOL,
+        "root": str(ROOT),
+        "method": METHOD_VERSION,
+        "code": code_state(),
+        "identity": plan.identity,
+        "cases": {case_id: labels[case_id] for case_id in plan.entries},
+    }
+    common = channel.ask(greeting)["cases"]
+    plan.entries = {case_id: plan.entries[case_id] for case_id in common}
 
 
 def joined(folder: RunFolder, asked: Plan) -> Plan:

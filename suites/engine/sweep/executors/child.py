@@ -62,16 +62,22 @@ def die_with_sweep() -> None:
     would watch the fork server instead, which lives as long as any of its children.
     """
     parent = multiprocessing.parent_process()
-    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+    if parent is None:
         return
-    fd = parent.sentinel
-    # not every container's kernel has such signals: a job then outlives a killed sweep, and ends
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    die_when_closed(parent.sentinel)
     if not parent.is_alive():
         os._exit(1)
+
+
+def die_when_closed(pipe: int) -> None:
+    """Let the kernel end this process when the far end of a pipe is closed, or written to."""
+    if not hasattr(fcntl, "F_SETSIG"):
+        return
+    # not every container's kernel has such signals: a job then outlives a killed sweep, and ends
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def write_to_log(log: Path) -> None:

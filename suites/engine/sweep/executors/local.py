@@ -113,6 +113,8 @@ class Local:
     processes of a case print. run_job: "package.module:function", called in the job's process.
     """
 
+    n_sweeps = 1
+
     def __init__(
         self,
         device: str,
