@@ -80,6 +80,13 @@ def test_the_schedule_is_short_windows_then_whole_ones(first_steps: int, seed: i
         assert all(map(torch.equal, one, other))
 
 
+def test_without_short_steps_no_short_windows_are_asked_for() -> None:
+    """A task that has none of that length may be trained on whole windows all the same."""
+    task = Planted()
+    list(schedule_batches(task, replace(SETTINGS, first_steps=0), 1))
+    assert task.asked == [(12, 3, 1)]
+
+
 @pytest.mark.parametrize(
     ("warmup", "steps", "expected"),
     [

@@ -112,8 +112,9 @@ def step_loss(
 
 def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batch]:
     """Yield the batches of all training steps: short windows first if the settings say so."""
-    short = task.train_batches(settings.first_length, settings.first_batch, seed)
-    yield from itertools.islice(short, settings.first_steps)
+    if settings.first_steps:  # else a task need not have such windows
+        short = task.train_batches(settings.first_length, settings.first_batch, seed)
+        yield from itertools.islice(short, settings.first_steps)
     whole = task.train_batches(settings.length, settings.batch, seed)
     yield from itertools.islice(whole, settings.train_steps - settings.first_steps)
 
