@@ -6,6 +6,7 @@ FILE = "suites/engine/measure/training.py"
 TESTS = (
     "tests/engine/test_training_oracle.py",
     "tests/engine/test_evaluation_oracle.py",
+    "tests/engine/test_quality.py",
     "tests/engine/test_golden_curve.py",
 )
 FAULTS = [
