@@ -46,6 +46,7 @@ class Bigram(nn.Module):
 
     def note(self, what: str, tokens: Tensor, first_position: int = 0) -> None:
         modes = {"training": self.training, "with grad": torch.is_grad_enabled()}
+        modes["autocast"] = torch.is_autocast_enabled("cpu")
         place = {"shape": tuple(tokens.shape), "first_position": first_position}
         self.calls.append({"what": what, **modes, **place})
 

@@ -80,6 +80,7 @@ def test_a_training_step_does_each_part_of_a_step_by_hand(
             "what": "loss",
             "training": True,
             "with grad": True,
+            "autocast": False,
             "shape": (3, 12),
             "first_position": 0,
         }

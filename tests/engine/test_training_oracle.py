@@ -183,18 +183,20 @@ def test_the_curve_has_the_bits_of_its_steps_and_of_the_end(
     assert found["data"] == {"name": "planted", "reference": {"planted": 1.5}}
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_trains_in_training_mode_and_evaluates_in_the_other(
-    planted: tuple[Bigram, Planted],
+    planted: tuple[Bigram, Planted], precision: str
 ) -> None:
-    """Evaluations amid the training leave the steps after them as they were."""
+    """Evaluations amid it leave the steps after them as they were; both are in its precision."""
     model, _ = planted
     model.eval()
-    train_and_evaluate(SETTINGS, 0, "cpu")
+    train_and_evaluate(replace(SETTINGS, precision=precision), 0, "cpu")
     kinds = [call["what"] for call in model.calls]
     assert kinds.index("forward") < kinds.index("loss", 5), "a step follows an evaluation"
     for call in model.calls:
         is_step = call["what"] == "loss"
         assert (call["training"], call["with grad"]) == (is_step, is_step)
+        assert call["autocast"] is (precision == "bfloat16")
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [11]), (11, [11]), (5, [5, 10, 11])])
