@@ -125,5 +125,6 @@ def _busy_s() -> float | None:
 
 
 def _own_s() -> float:
+    # with children that have ended, such as the compilers that a kernel starts
     own = os.times()
-    return own.user + own.system
+    return own.user + own.system + own.children_user + own.children_system

@@ -64,7 +64,9 @@ def train_and_evaluate(
         + (settings.train_steps - settings.first_steps) * settings.batch * settings.length,
         "data": {
             **task.describe(),
-            "reference": task.heldout_reference(whole_windows(settings)),
+            "reference": task.heldout_reference(
+                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings))
+            ),
         },
     }
 
@@ -110,8 +112,9 @@ def step_loss(
 
 def schedule_batches(task: Task, settings: Settings, seed: int) -> Iterator[Batch]:
     """Yield the batches of all training steps: short windows first if the settings say so."""
-    short = task.train_batches(settings.first_length, settings.first_batch, seed)
-    yield from itertools.islice(short, settings.first_steps)
+    if settings.first_steps:  # else a task need not have such windows
+        short = task.train_batches(settings.first_length, settings.first_batch, seed)
+        yield from itertools.islice(short, settings.first_steps)
     whole = task.train_batches(settings.length, settings.batch, seed)
     yield from itertools.islice(whole, settings.train_steps - settings.first_steps)
 
@@ -132,9 +135,7 @@ def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, 
     device = next(model.parameters()).device
     model.eval()
     nats, n_correct, n_counted = 0.0, 0, 0
-    for tokens, targets in task.heldout_batches(
-        settings.length, settings.batch, whole_windows(settings)
-    ):
+    for tokens, targets in heldout_batches(task, settings):
         tokens, targets = tokens.to(device), targets.to(device).flatten()
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits = model(tokens).float().flatten(0, 1)
@@ -151,9 +152,12 @@ def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, 
     }
 
 
-def whole_windows(settings: Settings) -> int:
-    """Return the number of held-out tokens, rounded down to whole windows, at least one."""
-    return max(settings.heldout_tokens // settings.length, 1) * settings.length
+def heldout_batches(task: Task, settings: Settings) -> Iterator[Batch]:
+    """Yield what every model is evaluated on, in whole windows.
+
+    They hold fewer tokens than the settings ask for where the held-out part is that short.
+    """
+    return task.heldout_batches(settings.length, settings.batch, settings.heldout_tokens)
 
 
 def with_rounds(model: Reformer, n_rounds: int) -> Reformer:
