@@ -27,7 +27,7 @@ SUITE = Suite(
     question="From which length on is LSH attention alone the faster one, tokens constant?",
     varies="length",
     presets={
-        "quick": _cases(change(ATTENTION, time_budget_s=0.2, processes=2), [512, 2048]),
+        "quick": _cases(change(ATTENTION, time_budget_s=0.2, processes=2), [256, 1024]),
         "cpu": _cases(ATTENTION, PAPER_LENGTHS),
         "paper": _cases(change(ATTENTION, time_budget_s=10.0), PAPER_LENGTHS),
     },

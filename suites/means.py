@@ -18,7 +18,7 @@ SUITE = Suite(
     log_x=False,
     presets={
         "quick": _cases(
-            change(PIECES, length=1024, d_model=64, d_ff=256, time_budget_s=0.2), [1, 2]
+            change(PIECES, length=512, d_model=64, d_ff=256, time_budget_s=0.2), [1, 2]
         ),
         "cpu": _cases(change(PIECES, length=4096), [2, 6]),
         "paper": _cases(change(PIECES, length=16384, time_budget_s=30.0), [2, 6, 12]),
