@@ -139,7 +139,8 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
         return f"{view.name}: one point measured, {line.name}"
-    a, b = f"{x0:,g}", plural(int(x1), unit)
+    a = f"{x0:,g}"
+    b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
         change = paired_change(last, first)
         text = f"From {a} to {b}, {line.name} changes by {change}"

@@ -17,7 +17,7 @@ SUITE = Suite(
     varies="n_layers",
     log_x=False,
     presets={
-        "quick": _cases(change(PIECES, length=1024, d_model=64, d_ff=256, **HASTY), [1, 2]),
+        "quick": _cases(change(PIECES, length=512, d_model=64, d_ff=256, **HASTY), [1, 2]),
         "cpu": _cases(change(PIECES, length=4096), [2, 6]),
         "paper": _cases(change(PIECES, length=16384, time_budget_s=30.0, **THOROUGH), [2, 6, 12]),
     },

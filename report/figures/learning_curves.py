@@ -29,7 +29,7 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     for series in view.series:
         for x, case in series.points:
             if learning_curves(case):
-                where = phrase(view.varies, int(x)) if series.on_axis else ""
+                where = phrase(view.varies, int(x) if x == int(x) else x) if series.on_axis else ""
                 at = where if by_x else ""
                 name = ", ".join(part for part in (series.name, where) if part and part != at)
                 panels.setdefault(at, []).append((name, case))

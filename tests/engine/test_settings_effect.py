@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from effects import BASES, ROWS, WITHOUT_ROW, Row, same
+from changes import same
+from effects import BASES, ROWS, WITHOUT_ROW, Row
 from seeing import see
 
 from baselines.config import PEERS, package_of

@@ -8,6 +8,7 @@ import pytest
 from synthetic import BASE, DENSE, make_record
 
 from report.compare.ablation import compare_by
+from report.figures.learning_curves import draw_learning_curves
 from report.figures.style import looks
 from report.findings import suite_finding
 from report.reading.cases import gather
@@ -138,6 +139,16 @@ def test_the_best_rate_of_each_family_is_told():
     text = suite_finding(found, "quality")
     assert text.startswith("Best: LSH-4 at 0.00")
     assert len(re.findall(r" at 0\.00[36] \(\d\.\d{3} bits per dim\)", text)) == 4
+
+
+def test_values_that_are_no_whole_numbers_are_told_as_they_are(tmp_path):
+    found = view("learning_rate", MODELS, learning_rate=[3e-3, 6e-3])
+    drawn = draw_learning_curves(found, tmp_path)
+    text = next(path for path in drawn if path.suffix == ".svg").read_text()
+    assert "learning rate 0.003" in text
+    assert "learning rate 0 " not in text
+    told = suite_finding(replace(found, varies="dropout"), "quality")
+    assert told.startswith("From 0.003 to 0.006 dropout, LSH-4 changes by")
 
 
 def test_families_are_compared_each_at_its_own_rate():

@@ -23,7 +23,6 @@ from suites.engine.store.names import expanded
 from suites.engine.store.runs import RUNS, RunFolder
 from suites.engine.sweep.executors.in_turns import PROTOCOL
 from suites.engine.sweep.planning import KINDS
-from suites.settings import SETTINGS
 
 # So long has a sweep that is told to stop before it is killed.
 GRACE_S = 10.0
@@ -70,7 +69,7 @@ def words_of(options: Namespace) -> list[str]:
                 f"--set {text!r}: with ab both sides have a fixed number, --processes N"
             )
     words = ["run", *options.suites, "--preset", options.preset, "--device", options.device]
-    fixed = [f"{name}={options.processes}" for name in N_PROCESSES if name in SETTINGS]
+    fixed = [f"{name}={options.processes}" for name in N_PROCESSES]
     words += ["--set", "measures=time,memory", *fixed, *options.set]
     for name in ("where", "data", "seeds", "timeout", "retry"):
         given = getattr(options, name)
