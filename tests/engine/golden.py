@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from suites.engine.host import read
 from suites.engine.measure import training
 from suites.engine.measure.build import build_model
-from suites.engine.measure.machine import cpu_model
+from suites.engine.measure.machine import CPUINFO
 from suites.engine.measure.worker import prepare
 from suites.settings import Settings
 
@@ -79,6 +80,14 @@ def weights_by_formula(model: torch.nn.Module) -> None:
             weight.data.copy_(uniform * (12 / weight.shape[-1]) ** 0.5)
 
 
+def processor() -> str:
+    """Name the very model of the processor: clouds call many of them the same."""
+    lines = [line.split(":", 1) for line in read(CPUINFO).split("\n\n")[0].splitlines()]
+    told = {line[0].strip(): line[-1].strip() for line in lines}
+    names = ("model name", "cpu family", "model", "stepping", "cache size")
+    return ", ".join(told.get(name, "?") for name in names)
+
+
 def run() -> dict[str, Any]:
     """Train and evaluate, and return the curves, a digest of the weights, and where that was."""
     assert Path(training.__file__).is_relative_to(ROOT), "this is another checkout's code"
@@ -110,7 +119,7 @@ def run() -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": np.__version__,
             "capability": torch.backends.cpu.get_cpu_capability(),
-            "processor": cpu_model(),
+            "processor": processor(),
         },
     }
 

@@ -1,4 +1,4 @@
-"""Foreign load is worked out from planted counters: what others took of the processors."""
+"""Foreign load is worked out from planted counters; readings stand beside a timing."""
 
 import os
 import subprocess
@@ -109,3 +109,13 @@ def test_a_real_child_that_works_is_counted_as_this_process() -> None:
     work = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", work], check=True)
     assert readings._own_s() - before >= 0.25
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("cuda", 3), ("cpu", None)])
+def test_what_the_driver_says_stands_beside_the_other_readings(
+    monkeypatch: pytest.MonkeyPatch, kind: str, expected: int | None
+) -> None:
+    monkeypatch.setattr(readings, "gpu_readings", lambda: {"gpu_processes": 3})
+    found = readings.readings(SimpleNamespace(type=kind))
+    assert found.get("gpu_processes") == expected
+    assert {"load", "cpu_mhz", "available_bytes"} <= set(found)
