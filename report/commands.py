@@ -9,7 +9,7 @@ from pathlib import Path
 
 from report.compare.ablation import compare_by
 from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
-from report.compare.runs import compare_runs
+from report.compare.runs import band_of, compare_runs
 from report.figures.cost import write_ablation
 from report.page.page import write_report
 from suites.engine.store.runs import RunFolder, find_run, shorten
@@ -36,19 +36,24 @@ def compare(options: Namespace) -> int:
     if options.by is not None:
         if len(names) > 1:
             raise ValueError(f"compare --by takes one run, {len(names)} were named")
+        if options.threshold is not None:
+            raise ValueError(
+                "compare --threshold goes with two runs; with --by, a change counts from 3 % on"
+            )
         return compare_levels(find_run(names[0] if names else None), options)
     if len(names) != 2:
         raise ValueError(
             f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
         )
+    band = band_of(options.threshold)
     n_files = sum(map(is_benchmark_json, names))
     if n_files == 1:
         raise ValueError("compare takes two runs or two .json files, not one of each")
     if n_files:
-        found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
+        found = compare_benchmarks(Path(names[0]), Path(names[1]), options.mixed, band)
     else:
         before, after = (find_run(name).records() for name in names)
-        found = compare_runs(before, after, mixed=options.mixed)
+        found = compare_runs(before, after, mixed=options.mixed, band=band)
     print(found.markdown())
     return found.exit_code
 
