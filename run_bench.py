@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from math import inf, nan
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,6 +71,12 @@ def make_parser() -> argparse.ArgumentParser:
     files = "one run with --by, else two runs, or two .json files of pytest-benchmark"
     compare.add_argument("names", nargs="*", metavar="NAME", help=files)
     compare.add_argument("--by", metavar="FACTOR", help="a setting, such as n_rounds")
+    compare.add_argument(
+        "--threshold",
+        type=positive,
+        metavar="PERCENT",
+        help="times that differ by less are the same (default: 3); not of memory and bits per dim",
+    )
     compare.add_argument("--mixed", action="store_true", help="allow different machines")
     ab = command("ab", "two checkouts measured in turns, process by process, and compared")
     ab.add_argument("other", metavar="OTHER_CHECKOUT", help="the folder of the code before")
@@ -78,6 +85,17 @@ def make_parser() -> argparse.ArgumentParser:
     ab.add_argument("--processes", type=int, default=6, metavar="N", help=fixed)
     command("doctor", "the machine, its fitness for timing, and a self-test of the ruler")
     return parser
+
+
+def positive(text: str) -> float:
+    """Read a positive number; anything else is refused in a sentence."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 < value < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number, such as 3 for 3 %")
+    return value
 
 
 def add_measuring_options(command: argparse.ArgumentParser) -> None:

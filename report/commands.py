@@ -9,8 +9,8 @@ from pathlib import Path
 
 from report.compare.ablation import compare_by
 from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
-from report.compare.paired import compare_paired
-from report.compare.runs import compare_runs
+from report.compare.paired import paired_ratios
+from report.compare.runs import band_of, compare_runs
 from report.figures.cost import write_ablation
 from report.page.page import write_report
 from suites.engine.store.runs import RunFolder, find_run, shorten
@@ -37,19 +37,24 @@ def compare(options: Namespace) -> int:
     if options.by is not None:
         if len(names) > 1:
             raise ValueError(f"compare --by takes one run, {len(names)} were named")
+        if options.threshold is not None:
+            raise ValueError(
+                "compare --threshold goes with two runs; with --by, a change counts from 3 % on"
+            )
         return compare_levels(find_run(names[0] if names else None), options)
     if len(names) != 2:
         raise ValueError(
             f"compare takes two runs, {len(names)} were named; or one run and --by SETTING"
         )
+    band = band_of(options.threshold)
     n_files = sum(map(is_benchmark_json, names))
     if n_files == 1:
         raise ValueError("compare takes two runs or two .json files, not one of each")
     if n_files:
-        found = compare_benchmarks(Path(names[0]), Path(names[1]), mixed=options.mixed)
+        found = compare_benchmarks(Path(names[0]), Path(names[1]), options.mixed, band)
     else:
         before, after = (find_run(name).records() for name in names)
-        found = compare_runs(before, after, mixed=options.mixed)
+        found = compare_runs(before, after, mixed=options.mixed, band=band)
     print(found.markdown())
     return found.exit_code
 
@@ -57,15 +62,14 @@ def compare(options: Namespace) -> int:
 def compare_pair(before: RunFolder, after: RunFolder, cases: Container[str]) -> int:
     """Compare two runs that were measured in turns, in some of their cases; return the exit code.
 
-    What the versions differ in is told: they are of code of one's own, which may be what was
-    changed.
+    Times are compared process by process. What the versions differ in is told: they are of code of
+    one's own, which may be what was changed.
     """
     old, new = (
         [record for record in run.records() if record["case"] in cases] for run in (before, after)
     )
-    found = compare_runs(old, new, mixed=True)
+    found = compare_runs(old, new, mixed=True, ratios=paired_ratios(old, new))
     print(found.markdown())
-    print(compare_paired(old, new).markdown())
     return found.exit_code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import isinf
 
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference
+from report.reading.differences import bits_difference, time_ratio
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
@@ -18,7 +18,6 @@ from report.reading.rivals import (
 )
 from report.reading.series import Series, View
 from report.statistics.estimates import BAND, Estimate
-from report.statistics.intervals import ratio_of_medians
 from report.text import (
     STATUS_TEXT,
     bytes_text,
@@ -27,6 +26,7 @@ from report.text import (
     length_text,
     plural,
     signed_text,
+    speed_text,
 )
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
@@ -88,11 +88,11 @@ def rival_name(line: Series, measure: str) -> str:
 def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
     """Say how case a stands to case b on a measure, without naming either.
 
-    The words fit between two names: "takes 1.40x (1.35 to 1.46) the time of".
+    The words fit between two names: "is 1.40 (1.35 to 1.46) times slower than".
     """
     if measure == "time":
-        ratio = ratio_of_medians(a.processes(), b.processes(), a.noise)
-        return f"takes {factor_text(ratio)} the time of"
+        ratio = time_ratio(a, b)
+        return speed_text(ratio) if ratio else "was not timed beside"
     if measure == "memory":
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         share = f" ({factor_digits(mine / other)}x)" if other else ""
@@ -164,7 +164,8 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
     """Tell the last case over the first as a factor, with an interval for time."""
     if measure == "time":
-        return factor_text(ratio_of_medians(last.processes(), first.processes(), last.noise))
+        ratio = time_ratio(last, first)
+        return factor_text(ratio) if ratio else "by an unknown factor"
     base = rest_bytes(first)
     return f"{factor_digits((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
 
@@ -219,8 +220,8 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     for quality: the interval over seeds holds 0.
     """
     if measure == "time":
-        verdict = ratio_of_medians(a.processes(), b.processes(), a.noise).verdict
-        return verdict in ("same", "ambiguous")
+        ratio = time_ratio(a, b)
+        return ratio is None or ratio.verdict in ("same", "ambiguous")
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
     change = bits_difference(a, b)

@@ -70,6 +70,22 @@ def factor_text(ratio: Estimate) -> str:
     return f"{value} ({factor_digits(ratio.low)} to {factor_digits(ratio.high)})"
 
 
+def speed_text(ratio: Ratio) -> str:
+    """Say how much faster or slower, so that the words fit between two names.
+
+    "is 28.1 (26.0 to 30.4) times faster than"; where the interval holds 1, it is "takes 1.02x (0.95
+    to 1.10) the time of".
+    """
+    if ratio.value == 1 or ratio.low <= 1 <= ratio.high:
+        return f"takes {factor_text(ratio)} the time of"
+    word = "slower" if ratio.value > 1 else "faster"
+    value, low, high = ratio.value, ratio.low, ratio.high
+    if word == "faster":
+        value, low, high = 1 / value, 1 / high, 1 / low
+    ends = f" ({factor_digits(low)} to {factor_digits(high)})" if ratio.has_interval else ""
+    return f"is {factor_digits(value)}{ends} times {word} than"
+
+
 def factor_digits(ratio: float) -> str:
     """Write a factor with three digits at most and without the x."""
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"

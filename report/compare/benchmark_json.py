@@ -18,14 +18,15 @@ import numpy as np
 
 from report.compare.runs import RunComparison, compare_runs
 from report.reading.cases import samples_of
+from report.statistics.estimates import BAND
 from report.statistics.noise import MIN_CASES_FOR_NOISE, Noise
 from report.statistics.samples import Array, log_medians
 from suites.engine.store.records import FORMAT, Record
 
 # pytest-benchmark takes at least as many samples.
 N_BLOCKS = 5
-# Of the blocks of two files; the ratios of more benchmarks are not counted as telling more.
-NOISE_DF = 2 * (N_BLOCKS - 1)
+# Of the blocks of one file; the ratios of more benchmarks are not counted as telling more.
+NOISE_DF = N_BLOCKS - 1
 # A median absolute deviation times this is the standard deviation, if normal.
 MAD_TO_SD = 1.4826
 ONE_PROCESS = (
@@ -40,7 +41,9 @@ def is_benchmark_json(name: str) -> bool:
     return name.endswith(".json")
 
 
-def compare_benchmarks(before: Path, after: Path, mixed: bool = False) -> RunComparison:
+def compare_benchmarks(
+    before: Path, after: Path, mixed: bool = False, band: float = BAND
+) -> RunComparison:
     """Compare the benchmarks of two files that have the same full name and parameters.
 
     Ratios are `after` over `before`. Raises ValueError if a file is not of pytest-benchmark or has
@@ -55,7 +58,7 @@ def compare_benchmarks(before: Path, after: Path, mixed: bool = False) -> RunCom
             f"({len(olds)} and {len(news)} benchmarks)"
         )
     noise = noise_of([(olds[case], news[case]) for case in common])
-    found = compare_runs([*olds.values()], [*news.values()], mixed, noise)
+    found = compare_runs([*olds.values()], [*news.values()], mixed, noise, band)
     return replace(found, notes=(*found.notes, ONE_PROCESS))
 
 

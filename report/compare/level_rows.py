@@ -4,7 +4,7 @@ from typing import Any
 
 from report.compare.levels import Level
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, time_ratio
+from report.reading.differences import bits_difference, time_ratio, time_verdict
 from report.reading.measures import rest_bytes
 from report.text import (
     STATUS_TEXT,
@@ -42,7 +42,10 @@ def row_of(one: Level, factor: str) -> dict[str, Any]:
             }
     row |= {"rest_bytes": rest_bytes(one.case), "memory_ratio": one.memory_ratio}
     if one.time_ratio:
-        row |= {name: getattr(one.time_ratio, name) for name in ("verdict", "smallest_visible")}
+        row |= {
+            "verdict": time_verdict(one.case, one.base, one.time_ratio),
+            "smallest_visible": one.time_ratio.smallest_visible,
+        }
     return row
 
 
@@ -61,7 +64,7 @@ def words_of(one: Level, factor: str) -> dict[str, str]:
         "time of a step": ms_text(one.case.time()),
         "costs: time against base": ""
         if is_base or time is None
-        else f"{percent_text(time)}, {time.verdict}",
+        else f"{percent_text(time)}, {time_verdict(one.case, one.base, time)}",
         "activations": bytes_text(rest_bytes(one.case)),
         "costs: memory against base": ""
         if is_base or memory is None

@@ -4,64 +4,39 @@ A pair is the same process of a timing of both, one right after the other (comma
 the machine for minutes slows both, and the ratio inside a pair does not show it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from math import exp, sqrt
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from report.reading.cases import samples_of
+from report.reading.cases import noise_kind, samples_of
 from report.statistics.estimates import BAND, Ratio, student_t
+from report.statistics.noise import MIN_PROCESSES, Noise, moderated, prior_noise
 from report.statistics.samples import Array, log_medians
-from report.tables.markup import to_markdown
-from report.text import percent_text, plural
 from suites.engine.store.records import Record, part_of
 
-COLUMNS = ["case", "pairs", "time, paired", "visible from", "verdict"]
 
-
-@dataclass(frozen=True, slots=True)
-class PairedComparison:
-    """A paired comparison has the ratio of times, after over before, of each case, by its id."""
-
-    ratios: Mapping[str, Ratio]
-    labels: Mapping[str, str]
-
-    def markdown(self) -> str:
-        """Return a row per case in words, and what the table is; "" if there are no pairs."""
-        if not self.ratios:
-            return ""
-        rows: list[dict[str, Any]] = [
-            {
-                "case": self.labels[case_id],
-                "pairs": ratio.n,
-                "time, paired": percent_text(ratio),
-                "visible from": visible_from(ratio),
-                "verdict": ratio.verdict,
-            }
-            for case_id, ratio in self.ratios.items()
-        ]
-        n_cases = plural(len(rows), "case")
-        told = f"Process by process, measured in turns ({n_cases}, each by itself):"
-        return f"{told}\n\n{to_markdown(pd.DataFrame(rows, columns=COLUMNS))}\n"
-
-
-def compare_paired(before: Sequence[Record], after: Sequence[Record]) -> PairedComparison:
-    """Compare the times of cases that both have, process by process.
+def paired_ratios(
+    before: Sequence[Record], after: Sequence[Record], band: float = BAND
+) -> dict[str, Ratio]:
+    """Estimate for each case that both timed the ratio of times, after over before, from its pairs.
 
     Left out are cases that one side did not time in as many processes as the other: which of them
-    make a pair cannot be told.
+    make a pair cannot be told. The noise between pairs is moderated within a kind of case.
     """
     olds = {r["case"]: r for r in before if samples_of(r, "step")}
-    ratios, names = {}, {}
+    logs: dict[str, Array] = {}
+    kinds: dict[str, Hashable] = {}
     for record in after:
         old = olds.get(record["case"])
-        logs = None if old is None else log_ratios(old, record)
-        if logs is not None:
-            ratios[record["case"]], names[record["case"]] = ratio_of_pairs(logs), record["label"]
-    return PairedComparison(ratios, names)
+        found = None if old is None else log_ratios(old, record)
+        if found is not None:
+            logs[record["case"]], kinds[record["case"]] = found, noise_kind(record)
+    priors = {
+        kind: prior_noise([_noise(logs[i]) for i in logs if kinds[i] == kind and len(logs[i]) > 1])
+        for kind in set(kinds.values())
+    }
+    return {i: ratio_of_pairs(found, priors[kinds[i]], band) for i, found in logs.items()}
 
 
 def log_ratios(before: Record, after: Record) -> Array | None:
@@ -76,20 +51,20 @@ def log_ratios(before: Record, after: Record) -> Array | None:
     return log_medians(both[1]) - log_medians(both[0])
 
 
-def ratio_of_pairs(logs: Array) -> Ratio:
+def ratio_of_pairs(logs: Array, prior: Noise | None = None, band: float = BAND) -> Ratio:
     """Estimate a ratio from the logs of the ratios of pairs: the interval is Student's.
 
-    With one pair there is no interval, and the verdict is "ambiguous".
+    With fewer than three pairs and no prior there is no interval, and the verdict is "ambiguous".
     """
     n, mean = len(logs), float(np.mean(logs))
-    if n < 2:
-        return Ratio(exp(mean), n=n)
-    half = min(student_t(n - 1) * sqrt(float(np.var(logs, ddof=1)) / n), 700.0)
-    return Ratio(exp(mean), exp(mean - half), exp(mean + half), n)
+    squares = float(((logs - mean) ** 2).sum())
+    known = moderated(squares, n - 1, prior, MIN_PROCESSES - 1)
+    if known is None:
+        return Ratio(exp(mean), n=n, band=band)
+    error = sqrt(known.variance / n)
+    half = min(student_t(known.df) * error, 300.0)
+    return Ratio(exp(mean), exp(mean - half), exp(mean + half), n, error, known.df, band)
 
 
-def visible_from(ratio: Ratio) -> str:
-    """Say which difference could have been seen: half the width of the interval, or the band."""
-    if not ratio.has_interval:
-        return ""
-    return f"{100 * (max(sqrt(ratio.high / ratio.low), BAND) - 1):.1f} %"
+def _noise(logs: Array) -> Noise:
+    return Noise(float(np.var(logs, ddof=1)), len(logs) - 1)

@@ -22,11 +22,11 @@ from report.figures.style import (
     y_axis,
 )
 from report.reading.cases import CaseResult
+from report.reading.differences import time_ratio
 from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
 from report.reading.series import USUAL_PRECISION, View
 from report.statistics.estimates import Estimate
-from report.statistics.intervals import ratio_of_medians
-from report.text import factor_text, length_text
+from report.text import length_text, speed_text
 
 
 def draw_paper_figure_5(view: View, folder: Path) -> list[Path]:
@@ -117,8 +117,10 @@ def attention_finding(view: View) -> str:
     if not ours or not dense or not common:
         return "Attention alone, tokens constant"
     x, a, b = common[-1]
-    ratio = ratio_of_medians(a.processes("forward"), b.processes("forward"), a.noise)
+    ratio = time_ratio(a, b, "forward")
+    assert ratio is not None  # both were measured
     crossing = crossover_of(ours, dense, "forward")
     where = f"; crossover {crossing.text()}" if crossing else ""
-    taken = f"takes {factor_text(ratio)} the time of {dense.name}"
-    return f"At {x:,.0f} tokens an evaluation of {ours.name} {taken}{where}"
+    return (
+        f"At {x:,.0f} tokens an evaluation of {ours.name} {speed_text(ratio)} {dense.name}{where}"
+    )

@@ -30,7 +30,7 @@ def draw_time(view: View, folder: Path) -> list[Path]:
     n = max((len(case.processes()) for case in view.cases), default=0)
     note = (
         f"Mean of the medians of {plural(n, 'process')} per case; bars: 95 % intervals "
-        "(hierarchical bootstrap, widened for the few processes as Student's t is)."
+        "(Student's t over processes)."
     )
     add_words(figure, suite_finding(view, "time"), f"{view.caption} {note}")
     return save(figure, folder, f"{view.name}_time")

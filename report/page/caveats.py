@@ -18,7 +18,11 @@ SPEED_WITHIN = 1.1
 def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]:
     """List what a reader must know before believing the numbers, as far as the records tell."""
     found = [
-        "Times of few processes have wide intervals: a difference not seen may still be there."
+        "Times of few processes have wide intervals: a difference not seen may still be there. "
+        "Intervals are Student's over processes; the noise of a case is weighted with that of "
+        "others of its kind (same machine, subject and family, step of the same order of "
+        "magnitude), where these are at least 6 and alike. Fewer than 3 processes have no interval "
+        "without them."
     ]
     stand_ins = stand_in_text(records)
     if stand_ins:

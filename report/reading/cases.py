@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor, log10
 from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import estimate_geometric_mean
-from report.statistics.noise import Noise, process_noise
-from report.statistics.samples import Processes
+from report.statistics.noise import Noise, noise_by_kind
+from report.statistics.samples import Processes, geometric_mean_of_medians
 from report.statistics.seeds import mean_over_seeds
 from suites.engine.store.records import Record, mispredicted, part_of, read_records
 from suites.labels import labels
@@ -30,7 +31,8 @@ class CaseResult:
     """
 
     records: tuple[Record, ...]
-    noise: Noise | None = None  # between processes, from all cases together
+    # between processes, of each part of the step, from the cases of its kind (`noise_kind`)
+    noise: Mapping[str, Noise | None] = field(default_factory=dict)
     mark: str = ""
     name: str = ""  # for people, told from the other cases
     settings: dict[str, Any] = field(init=False)
@@ -86,7 +88,16 @@ class CaseResult:
         The value is the geometric mean of the medians of the processes.
         """
         processes = self.processes(part)
-        return estimate_geometric_mean(processes, self.noise) if processes else None
+        return estimate_geometric_mean(processes, self.noise.get(part)) if processes else None
+
+    @property
+    def disturbed(self) -> bool:
+        """Return whether there was foreign load in any process whose samples count."""
+        return any(
+            process.get("disturbed")
+            for record in self.records
+            for process in part_of(record, "time").get("processes") or []
+        )
 
     def memory(self, name: str) -> float | None:
         """Return one entry of the memory part, such as "peak_bytes"; None if not measured."""
@@ -175,10 +186,39 @@ def load_run(folder: Path) -> list[Record]:
     return records
 
 
-def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
+def noise_kind(record: Record) -> tuple[str, ...]:
+    """Return the kind of a case, within which the noise between processes is taken to be alike.
+
+    Of a kind are cases of one machine and one subject (model, attention alone), of one family
+    (Reformer, peer, dense), and of one order of magnitude of the time of a step: short calls are
+    noisy in other ways than long ones. A kind of fewer than 6 cases, or of cases that differ much
+    more than chance, tells nothing.
+    """
+    settings = record["settings"]
+    ms = geometric_mean_of_medians(samples_of(record, "step"))
+    identity = json.dumps(record["identity"], sort_keys=True)
+    order = str(floor(log10(ms))) if ms > 0 else ""
+    return identity, str(settings.get("subject", "model")), kind_of(settings), order
+
+
+def noise_of_parts(
+    records: Iterable[Record],
+) -> dict[str, dict[Hashable, Noise | None]]:
+    """Estimate the noise between processes of each part of a step, by kind of case."""
+    timed = [(noise_kind(r), r) for r in records if samples_of(r, "step")]
+    return {
+        part: noise_by_kind((kind, found) for kind, r in timed if (found := samples_of(r, part)))
+        for part in PARTS
+    }
+
+
+def gather(
+    records: Iterable[Record], mixed: bool = False, beside: Sequence[Record] = ()
+) -> list[CaseResult]:
     """Gather records into cases, in their order; another identity makes another case.
 
-    Raises ValueError naming the difference if identities differ and not `mixed`.
+    beside: records of other runs that tell the noise of a kind too. Raises ValueError naming the
+    difference if identities differ and not `mixed`.
     """
     records = list(records)
     differing = identity_differences(records)
@@ -192,15 +232,23 @@ def gather(records: Iterable[Record], mixed: bool = False) -> list[CaseResult]:
     for record in records:
         key = record["case"], json.dumps(comparable(record), sort_keys=True)
         groups.setdefault(key, {})[record["seed"]] = record
-    noise = process_noise(filter(None, (samples_of(r, "step") for r in records)))
+    noise = noise_of_parts([*records, *beside])
     ordered = [tuple(by_seed[s] for s in sorted(by_seed)) for by_seed in groups.values()]
     names = [found[0]["label"] for found in ordered]
     if len({*names}) < len({found[0]["case"] for found in ordered}):
         names = labels([resolved(found[0]["settings"]) for found in ordered])
     return [
-        CaseResult(found, noise, identity_mark(found[0], differing), name)
+        CaseResult(found, _noise_of(found, noise), identity_mark(found[0], differing), name)
         for found, name in zip(ordered, names, strict=True)
     ]
+
+
+def _noise_of(
+    records: Sequence[Record], noise: Mapping[str, Mapping[Hashable, Noise | None]]
+) -> dict[str, Noise | None]:
+    """Return what the kind of a case says of each part, by the record that was timed."""
+    kind = next((noise_kind(r) for r in records if samples_of(r, "step")), None)
+    return {part: found.get(kind) for part, found in noise.items()}
 
 
 def comparable(record: Record) -> dict[str, Any]:

@@ -2,15 +2,24 @@
 
 from report.reading.cases import CaseResult
 from report.reading.measures import rest_bytes
-from report.statistics.estimates import Estimate, Ratio
+from report.statistics.estimates import BAND, Estimate, Ratio
 from report.statistics.intervals import ratio_of_medians
 from report.statistics.seeds import paired_difference
 
 
-def time_ratio(a: CaseResult, b: CaseResult) -> Ratio | None:
-    """Return the time of a step of a over that of b; None where either was not timed."""
-    one, other = a.processes(), b.processes()
-    return ratio_of_medians(one, other, a.noise) if one and other else None
+def time_ratio(
+    a: CaseResult, b: CaseResult, part: str = "step", band: float = BAND
+) -> Ratio | None:
+    """Return the time of a part of a over that of b; None where either was not timed."""
+    one, other = a.processes(part), b.processes(part)
+    if not one or not other:
+        return None
+    return ratio_of_medians(one, other, a.noise.get(part), b.noise.get(part), band)
+
+
+def time_verdict(a: CaseResult, b: CaseResult, ratio: Ratio) -> str:
+    """Return the verdict on a ratio of times; "disturbed" if either had foreign load beside it."""
+    return "disturbed" if a.disturbed or b.disturbed else ratio.verdict
 
 
 def memory_ratio(a: CaseResult, b: CaseResult) -> float | None:

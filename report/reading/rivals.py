@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES, Measured
 from report.reading.series import USUAL_PRECISION, Series
-from report.statistics.estimates import Estimate
-from report.statistics.scaling import Crossover, crossover, scaling_exponent
+from report.statistics.scaling import Crossover, Scaling, crossover, scaling
 from suites.labels import means_text
 
 # What stands for the Reformer, and for its rivals.
@@ -112,10 +111,14 @@ def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover |
         [one.processes(part) for _, one, _ in common],
         [two.processes(part) for _, _, two in common],
     )
-    return crossover(lengths, a, b, common[0][1].noise)
+    noise_a, noise_b = (
+        [one.noise.get(part) for _, one, _ in common],
+        [two.noise.get(part) for _, _, two in common],
+    )
+    return crossover(lengths, a, b, noise_a, noise_b)
 
 
-def exponent_of(line: Series, measure: str) -> Estimate | None:
+def scaling_of(line: Series, measure: str) -> Scaling | None:
     """Fit how "time" or "memory" of a line grows with its x; None below two points."""
     measured = MEASURES[measure]
     points = [(x, c) for x, c in line.points if measured(c) is not None]
@@ -123,5 +126,6 @@ def exponent_of(line: Series, measure: str) -> Estimate | None:
         return None
     xs = [x for x, _ in points]
     if measure == "time":
-        return scaling_exponent(xs, [c.processes() for _, c in points], points[0][1].noise)
-    return scaling_exponent(xs, [[[measured(c) or 0.0]] for _, c in points])
+        noise = [c.noise.get("step") for _, c in points]
+        return scaling(xs, [c.processes() for _, c in points], noise)
+    return scaling(xs, [[[measured(c) or 0.0]] for _, c in points])

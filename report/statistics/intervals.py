@@ -1,68 +1,56 @@
-"""Times and their ratios get intervals, seeded, so that a report repeats exactly.
+"""Times and their ratios get Student's intervals over processes.
 
 A process's own level (memory layout, clocks) varies more than its samples do, so the process is the
 unit: the value is the geometric mean of the processes' medians (over all samples together the
-faster process, which has more of them, would count for more), and the bootstrap draws processes
-first and samples inside them. With two or three processes a plain bootstrap covers far too rarely
-(60 to 80 % instead of 95 %); its width is therefore set to that of Student's t over the process
-medians, and the bootstrap gives the shape. All on logs: noise is relative.
+faster process, which has more of them, would count for more), and the interval is Student's over
+the log medians; noise is relative. Each side of a ratio has its own noise, and the degrees of
+freedom are those of Welch and Satterthwaite. `noise`: what other cases of the kind say.
 """
 
-from math import exp, sqrt
+from math import exp
 
 import numpy as np
 
-from report.statistics.bootstrap import SEED, bootstrap_deviations
-from report.statistics.estimates import BAND, TAILS, Estimate, Ratio, student_t
-from report.statistics.noise import Noise, combined_noise
-from report.statistics.samples import Array, Processes, geometric_mean_of_medians, log_medians
+from report.statistics.estimates import BAND, Estimate, Ratio, student_t
+from report.statistics.noise import Noise, error_of_sum, noise_of_mean
+from report.statistics.samples import Processes, geometric_mean_of_medians
 
 
 def estimate_geometric_mean(processes: Processes, noise: Noise | None = None) -> Estimate:
     """Estimate the geometric mean of the medians of the processes, with its interval.
 
-    noise: what other cases say of the noise between processes (`process_noise`). With one process
-    and no `noise` the interval knows only the spread inside that process; one sample has none.
+    Fewer than three processes without `noise` have no interval.
     """
-    value = geometric_mean_of_medians(processes)
-    deviations = bootstrap_deviations(processes, np.random.default_rng(SEED))
-    known = combined_noise([processes], noise)
+    value, n = geometric_mean_of_medians(processes), len(processes)
+    known = noise_of_mean(processes, noise)
     if known is None:
-        n_samples = len(processes[0])
-        known = Noise(float(deviations.var()), n_samples - 1)
-    if known.df == 0:
-        return Estimate(value, n=len(processes))
-    centre = float(log_medians(processes).mean())
-    half = student_t(known.df) * sqrt(known.variance / len(processes))
-    return Estimate(value, *_around(value, centre, half, deviations), n=len(processes))
+        return Estimate(value, n=n)
+    error = known.variance**0.5
+    return Estimate(value, *_interval(value, error, known.df), n, error, known.df)
 
 
-def ratio_of_medians(a: Processes, b: Processes, noise: Noise | None = None) -> Ratio:
+def ratio_of_medians(
+    a: Processes,
+    b: Processes,
+    noise_a: Noise | None = None,
+    noise_b: Noise | None = None,
+    band: float = BAND,
+) -> Ratio:
     """Estimate the ratio of two times, each the geometric mean of the medians of processes.
 
-    Below 1, a is faster. The noise of both is pooled. With one process each and no `noise` there is
-    no interval, and the verdict is "ambiguous".
+    Below 1, a is faster. noise_a, noise_b: of the kinds of a and b. Where either side has no
+    interval alone, the ratio has none, and the verdict is "ambiguous".
     """
     value = geometric_mean_of_medians(a) / geometric_mean_of_medians(b)
     n = min(len(a), len(b))
-    known = combined_noise([a, b], noise)
-    if known is None:
-        return Ratio(value, n=n)
-    rng = np.random.default_rng(SEED)
-    deviations = bootstrap_deviations(a, rng) - bootstrap_deviations(b, rng)
-    centre = float(log_medians(a).mean() - log_medians(b).mean())
-    half = student_t(known.df) * sqrt(known.variance * (1 / len(a) + 1 / len(b)))
-    low, high = _around(value, centre, half, deviations)
-    return Ratio(value, low, high, n, smallest_visible=max(exp(min(half, 700)), BAND) - 1)
+    one, other = noise_of_mean(a, noise_a), noise_of_mean(b, noise_b)
+    if one is None or other is None:
+        return Ratio(value, n=n, band=band)
+    error, df = map(float, error_of_sum(np.ones(2), [one, other]))
+    return Ratio(value, *_interval(value, error, df), n, error, df, band)
 
 
-def _around(value: float, centre: float, half: float, deviations: Array) -> tuple[float, float]:
-    """Return an interval of half-width `half` on logs that is as lopsided as the deviations.
-
-    It holds the value.
-    """
-    down, up = -np.quantile(deviations, TAILS[0]), np.quantile(deviations, TAILS[1])
-    mean = (down + up) / 2
-    below, above = (down / mean, up / mean) if mean > 0 else (1.0, 1.0)
-    low, high = exp(max(centre - half * below, -700)), exp(min(centre + half * above, 700))
-    return min(low, value), max(high, value)
+def _interval(value: float, error: float, df: float) -> tuple[float, float]:
+    """Return Student's interval of a value whose log has this standard error."""
+    reach = exp(min(student_t(df) * error, 300))
+    return value / reach, value * reach

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import exp
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ Processes = Sequence[Sequence[float] | Array]
 
 def log_medians(processes: Processes) -> Array:
     """Return the log of the median of each process, (processes,)."""
-    return np.log([float(np.median(process)) for process in processes])
+    return np.log([float(median(process)) for process in processes])
 
 
 def geometric_mean_of_medians(processes: Processes) -> float:

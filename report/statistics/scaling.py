@@ -2,15 +2,45 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isnan, nan, sqrt
+from math import inf, isnan, nan
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from report.statistics.bootstrap import N_DRAWS, SEED, bootstrap_deviations
 from report.statistics.estimates import TAILS, Estimate, student_t
-from report.statistics.noise import Noise, combined_noise
+from report.statistics.noise import Noise, error_of_sum, noise_of_mean
 from report.statistics.samples import Array, Processes, log_medians
+
+# A slope that changes by less over the whole range is one slope.
+BEND = 0.1
+# Between two lengths, so many places are tried for a crossover.
+N_PLACES = 256
+Priors = Sequence[Noise | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """A scaling says how a value grows with the length: value ~ length^exponent.
+
+    exponent: over all lengths; slopes: from each length to the next. bends: does the line bend
+    visibly, so that no one exponent describes it?
+    """
+
+    exponent: Estimate
+    slopes: tuple[Estimate, ...]
+    lengths: tuple[float, ...]
+    bends: bool
+
+    def text(self) -> str:
+        """Tell the exponent to people, or, of a line that bends, its first and last slope."""
+        if not self.bends:
+            return _slope_text(self.exponent)
+        shortest, second, *_, before, longest = (*self.lengths[:2], *self.lengths[-2:])
+        first, last = (_slope_text(slope) for slope in (self.slopes[0], self.slopes[-1]))
+        return (
+            f"bends: {first} from {shortest:,g} to {second:,g}, "
+            f"{last} from {before:,g} to {longest:,g}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,88 +65,120 @@ class Crossover:
         return f"{where.get(value, f'{value:,.0f}')} ({ends})"
 
 
-def scaling_exponent(
-    lengths: Sequence[float], groups: Sequence[Processes], noise: Noise | None = None
-) -> Estimate:
-    """Fit p in value ~ length^p by regression on logs; nan below two lengths.
+def scaling(
+    lengths: Sequence[float], groups: Sequence[Processes], noise: Priors = None
+) -> Scaling | None:
+    """Fit p in value ~ length^p by regression on logs, and see whether the line bends.
 
-    groups[i] was measured at lengths[i]. The interval is bootstrapped from the noise of the
-    measurements; where each was made once (memory), it comes from the residuals of the line.
+    groups[i] was measured at lengths[i], ascending; noise[i] is of its kind. None below two
+    lengths. Each length has its own noise; where one has no interval alone (memory is measured
+    once), the exponent's interval comes from the residuals of the line and the slopes have none.
     """
     if len({*lengths}) < 2:
-        return Estimate(nan, n=len(lengths))
+        return None
     x = np.log(np.asarray(lengths, float))
     y = np.array([log_medians(group).mean() for group in groups])
-    if combined_noise(groups, noise) is None:
-        line = stats.linregress(x, y)
-        half = student_t(len(x) - 2) * float(line.stderr) if len(x) > 2 else nan
-        slope = float(line.slope)
-        return Estimate(slope, slope - half, slope + half, len(x))
-    weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-    slopes = _log_draws(groups, noise) @ weights
-    low, high = np.quantile(slopes, TAILS)
-    return Estimate(float(y @ weights), float(low), float(high), len(x))
+    means = _means(groups, noise)
+    steps = np.diff(np.eye(len(x)), axis=0) / np.diff(x)[:, None]
+    if means is None:
+        slopes = tuple(Estimate(float(s)) for s in steps @ y)
+        return Scaling(_line(x, y), slopes, tuple(lengths), float(np.ptp(steps @ y)) > BEND)
+    slopes = tuple(_weighted(row, y, means) for row in steps)
+    line = _weighted(np.linalg.pinv(np.vander(x, 2))[0], y, means)
+    bends = False
+    if len(x) > 2:
+        # the slope at the end less that at the start, of a parabola through the points
+        bend = _weighted(2 * (x[-1] - x[0]) * np.linalg.pinv(np.vander(x - x[0], 3))[0], y, means)
+        bends = abs(bend.value) > BEND and not bend.low <= 0 <= bend.high
+    return Scaling(line, slopes, tuple(lengths), bends)
 
 
 def crossover(
     lengths: Sequence[int],
     a: Sequence[Processes],
     b: Sequence[Processes],
-    noise: Noise | None = None,
+    noise_a: Priors = None,
+    noise_b: Priors = None,
 ) -> Crossover:
     """Find the length from which on a is below b at all longer measured lengths.
 
     a[i], b[i]: samples at lengths[i], ascending; between lengths, lines are straight in log-log.
-    Without noise (each measured once) there is no interval.
+    The interval holds every length at which a visible difference does not speak against a crossing
+    (Fieller 1954), after the last one at which a is visibly above. Where one case has no interval
+    alone, there is none.
     """
-    n = len(lengths)
-    drawn = _log_draws([*a, *b], noise)
-    known = combined_noise([*a, *b], noise) is not None
-    middle = np.array([log_medians(p).mean() for p in [*a, *b]])[None]
-    value = float(_last_crossing(lengths, middle[:, :n] - middle[:, n:])[0])
-    low = high = nan
-    if known:
-        crossings = _last_crossing(lengths, drawn[:, :n] - drawn[:, n:])
-        # no averaging of neighbours: some are infinite
-        low, high = np.quantile(crossings, TAILS, method="inverted_cdf")
-    return Crossover(Estimate(value, float(low), float(high), n), lengths[0], lengths[-1])
-
-
-def _last_crossing(lengths: Sequence[int], difference: Array) -> Array:
-    """Find the length at which each row of differences of logs last falls below 0.
-
-    It is 0 for a row that is always below, and inf for one that is not below at its end.
-    """
+    one, other = _means(a, noise_a), _means(b, noise_b)
+    difference = np.array(
+        [log_medians(p).mean() - log_medians(q).mean() for p, q in zip(a, b, strict=True)]
+    )
     x = np.log(np.asarray(lengths, float))
-    above = difference >= 0
-    last = difference.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
-    inner = np.minimum(last, max(len(x) - 2, 0))
-    following = np.minimum(inner + 1, len(x) - 1)
-    rows = np.arange(len(difference))
-    start, end = difference[rows, inner], difference[rows, following]
-    fall = np.where(start == end, 1.0, start - end)
-    share = np.clip(start / fall, 0, 1)
-    crossing = np.exp(x[inner] + share * (x[following] - x[inner]))
-    crossing = np.where(last == len(x) - 1, inf, crossing)
-    return np.where(above.any(axis=1), crossing, 0.0)
+    value, low, high = _last_crossing(x, difference), nan, nan
+    if one is not None and other is not None:
+        low, high = _possible_crossings(x, difference, one, other, value)
+    return Crossover(Estimate(value, low, high, len(lengths)), lengths[0], lengths[-1])
 
 
-def _log_draws(groups: Sequence[Processes], noise: Noise | None) -> Array:
-    """Draw the log median of each group, (N_DRAWS, groups).
+def _means(groups: Sequence[Processes], noise: Priors) -> list[Noise] | None:
+    priors = [None] * len(groups) if noise is None else noise
+    found = [noise_of_mean(group, prior) for group, prior in zip(groups, priors, strict=True)]
+    known = [one for one in found if one is not None]
+    return known if len(known) == len(found) else None
 
-    The draws are as wide as the pooled noise of all groups says.
+
+def _weighted(weights: Array, y: Array, means: Sequence[Noise]) -> Estimate:
+    """Return the weighted sum of means with Student's interval."""
+    value = float(weights @ y)
+    error, df = map(float, error_of_sum(weights, means))
+    half = student_t(df) * error
+    return Estimate(value, value - half, value + half, len(y), error, df)
+
+
+def _line(x: Array, y: Array) -> Estimate:
+    """Return the slope of the line through the points, its interval from their residuals."""
+    line = stats.linregress(x, y)
+    slope = float(line.slope)
+    half = student_t(len(x) - 2) * float(line.stderr) if len(x) > 2 else nan
+    return Estimate(slope, slope - half, slope + half, len(x))
+
+
+def _last_crossing(x: Array, difference: Array) -> float:
+    """Find the length at which a difference of logs last falls below 0.
+
+    It is 0 for one that is always below, and inf for one that is not below at its end.
     """
-    rng = np.random.default_rng(SEED)
-    known = combined_noise(groups, noise)
-    columns = []
-    for group in groups:
-        deviations = bootstrap_deviations(group, rng)
-        spread = deviations.std()
-        if known is None:
-            wanted = 0.0
-        else:
-            wanted = sqrt(known.variance / len(group)) * student_t(known.df) / student_t(inf)
-        if spread == 0:
-            deviations, spread = rng.standard_normal(N_DRAWS), 1.0
-        columns.append(log_medians(group).mean() + deviations * wanted / spread)
-    return np.stack(columns, axis=1)
+    above = np.flatnonzero(difference >= 0)
+    if len(above) == 0:
+        return 0.0
+    last = above[-1]
+    if last == len(x) - 1:
+        return inf
+    share = difference[last] / (difference[last] - difference[last + 1])
+    return float(np.exp(x[last] + share * (x[last + 1] - x[last])))
+
+
+def _possible_crossings(
+    x: Array, difference: Array, a: Sequence[Noise], b: Sequence[Noise], value: float
+) -> tuple[float, float]:
+    """Return the ends of the lengths at which the difference may be 0, and holds the value."""
+    places = np.linspace(0, len(x) - 1, N_PLACES * (len(x) - 1) + 1)
+    shares = np.maximum(0, 1 - abs(places[:, None] - np.arange(len(x))))
+    error, df = error_of_sum(np.hstack([shares, shares]), [*a, *b])
+    reach = special.stdtrit(df, TAILS[1]) * error
+    here = shares @ difference
+    above = np.flatnonzero(here > reach)
+    start = above[-1] + 1 if len(above) else 0
+    open_places = start + np.flatnonzero(abs(here[start:]) <= reach[start:])
+    at = np.exp(np.interp(places, np.arange(len(x)), x))
+    if start == len(places):
+        return inf, inf
+    first = at[min(start, len(at) - 1)] if len(above) else 0.0
+    if len(open_places) == 0:
+        return min(first, value), max(first, value)
+    last = open_places[-1]
+    high = inf if last == len(places) - 1 else at[last]
+    return min(float(first), value), max(float(high), value)
+
+
+def _slope_text(slope: Estimate) -> str:
+    interval = f" ({slope.low:.2f} to {slope.high:.2f})" if slope.has_interval else ""
+    return f"{slope.value:.2f}{interval}"

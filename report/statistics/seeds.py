@@ -6,31 +6,45 @@ from math import sqrt
 import numpy as np
 
 from report.statistics.estimates import Estimate, student_t
+from report.statistics.noise import Noise, moderated, prior_noise
 
 # Fewer seeds make no claim about quality.
 MIN_SEEDS = 3
+BySeed = Mapping[int, float]
 
 
-def mean_over_seeds(values: Sequence[float]) -> Estimate:
+def mean_over_seeds(values: Sequence[float], prior: Noise | None = None) -> Estimate:
     """Return the mean over seeds with Student's interval; one seed has none.
 
-    A percentile bootstrap of three seeds would cover 75 % only.
+    prior: what others of the kind say of the variance from seed to seed.
     """
     data = np.asarray(values, float)
-    n = len(data)
+    n, centre = len(data), float(data.mean())
     if n < 2:
-        return Estimate(float(data.mean()), n=n)
-    half = student_t(n - 1) * float(data.std(ddof=1)) / sqrt(n)
-    centre = float(data.mean())
-    return Estimate(centre, centre - half, centre + half, n)
+        return Estimate(centre, n=n)
+    known = moderated(float(((data - centre) ** 2).sum()), n - 1, prior)
+    assert known is not None  # two seeds suffice
+    error = sqrt(known.variance / n)
+    half = student_t(known.df) * error
+    return Estimate(centre, centre - half, centre + half, n, error, known.df)
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:
+def paired_difference(a: BySeed, b: BySeed, prior: Noise | None = None) -> Estimate:
     """Return the mean of a - b over the seeds that both have, with its interval.
 
     a, b: values by seed. Raises ValueError if no seed is in common.
     """
-    seeds = sorted(set(a) & set(b))
-    if not seeds:
+    if not set(a) & set(b):
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}; run the same seeds")
-    return mean_over_seeds([a[seed] - b[seed] for seed in seeds])
+    return mean_over_seeds(_differences(a, b), prior)
+
+
+def difference_noise(pairs: Sequence[tuple[BySeed, BySeed]]) -> Noise | None:
+    """Estimate from many pairs of a kind how paired differences vary from seed to seed."""
+    found = [_differences(a, b) for a, b in pairs]
+    several = [(float(np.var(d, ddof=1)), len(d) - 1.0) for d in found if len(d) > 1]
+    return prior_noise([Noise(variance, df) for variance, df in several])
+
+
+def _differences(a: BySeed, b: BySeed) -> list[float]:
+    return [a[seed] - b[seed] for seed in sorted(set(a) & set(b))]

@@ -2,14 +2,15 @@
 
 import pandas as pd
 
-from report.reading.rivals import crossover_of, exponent_of
+from report.reading.rivals import crossover_of, scaling_of
 from report.reading.series import View
 
 
 def scaling_table(view: View) -> pd.DataFrame | None:
     """Return exponents against length, and crossovers against each dense and local baseline.
 
-    It is None for a suite that does not vary the length.
+    A line that bends has its first and its last slope. It is None for a suite that does not vary
+    the length.
     """
     if view.varies != "length":
         return None
@@ -18,13 +19,12 @@ def scaling_table(view: View) -> pd.DataFrame | None:
     for line in view.series:
         row = {"model": line.name}
         for measure in ("time", "memory"):
-            p = exponent_of(line, measure)
-            interval = f" ({p.low:.2f} to {p.high:.2f})" if p and p.has_interval else ""
-            row[f"{measure} ~ length to the power"] = f"{p.value:.2f}{interval}" if p else ""
+            found = scaling_of(line, measure)
+            row[f"{measure} ~ length to the power"] = found.text() if found else ""
         for rival in rivals:
             # dense lines come last, after local ones: what a line is to beat comes after it
             is_told = line.kind not in ("dense", rival.kind)
-            found = crossover_of(line, rival) if is_told else None
-            row[f"faster than {rival.name} from"] = found.text() if found else ""
+            crossing = crossover_of(line, rival) if is_told else None
+            row[f"faster than {rival.name} from"] = crossing.text() if crossing else ""
         rows.append(row)
     return pd.DataFrame(rows) if rows else None

@@ -145,9 +145,9 @@ def make_record(
 
 
 def make_time(s: Settings, rng: np.random.Generator, slower: float = 1.0) -> dict[str, Any]:
-    """Make the samples of two processes, 15 each."""
+    """Make the samples of at least three processes, 15 each."""
     processes = []
-    for _ in range(s.processes):
+    for _ in range(max(3, s.processes)):
         step = true_step_ms(s) * slower * np.exp(rng.normal(0, 0.005) + rng.normal(0, 0.01, 15))
         parts = {
             "forward": 0.3 * step,

@@ -59,7 +59,7 @@ def test_a_case_that_fails_now_counts_as_slower(records, again):
         ("crash", lambda r: {"quality": None}, "status"),
         (
             "ok",
-            lambda r: {"memory": {**r["memory"], "rest_bytes": 2 * r["memory"]["rest_bytes"]}},
+            lambda r: {"memory": {**r["memory"], "peak_bytes": 2 * r["memory"]["peak_bytes"]}},
             "memory",
         ),
     ],

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from synthetic import IDENTITY
 
-from report.compare.paired import compare_paired, ratio_of_pairs
+from report.compare.paired import paired_ratios, ratio_of_pairs
+from report.compare.runs import compare_runs
 from report.statistics.intervals import ratio_of_medians
 
 N_SAMPLES = 15
@@ -31,8 +32,13 @@ def record(samples: list[Any], case: str = "a", **changes: Any) -> Any:
     return {**usual, "settings": {}, "identity": IDENTITY, "seed": 0, **changes}
 
 
+def whole_record(samples: list[Any]) -> Any:
+    settings = {"attention": "lsh", "length": 64}
+    return record(samples, settings=settings, status="ok", reason="", method=4, suites=["layers"])
+
+
 def paired(before: list[Any], after: list[Any]) -> Any:
-    return compare_paired([record(before)], [record(after)]).ratios["a"]
+    return paired_ratios([record(before)], [record(after)])["a"]
 
 
 @pytest.mark.parametrize("n", [3, 6])
@@ -63,8 +69,32 @@ def test_the_ratio_is_after_over_before_and_equal_code_is_the_same() -> None:
     assert paired(before, before).verdict == "same"
 
 
-def test_one_pair_says_nothing() -> None:
-    assert ratio_of_pairs(np.array([0.5])).verdict == "ambiguous"
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_or_two_pairs_say_nothing(n: int) -> None:
+    assert ratio_of_pairs(np.array([0.5, 0.6][:n])).verdict == "ambiguous"
+
+
+def test_the_pairs_decide_what_a_comparison_says() -> None:
+    """Apart the drift hides it; and what is in no pair is compared apart."""
+    rng = np.random.default_rng(11)
+    before, after = timings(rng, 1.1, 6, drift=0.2, noise=0.01)
+    runs = [whole_record(one) for one in (before, after)]
+    apart = compare_runs([runs[0]], [runs[1]])
+    assert (apart.exit_code, apart.table["verdict"][0]) == (0, "ambiguous")
+    found = compare_runs([runs[0]], [runs[1]], ratios=paired_ratios([runs[0]], [runs[1]]))
+    assert (found.exit_code, found.table["verdict"][0]) == (1, "slower")
+    back = compare_runs([runs[1]], [runs[0]], ratios=paired_ratios([runs[1]], [runs[0]]))
+    assert (back.exit_code, back.table["verdict"][0]) == (0, "faster")
+
+
+def test_many_cases_tell_each_other_how_noisy_pairs_are() -> None:
+    """Of three pairs alone half the intervals are too narrow or wide by a factor of two."""
+    rng = np.random.default_rng(13)
+    both = [timings(rng, 1.0, 3, drift=0.1, noise=0.02) for _ in range(40)]
+    olds, news = ([record(pair[i], case=str(k)) for k, pair in enumerate(both)] for i in (0, 1))
+    alone = [paired_ratios([o], [n])[o["case"]].df for o, n in zip(olds, news, strict=True)]
+    assert set(alone) == {2.0}
+    assert min(ratio.df for ratio in paired_ratios(olds, news).values()) > 10
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -83,8 +113,5 @@ def test_what_makes_no_pairs_is_left_out(side: str, lost: str) -> None:
         poor["time"] = None
     both = {**whole, side: poor}
     other = [record(one, case="b") for one in (before, after)]
-    found = compare_paired([both["before"], other[0]], [both["after"], other[1]])
-    assert [*found.ratios] == ["b"]
-    text = found.markdown()
-    assert "case b | 4 |" in text
-    assert "case a" not in text
+    found = paired_ratios([both["before"], other[0]], [both["after"], other[1]])
+    assert {case: ratio.n for case, ratio in found.items()} == {"b": 4}

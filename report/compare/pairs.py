@@ -1,0 +1,181 @@
+"""A case of two runs is compared in time, memory, bits per dim and how it ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from report.reading.cases import CaseResult
+from report.reading.differences import time_ratio, time_verdict
+from report.statistics.estimates import Estimate, Ratio
+from report.statistics.holm import holm
+from report.statistics.noise import Noise
+from report.statistics.seeds import MIN_SEEDS, difference_noise, paired_difference
+from report.text import factor_digits, percent_text, plural, signed_text
+
+MIB = 2**20
+# Memory grows visibly from this share on, the process's own peak only from so many bytes on too:
+# it varies by about 1 MiB with two threads.
+MEMORY_GROWS, PROCESS_GROWS_BYTES = 0.03, 4 * MIB
+# Share of the bits per dim below which a change is none.
+VISIBLE_BITS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A pair is one case as two runs measured it.
+
+    time: new over old; bits: new less old, paired over seeds. None where either was not measured.
+    """
+
+    old: CaseResult
+    new: CaseResult
+    time: Ratio | None
+    bits: Estimate | None
+
+    @property
+    def verdict(self) -> str:
+        """Return the verdict on this case alone: on its time, or on how it ended."""
+        if self.old.failure[0] or self.new.failure[0]:
+            if self.old.failure[0] and self.new.failure[0]:
+                return "fails in both"
+            return "fails now" if self.new.failure[0] else "runs now"
+        return "not timed" if self.time is None else time_verdict(self.new, self.old, self.time)
+
+    @property
+    def has_time_test(self) -> bool:
+        """Return whether the times can be tested: undisturbed, and with an interval."""
+        disturbed = self.new.disturbed or self.old.disturbed
+        return self.time is not None and self.time.has_interval and not disturbed
+
+    @property
+    def has_bits_test(self) -> bool:
+        """Return whether the bits per dim rest on enough seeds to be tested."""
+        return self.bits is not None and self.bits.n >= MIN_SEEDS
+
+    @property
+    def bits_visible(self) -> bool:
+        """Return whether the bits per dim differ by more than 1 % of what they were."""
+        level = self.old.bits()
+        return bool(self.bits and level and abs(self.bits.value) > VISIBLE_BITS * level.value)
+
+    def memory(self, name: str) -> float | None:
+        """Return one entry of the memory, new over old; None if not measured in both."""
+        one, other = self.new.memory(name), self.old.memory(name)
+        return one / other if one is not None and other else None
+
+    @property
+    def memory_grows(self) -> bool:
+        """Return whether live tensors take over 3 % more, or the process over 3 % and 4 MiB."""
+        live = [self.memory(name) or 0.0 for name in ("live_peak_bytes", "live_rest_bytes")]
+        one, other = (case.memory("peak_bytes") or 0.0 for case in (self.new, self.old))
+        process = (self.memory("peak_bytes") or 0.0) > 1 + MEMORY_GROWS
+        by_enough = process and one - other > PROCESS_GROWS_BYTES
+        return max(live) > 1 + MEMORY_GROWS or by_enough
+
+
+def pairs_of(
+    common: Sequence[tuple[CaseResult, CaseResult]],
+    noise: Mapping[str, Noise],
+    band: float,
+    ratios: Mapping[str, Ratio],
+) -> list[Pair]:
+    """Pair the cases (old, new) that two runs have in common.
+
+    noise: between processes by case, where the records do not tell. ratios: of times, by case,
+    where they are known better than from the two sides apart. The noise of differences over seeds
+    is moderated within a task.
+    """
+    by_task: dict[str, list[tuple[dict[int, float], dict[int, float]]]] = {}
+    for old, new in common:
+        by_task.setdefault(_task(old), []).append((new.quality(), old.quality()))
+    priors = {task: difference_noise(found) for task, found in by_task.items()}
+    pairs = []
+    for both in common:
+        known = noise.get(both[0].id)
+        old, new = (replace(c, noise={"step": known}) if known else c for c in both)
+        one, other = new.quality(), old.quality()
+        bits = paired_difference(one, other, priors[_task(old)]) if set(one) & set(other) else None
+        time = ratios.get(old.id) or time_ratio(new, old, band=band)
+        pairs.append(Pair(old, new, time, bits))
+    return pairs
+
+
+def _task(case: CaseResult) -> str:
+    return str(case.settings.get("task"))
+
+
+def standing(pairs: Sequence[Pair]) -> list[list[str]]:
+    """Tell for each pair which of its changes stand over all cases together.
+
+    "slower" and "more bits" are one family of one-sided tests, each of no change at all against a
+    change that way; "faster" and "fewer bits" are another. Holm holds the chance of any false alarm
+    at 2.5 % over each, so at 5 % in all. What is within the threshold is no change, whatever its p.
+    """
+    found: list[list[str]] = [[] for _ in pairs]
+    tests: list[tuple[int, Estimate | None, str]]
+    tests = [(i, pair.time, "time") for i, pair in enumerate(pairs) if pair.has_time_test]
+    tests += [(i, pair.bits, "bits") for i, pair in enumerate(pairs) if pair.has_bits_test]
+    for side, words in (
+        ("p_above", {"time": "slower", "bits": "more bits"}),
+        ("p_below", {"time": "faster", "bits": "fewer bits"}),
+    ):
+        stands = holm([getattr(estimate, side) for _, estimate, _ in tests])
+        for (i, _, what), stood in zip(tests, stands, strict=True):
+            counts = pairs[i].bits_visible if what == "bits" else _beyond(pairs[i].time)
+            if stood and counts:
+                found[i].append(words[what])
+    return found
+
+
+def _beyond(ratio: Ratio | None) -> bool:
+    return ratio is not None and not 1 / ratio.band <= ratio.value <= ratio.band
+
+
+def worse_of(pair: Pair, stands: Sequence[str]) -> list[str]:
+    """List in what a case got worse: "time", "status", "memory", "quality"."""
+    found = {
+        "time": "slower" in stands,
+        "status": pair.verdict == "fails now",
+        "memory": pair.memory_grows,
+        "quality": "more bits" in stands,
+    }
+    return [name for name, is_worse in found.items() if is_worse]
+
+
+def numbers_of(pair: Pair, stands: Sequence[str]) -> dict[str, Any]:
+    """Return a row of numbers."""
+    row: dict[str, Any] = {"case": pair.old.id, "label": pair.old.label, "verdict": pair.verdict}
+    row |= {"stands": ", ".join(stands), "worse": " ".join(worse_of(pair, stands))}
+    for name, estimate in (("time_ratio", pair.time), ("bits_change", pair.bits)):
+        if estimate is not None:
+            row |= {name: estimate.value, f"{name}_low": estimate.low}
+            row[f"{name}_high"] = estimate.high
+    if pair.time is not None:
+        row |= {"smallest_visible": pair.time.smallest_visible, "p_slower": pair.time.p_above}
+    row |= {
+        "memory_ratio": pair.memory("live_peak_bytes"),
+        "process_ratio": pair.memory("peak_bytes"),
+    }
+    if pair.old.failure[0] or pair.new.failure[0]:
+        row["reason"] = pair.new.failure[1]
+    return row
+
+
+def words_of(pair: Pair, stands: Sequence[str]) -> dict[str, str]:
+    """Return the row in words; what is not known is missing."""
+    words = {"case": pair.old.label, "verdict": pair.verdict}
+    if stands or pair.verdict in ("slower", "faster"):
+        words["stands"] = ", ".join(stands) or "no"
+    if pair.time is not None:
+        words["time"] = percent_text(pair.time)
+        if pair.time.has_interval:
+            words["visible from"] = f"{100 * pair.time.smallest_visible:.1f} %"
+    for column, name in (("live tensors", "live_peak_bytes"), ("process", "peak_bytes")):
+        factor = pair.memory(name)
+        if factor is not None:
+            words[column] = f"{factor_digits(factor)}x"
+    if pair.bits is not None:
+        words["bits per dim"] = f"{signed_text(pair.bits)}, {plural(pair.bits.n, 'seed')}"
+    if pair.old.failure[0] or pair.new.failure[0]:
+        words["reason"] = ": ".join(pair.new.failure)
+    return words
