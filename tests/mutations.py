@@ -1,9 +1,9 @@
-"""Do the tests see forty planted faults? `python tests/mutations.py`, run by hand, tells.
+"""Do the tests see planted faults? `python tests/mutations.py`, run by hand, tells.
 
 Each fault of `tests/mutants/` is planted in a copy of the project, never in the working tree, and
 the tests of its group run there until the first one fails. Prints which test saw which fault, and
-how many were seen; ends with 1 if fewer than WANTED were, or if a fault cannot be planted. Names
-given (`python tests/mutations.py memory timing`) choose groups; then nothing may survive.
+how many were seen; ends with 1 if more than MAY_SURVIVE were not, or if a fault cannot be planted.
+Names given (`python tests/mutations.py memory timing`) choose groups; then nothing may survive.
 """
 
 import os
@@ -23,7 +23,8 @@ from mutants.fault import Fault
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("reformer", "baselines", "suites", "report", "tests", "run_bench.py", "pyproject.toml")
-WANTED = 38
+# Of all; of groups that are named, none.
+MAY_SURVIVE = 2
 # At a time: more would hold each other up on a laptop.
 N_COPIES = 2
 # Tests that hang have seen the fault too.
@@ -132,7 +133,7 @@ def main(names: Sequence[str]) -> int:
             print(f"{name:10}  {fault.why}\n{'':12}{verdict}", flush=True)
     minutes = (time.monotonic() - start) / 60
     print(f"{n_seen} of {len(todo)} planted faults are seen, in {minutes:.0f} minutes")
-    return int(n_seen < (len(todo) if names else WANTED))
+    return int(n_seen < len(todo) - (0 if names else MAY_SURVIVE))
 
 
 if __name__ == "__main__":

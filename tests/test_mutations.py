@@ -20,7 +20,7 @@ def test_a_fault_can_be_planted_in_one_place_and_is_still_python(fault: Fault) -
 
 
 def test_there_are_forty_faults_and_at_least_five_of_each_kind() -> None:
-    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == 40
+    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS) >= 40
     for name, group in mutants.GROUPS.items():
         assert len(group.FAULTS) >= 5, name
         assert all((ROOT / test).exists() for test in group.TESTS), name

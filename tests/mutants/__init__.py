@@ -1,6 +1,14 @@
-"""Forty faults that a sceptic would fear, by the file they are planted in; see mutations.py."""
+"""Faults that a sceptic would fear, by what they are planted in; see mutations.py."""
 
-from mutants import of_build, of_memory, of_statistics, of_timing, of_training, of_worker
+from mutants import (
+    of_build,
+    of_growth,
+    of_memory,
+    of_statistics,
+    of_timing,
+    of_training,
+    of_worker,
+)
 
 # Each has FAULTS, and TESTS that must see them, quick ones first.
 GROUPS = {
@@ -9,5 +17,6 @@ GROUPS = {
     "build": of_build,
     "timing": of_timing,
     "memory": of_memory,
+    "growth": of_growth,
     "statistics": of_statistics,
 }
