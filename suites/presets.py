@@ -25,7 +25,7 @@ QUICK = Settings(
     ff_chunks=4,
     loss_chunks=4,
     shared_qk=True,
-    time_budget_s=0.4,
+    time_budget_s=0.2,
     within=0.5,
     max_processes=3,
     train_steps=28,
@@ -103,7 +103,7 @@ ATTENTION = Settings(
 )
 
 # What `quick` and `paper` change in how an attention call or a step of `million` is timed.
-HASTY: dict[str, Any] = {"time_budget_s": 0.2, "within": 0.5, "max_processes": 3}
+HASTY: dict[str, Any] = {"time_budget_s": 0.1, "within": 0.5, "max_processes": 3}
 THOROUGH: dict[str, Any] = {"within": 0.05, "max_processes": 10}
 
 
