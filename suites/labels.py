@@ -106,7 +106,7 @@ def short_label(s: Values) -> str:
 
 
 def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> list[str]:
-    """Name each of several cases by its short label and by the settings in which equal ones differ.
+    """Name each of several cases by its short label and by what tells those of equal label apart.
 
     told: for each case the settings that its name tells in any case. A case without settings, such
     as a benchmark of a part, has the name "".
@@ -118,17 +118,25 @@ def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> lis
     found = []
     for i, (label, s) in enumerate(zip(short, cases, strict=True)):
         alike, always = groups[label], told[i] if told else ()
-        differing = [
-            key
-            for key in SETTINGS
-            if key in s
-            and key not in (*HOW, *IN_THE_LABEL)
-            and (key in always or any(other.get(key) != s[key] for other in alike))
-        ]
-        free = [key for key in differing if key not in always]
-        shown = with_means(free, [("", other) for other in alike])
-        named = [key for key in differing if key in always or key in shown]
+        telling = with_means(telling_apart(alike), [("", other) for other in alike])
+        named = [key for key in SETTINGS if key in s and key in (*always, *telling)]
         words = [phrase(key, s[key]) or f"{key} {s[key]}" for key in named]
-        means = [means_text(s)] if MEANS in shown else []
+        means = [means_text(s)] if MEANS in telling else []
         found.append(", ".join([label, *words, *means]))
     return found
+
+
+def telling_apart(alike: Sequence[Values]) -> list[str]:
+    """Choose few settings, not in the short label, that tell cases apart as well as all of them do.
+
+    One after the other is taken that tells the most of them, the first of equal ones.
+    """
+    keys = [key for key in SETTINGS if key not in (*HOW, *IN_THE_LABEL)]
+
+    def n_told(chosen: Sequence[str]) -> int:
+        return len({tuple(repr(s.get(key)) for key in chosen) for s in alike})
+
+    chosen: list[str] = []
+    while n_told(chosen) < n_told(keys):
+        chosen.append(max(keys, key=lambda key: n_told([*chosen, key])))
+    return chosen
