@@ -1,9 +1,7 @@
 """Every setting has its effect on what the engine builds and runs, and none where it has none."""
 
 import functools
-import gc
 import math
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -28,14 +26,6 @@ MEMORY = {"measures": ("memory",)}
 # What a peer does not take: no effect, but an error that says so.
 REFUSED = {"reformer-pytorch": {"chunks_before"}}
 see_once = functools.cache(see)
-
-
-@pytest.fixture(autouse=True)
-def fast_garbage_collection() -> Iterator[None]:
-    """What is there already is not looked through again in each timing and memory pass."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def settings_of(base: str, **changes: Any) -> Settings:

@@ -20,7 +20,7 @@ from suites.base import Suite, grid
 from suites.settings import Settings
 
 BASE = Settings(
-    length=64, d_model=16, d_ff=32, n_heads=1, n_layers=1, time_budget_s=0.05,
+    length=64, d_model=16, d_ff=32, n_heads=1, n_layers=1, time_budget_s=0.05, max_processes=3,
     train_steps=2, warmup_steps=1, heldout_tokens=64,
 )
 CASES = grid(BASE, length={lengths})
@@ -106,7 +106,7 @@ def test_an_unfinished_sweep_survives(project: Path) -> None:
     assert "are made again" not in out, "what was measured counts"
     measured = out.count("] time") + out.count("] memory") + out.count("] quality")
     lines = [line for line in out.splitlines() if "disturbed" in line]
-    n_jobs = 4 * (4 + 1)
+    n_jobs = (4 + 1) * (3 + 1 + 1)
     assert n_jobs - n_before <= measured <= n_jobs - n_before + len(lines)
     assert "left: nothing" in said(project, "status")
     records = (project / "results/runs/quick/records.jsonl").read_text().splitlines()

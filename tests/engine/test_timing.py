@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 import pytest
 from fake_time import FakeDevice, FakeTime, Work
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -94,6 +94,7 @@ def test_what_a_process_calls_first_is_no_sample(
 
 
 @pytest.mark.parametrize("step_ms", [1.0, 50.0, 2000.0, 1e3 * LONG_S])
+@settings(max_examples=30)
 @given(budget_s=st.floats(0.01, 3.0), seed=st.integers(0, 100))
 def test_there_are_5_samples_whatever_the_budget(
     step_ms: float, budget_s: float, seed: int
