@@ -10,8 +10,9 @@ from math import exp, sqrt
 import numpy as np
 
 from report.reading.cases import noise_kind, samples_of
-from report.statistics.estimates import BAND, Ratio, student_t
-from report.statistics.noise import MIN_PROCESSES, Noise, moderated, prior_noise
+from report.statistics.estimates import BAND, Ratio
+from report.statistics.intervals import interval_around
+from report.statistics.noise import Noise, noise_inside, noise_of_mean
 from report.statistics.samples import Array, log_medians
 from suites.engine.store.records import Record, part_of
 
@@ -33,7 +34,7 @@ def paired_ratios(
         if found is not None:
             logs[record["case"]], kinds[record["case"]] = found, noise_kind(record)
     priors = {
-        kind: prior_noise([_noise(logs[i]) for i in logs if kinds[i] == kind and len(logs[i]) > 1])
+        kind: noise_inside(found for i, found in logs.items() if kinds[i] == kind)
         for kind in set(kinds.values())
     }
     return {i: ratio_of_pairs(found, priors[kinds[i]], band) for i, found in logs.items()}
@@ -56,15 +57,9 @@ def ratio_of_pairs(logs: Array, prior: Noise | None = None, band: float = BAND) 
 
     With fewer than three pairs and no prior there is no interval, and the verdict is "ambiguous".
     """
-    n, mean = len(logs), float(np.mean(logs))
-    squares = float(((logs - mean) ** 2).sum())
-    known = moderated(squares, n - 1, prior, MIN_PROCESSES - 1)
+    value, n = exp(float(np.mean(logs))), len(logs)
+    known = noise_of_mean(logs, prior)
     if known is None:
-        return Ratio(exp(mean), n=n, band=band)
-    error = sqrt(known.variance / n)
-    half = min(student_t(known.df) * error, 300.0)
-    return Ratio(exp(mean), exp(mean - half), exp(mean + half), n, error, known.df, band)
-
-
-def _noise(logs: Array) -> Noise:
-    return Noise(float(np.var(logs, ddof=1)), len(logs) - 1)
+        return Ratio(value, n=n, band=band)
+    error = sqrt(known.variance)
+    return Ratio(value, *interval_around(value, error, known.df), n, error, known.df, band)

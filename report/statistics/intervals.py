@@ -13,7 +13,7 @@ import numpy as np
 
 from report.statistics.estimates import BAND, Estimate, Ratio, student_t
 from report.statistics.noise import Noise, error_of_sum, noise_of_mean
-from report.statistics.samples import Processes, geometric_mean_of_medians
+from report.statistics.samples import Processes, geometric_mean_of_medians, log_medians
 
 
 def estimate_geometric_mean(processes: Processes, noise: Noise | None = None) -> Estimate:
@@ -22,11 +22,11 @@ def estimate_geometric_mean(processes: Processes, noise: Noise | None = None) ->
     Fewer than three processes without `noise` have no interval.
     """
     value, n = geometric_mean_of_medians(processes), len(processes)
-    known = noise_of_mean(processes, noise)
+    known = noise_of_mean(log_medians(processes), noise)
     if known is None:
         return Estimate(value, n=n)
     error = known.variance**0.5
-    return Estimate(value, *_interval(value, error, known.df), n, error, known.df)
+    return Estimate(value, *interval_around(value, error, known.df), n, error, known.df)
 
 
 def ratio_of_medians(
@@ -43,14 +43,14 @@ def ratio_of_medians(
     """
     value = geometric_mean_of_medians(a) / geometric_mean_of_medians(b)
     n = min(len(a), len(b))
-    one, other = noise_of_mean(a, noise_a), noise_of_mean(b, noise_b)
+    one, other = noise_of_mean(log_medians(a), noise_a), noise_of_mean(log_medians(b), noise_b)
     if one is None or other is None:
         return Ratio(value, n=n, band=band)
     error, df = map(float, error_of_sum(np.ones(2), [one, other]))
-    return Ratio(value, *_interval(value, error, df), n, error, df, band)
+    return Ratio(value, *interval_around(value, error, df), n, error, df, band)
 
 
-def _interval(value: float, error: float, df: float) -> tuple[float, float]:
+def interval_around(value: float, error: float, df: float) -> tuple[float, float]:
     """Return Student's interval of a value whose log has this standard error."""
     reach = exp(min(student_t(df) * error, 300))
     return value / reach, value * reach

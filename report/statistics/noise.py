@@ -32,8 +32,16 @@ class Noise:
 
 def process_noise(cases: Iterable[Processes]) -> Noise | None:
     """Estimate from the cases of one kind the noise between processes; None if they are too few."""
-    several = [log_medians(p) for p in cases if len(p) > 1]
-    return prior_noise([Noise(float(logs.var(ddof=1)), len(logs) - 1) for logs in several])
+    return noise_inside(log_medians(processes) for processes in cases)
+
+
+def noise_inside(groups: Iterable[Sequence[float] | Array]) -> Noise | None:
+    """Pool the variances inside groups of one kind of values into a prior (`prior_noise`).
+
+    Groups of one value tell nothing.
+    """
+    several = [values for values in groups if len(values) > 1]
+    return prior_noise([Noise(float(np.var(v, ddof=1)), len(v) - 1) for v in several])
 
 
 def noise_by_kind(
@@ -79,12 +87,11 @@ def moderated(squares: float, df: float, prior: Noise | None, least_df: float = 
     return Noise((squares + prior.df * prior.variance) / (df + prior.df), df + prior.df)
 
 
-def noise_of_mean(processes: Processes, prior: Noise | None) -> Noise | None:
-    """Estimate the variance of the mean log median of the processes of one case.
+def noise_of_mean(logs: Array, prior: Noise | None) -> Noise | None:
+    """Estimate the variance of the mean of one log for each process, or pair of them, of a case.
 
     It is None for fewer than three processes without a prior from cases of their kind.
     """
-    logs = log_medians(processes)
     squares = float(((logs - logs.mean()) ** 2).sum())
     known = moderated(squares, len(logs) - 1, prior, MIN_PROCESSES - 1)
     return Noise(known.variance / len(logs), known.df) if known else None

@@ -120,7 +120,10 @@ def crossover(
 
 def _means(groups: Sequence[Processes], noise: Priors) -> list[Noise] | None:
     priors = [None] * len(groups) if noise is None else noise
-    found = [noise_of_mean(group, prior) for group, prior in zip(groups, priors, strict=True)]
+    found = [
+        noise_of_mean(log_medians(group), prior)
+        for group, prior in zip(groups, priors, strict=True)
+    ]
     known = [one for one in found if one is not None]
     return known if len(known) == len(found) else None
 

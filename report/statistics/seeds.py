@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 
 from report.statistics.estimates import Estimate, student_t
-from report.statistics.noise import Noise, moderated, prior_noise
+from report.statistics.noise import Noise, moderated, noise_inside
 
 # Fewer seeds make no claim about quality.
 MIN_SEEDS = 3
@@ -41,9 +41,7 @@ def paired_difference(a: BySeed, b: BySeed, prior: Noise | None = None) -> Estim
 
 def difference_noise(pairs: Sequence[tuple[BySeed, BySeed]]) -> Noise | None:
     """Estimate from many pairs of a kind how paired differences vary from seed to seed."""
-    found = [_differences(a, b) for a, b in pairs]
-    several = [(float(np.var(d, ddof=1)), len(d) - 1.0) for d in found if len(d) > 1]
-    return prior_noise([Noise(variance, df) for variance, df in several])
+    return noise_inside(_differences(a, b) for a, b in pairs)
 
 
 def _differences(a: BySeed, b: BySeed) -> list[float]:
