@@ -1,4 +1,4 @@
-"""What only a quiet machine shows is tried again where others disturbed it."""
+"""What only a quiet machine shows is tried again: whoever else is on it may disturb one try."""
 
 import time
 from collections.abc import Iterator
@@ -16,18 +16,15 @@ def is_quiet() -> bool:
     return not load.disturbed()
 
 
-def tries_while_disturbed(n: int) -> Iterator[int]:
-    """Yield 0, 1, ... up to `n` tries, a further one only if others disturbed the last.
+def quiet_tries(n: int) -> Iterator[int]:
+    """Yield 0, 1, ... up to `n` tries; a test leaves the loop once it has found what is right.
 
-    Disturbed is a try before or after which the machine was not quiet. A test leaves the loop once
-    it has found what is right: on a quiet machine it has one try. Before each try the machine has
-    PATIENCE_S seconds to get quiet.
+    What is measured wrong is wrong every time, and fails. What others did to one try they do not do
+    to `n`: a neighbour on the same hardware takes its caches and its clock without a trace in this
+    machine's counters. Before each try the machine has PATIENCE_S seconds to get quiet.
     """
     for i in range(n):
         deadline = time.monotonic() + PATIENCE_S
-        was_quiet = is_quiet()
-        while not was_quiet and time.monotonic() < deadline:
-            was_quiet = is_quiet()
+        while not is_quiet() and time.monotonic() < deadline:
+            pass
         yield i
-        if was_quiet and is_quiet():
-            return

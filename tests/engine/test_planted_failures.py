@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import planted
 import pytest
-from quiet import tries_while_disturbed
+from quiet import quiet_tries
 from sweeps import Measure, plan_of
 
 from suites.engine import host
@@ -185,7 +185,7 @@ def test_a_sweep_of_100_tiny_cases_costs_under_15_percent(measure: Measure, tmp_
     once = {"measures": ("time",), "time_budget_s": budget, **ONCE}
     # starts the fork server
     run_in_process(doctor.NOTHING, None, log=tmp_path / "log.txt")
-    for i in tries_while_disturbed(TRIES):
+    for i in quiet_tries(TRIES):
         # another length each time, or nothing would be left to measure
         cases = [planted.settings_for(4 * k + 4, length=64 * (i + 1), **once) for k in range(100)]
         start = time.monotonic()

@@ -143,6 +143,21 @@ def test_disturbed_processes_count_as_samples_and_not_as_good_ones(measure: Meas
     assert stopped_by(some, case()) == "interval"
 
 
+def test_growth_waits_until_a_disturbed_process_was_measured_again(measure: Measure) -> None:
+    plan = plan_of([case(within=0.3)])
+    folder, _ = measure(plan, run_job=DIFFERS)
+    (whole,) = folder.records()
+    folder.records_path.unlink()
+    first, second, third = lines_of(whole)
+    disturbed = {**second, "part": {**second["part"], "disturbed": True}}
+    for line in (first, disturbed, third):
+        folder.append_job(line)
+    assert [job.index for job in Backlog(folder, plan).open_jobs()] == [1]
+    folder, jobs = measure(plan, run_job=DIFFERS)
+    assert [job.index for job in jobs] == [1]
+    assert folder.records()[0]["time"]["grown_until"] == "interval"
+
+
 def test_of_a_step_of_over_a_minute_there_are_three_samples_in_all(measure: Measure) -> None:
     folder, jobs = measure(plan_of([case()]), run_job="planted:take_over_a_minute")
     assert len(jobs) == 3

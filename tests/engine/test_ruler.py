@@ -9,7 +9,7 @@ import pytest
 import torch
 from fake_time import FakeDevice, FakeTime, Work
 from planted import HEALTHY, settings_for
-from quiet import tries_while_disturbed
+from quiet import quiet_tries
 from sweeps import Quiet, plan_of
 
 from report.compare.runs import compare_runs
@@ -62,7 +62,7 @@ def test_work_of_known_cost_is_measured_right_at_any_load(tmp_path: Path) -> Non
 @pytest.mark.parametrize("what", NEED_QUIET)
 def test_work_is_compared_right_on_a_quiet_machine(tmp_path: Path, what: str) -> None:
     """Only real work on a real machine shows it: the fake clock below knows no caches and turbo."""
-    for _ in tries_while_disturbed(TRIES):
+    for _ in quiet_tries(TRIES):
         found = check_in_process(tmp_path / "log.txt")
         if found[what][1]:
             break
@@ -157,7 +157,7 @@ def test_repeated_measurements_of_the_same_work_are_no_difference(
 def test_whole_runs_compare_as_planted(tmp_path: Path) -> None:
     """Of 20 cases, measured twice, at least 14 are same and at most one is faster or slower.
 
-    They run in real processes, on a machine that must be quiet: where others disturb it, all is
+    They run in real processes, on a machine that must be quiet: where that is not found, all is
     measured again. A run that is planted 10 % slower is found, case by case.
     """
     cases = [
@@ -172,7 +172,7 @@ def test_whole_runs_compare_as_planted(tmp_path: Path) -> None:
             Sweep(Backlog(folder, plan), executor).run(Quiet())
         return folder.records()
 
-    for i in tries_while_disturbed(TRIES):
+    for i in quiet_tries(TRIES):
         first, again = run(f"first {i}", cases), run(f"again {i}", cases)
         slower = run(f"slow {i}", cases[:8], "time_slower_spin")
         counts = Counter(compare_runs(first, again).table["verdict"])
@@ -225,7 +225,7 @@ def test_doctor_takes_the_best_of_three_starts_of_a_process(
 
 @pytest.mark.slow
 def test_a_process_starts_quickly_on_a_quiet_machine(tmp_path: Path) -> None:
-    for _ in tries_while_disturbed(TRIES):
+    for _ in quiet_tries(TRIES):
         ((_, found, passed),) = doctor.start_checks(tmp_path / "log.txt")
         if passed:
             break
