@@ -38,16 +38,20 @@ class DenseConfig(ModelConfig):
     `attention`: "naive" (an l x l matrix), "memory_efficient" (the paper's: slices of queries,
     recomputed in the backward pass), "sdpa" (PyTorch's fused kernel), or the user's own function as
     "package.module:function" (see baselines.attention). `shared_qk`: one projection for queries and
-    keys (section 2). Raises ValueError on illegal values.
+    keys (section 2), by default over unit keys, and no position attends to itself unless alone, as
+    in the Reformer. `unit_keys` False: logits are q . q / sqrt(width). `attend_self`: it may. Both
+    have an effect with shared_qk only. Raises ValueError on illegal values.
     """
 
     attention: str = "sdpa"
     shared_qk: bool = False
+    unit_keys: bool = True
+    attend_self: bool = False
     reversible: bool = False
 
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
-        require_switches(self, "shared_qk")
+        require_switches(self, "shared_qk", "unit_keys", "attend_self")
         require(
             isinstance(self.attention, str), f"attention is {self.attention!r}; it must be a name"
         )

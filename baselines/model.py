@@ -24,7 +24,7 @@ class Dense(LanguageModel):
             isinstance(config, DenseConfig),
             f"config is {type(config).__name__}; Dense takes a DenseConfig",
         )
-        super().__init__(config, lambda: DenseAttention(config))
+        super().__init__(config, lambda _: DenseAttention(config))
 
     @property
     def kernel(self) -> str:
@@ -46,16 +46,18 @@ class DenseAttention(Branch):
         self.merge = nn.Linear(config.d_model, config.d_model, bias=False)
         self.attend = find_attention(config.attention)
         self.n_heads, self.p = config.n_heads, config.dropout
+        self.unit_keys = config.shared_qk and config.unit_keys
+        self.exclude_self = config.shared_qk and not config.attend_self
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
         """Compute the branch (batch, length, d_model); see Branch."""
         x_BLD = self.norm(x_BLD)
         q_BHLW, v_BHLW = self._heads(self.to_q(x_BLD)), self._heads(self.to_v(x_BLD))
-        if self.to_k is None:
-            out_BHLW = self.attend(q_BHLW, normalize(q_BHLW, dim=-1), v_BHLW, 1.0, True)
-        else:
-            k_BHLW = self._heads(self.to_k(x_BLD))
-            out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, q_BHLW.shape[-1] ** -0.5, False)
+        k_BHLW = q_BHLW if self.to_k is None else self._heads(self.to_k(x_BLD))
+        scale = 1.0 if self.unit_keys else q_BHLW.shape[-1] ** -0.5
+        if self.unit_keys:
+            k_BHLW = normalize(k_BHLW, dim=-1)
+        out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, scale, self.exclude_self)
         out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
         return dropout(out_BLD, self.p, choices.generator(x_BLD.device) if self.training else None)
 

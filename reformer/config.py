@@ -8,7 +8,7 @@ otherwise. Scalars of NumPy and PyTorch become plain Python, and a config comes 
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from reformer.checks import (
     is_number,
@@ -27,6 +27,8 @@ FACTORIZE_FROM = 128
 # Subtracted from the logit of a position with itself, which then counts only when nothing else is
 # left (eq. 16 and the text below it).
 SELF_PENALTY = 1e5
+# What the hash rotates by (reformer/hashing.py).
+ROTATIONS = ("orthonormal", "normal")
 KERNELS = ("auto", "plain", "blocked", "compiled", "flex", "native")  # in reformer/kernels
 
 
@@ -62,6 +64,7 @@ class LSHConfig:
     correct_duplicates: bool = True  # log N_ij is subtracted (eq. 16)
     logit_scale: float = 1.0  # multiplies q . k / |k|
     factorize_hash: bool = True  # from FACTORIZE_FROM buckets on
+    rotation: str = "orthonormal"  # or "normal", as in the authors' code
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -70,6 +73,7 @@ class LSHConfig:
             require_positive(self, "chunk_length")
         require_integer("chunks_before", self.chunks_before, 0)
         require_switches(self, "causal", "within_bucket", "correct_duplicates", "factorize_hash")
+        refuse_unknown(self.rotation, ROTATIONS, "rotation")
         require(
             is_number(self.logit_scale) and 0 < self.logit_scale < math.inf,
             f"logit_scale is {self.logit_scale!r}; it must be positive and finite",
@@ -166,24 +170,47 @@ class ModelConfig:
             )
 
 
+LayerAttention = LSHConfig | Literal["dense"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReformerConfig(ModelConfig):
     """Set up the Reformer: shared-QK attention in reversible or ordinary residual layers.
 
     `attention`: LSH attention as its own config says, which can be a dict of its settings, or
-    "dense" for full attention over unit keys. Raises ValueError on illegal values.
+    "dense" for full attention over unit keys; or a tuple of these, which the layers take in turn.
+    Local attention is LSH attention with one bucket and one round: LSHConfig(n_rounds=1,
+    bucket_size=length, chunk_length=m). Raises ValueError on illegal values.
     """
 
-    attention: LSHConfig | Literal["dense"] = field(default_factory=LSHConfig)
+    attention: LayerAttention | tuple[LayerAttention, ...] = field(default_factory=LSHConfig)
     kernel: str = "auto"  # one of reformer/kernels
 
     def __post_init__(self) -> None:
         # zero-argument super() does not work in a dataclass with slots
         ModelConfig.__post_init__(self)
         refuse_unknown(self.kernel, KERNELS, "kernel")
-        if isinstance(self.attention, dict):  # of asdict, or of JSON
-            for name in self.attention:
-                refuse_unknown(name, [f.name for f in fields(LSHConfig)], "setting of LSHConfig")
-            object.__setattr__(self, "attention", LSHConfig(**self.attention))
-        if not isinstance(self.attention, LSHConfig):
-            refuse_unknown(self.attention, ["dense"], "attention")
+        several = isinstance(self.attention, tuple)
+        layers = tuple(_attention_of(one) for one in self._turns())
+        require(layers != (), "attention is (); it must name the attention of at least one layer")
+        object.__setattr__(self, "attention", layers if several else layers[0])
+
+    @property
+    def attentions(self) -> tuple[LayerAttention, ...]:
+        """Return the attention of each layer."""
+        turns = self._turns()
+        return tuple(turns[i % len(turns)] for i in range(self.n_layers))
+
+    def _turns(self) -> tuple[LayerAttention, ...]:
+        return self.attention if isinstance(self.attention, tuple) else (self.attention,)
+
+
+def _attention_of(layer: Any) -> LayerAttention:
+    """Return the attention of a layer, whose LSHConfig may be a dict of asdict, or of JSON."""
+    if isinstance(layer, dict):
+        for name in layer:
+            refuse_unknown(name, [f.name for f in fields(LSHConfig)], "setting of LSHConfig")
+        return LSHConfig(**layer)
+    if not isinstance(layer, LSHConfig):
+        refuse_unknown(layer, ["dense"], "attention")
+    return layer

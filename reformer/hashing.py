@@ -34,15 +34,20 @@ def exact_factors(n_buckets: int) -> tuple[int, ...]:
 
 
 def draw_rotations(
-    width: int, factors: Sequence[int], n_rounds: int, generator: torch.Generator | None = None
+    width: int,
+    factors: Sequence[int],
+    n_rounds: int,
+    generator: torch.Generator | None = None,
+    rotation: str = "orthonormal",
 ) -> list[Tensor]:
     """Draw one matrix (W, R, N/2) per factor, float64 from the CPU: the same whatever the device.
 
-    The columns of one round are random directions, orthonormal up to `width` of them: a random
-    rotation, as in Andoni et al. (2015), whom the paper follows. Columns of independent normals, as
-    in the authors' code, differ in length and are not orthogonal, and so are not equally often the
-    nearest: vectors without any structure then fill buckets unevenly, the more so the more buckets
-    there are (at 65,536 of width 64 a vector's bucket has 1.6 times the mean size, here 1.02).
+    rotation: "orthonormal" or "normal" (LSHConfig). Orthonormal columns of one round are random
+    directions, orthogonal up to `width` of them: a random rotation, as in Andoni et al. (2015),
+    whom the paper follows. Normal ones, as in the authors' code, differ in length and are not
+    orthogonal, and so are not equally often the nearest: vectors without any structure then fill
+    buckets unevenly, the more so the more buckets there are (at 65,536 of width 64 a vector's
+    bucket has 1.6 times the mean size, with orthonormal ones 1.02).
     """
     require_generator(generator)
     halves = [n // 2 for n in factors if n > 1]
@@ -56,7 +61,9 @@ def draw_rotations(
         dtype=torch.float64,
         device="cpu",
     )
-    columns_WRN = torch.linalg.qr(normal).Q.permute(2, 0, 1, 3).flatten(2)
+    if rotation == "orthonormal":
+        normal = torch.linalg.qr(normal).Q
+    columns_WRN = normal.permute(2, 0, 1, 3).flatten(2)
     return list(columns_WRN[..., : sum(halves)].split(halves, dim=-1))
 
 

@@ -30,13 +30,13 @@ class LanguageModel(nn.Module):
     same ones.
     """
 
-    def __init__(self, config: ModelConfig, make_attention: Callable[[], Branch]) -> None:
+    def __init__(self, config: ModelConfig, make_attention: Callable[[int], Branch]) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.d_model)
         self.positions = Positions(config, scale=config.embedding_std)
         self.layers = nn.ModuleList(
-            Layer(make_attention(), FeedForward(config)) for _ in range(config.n_layers)
+            Layer(make_attention(layer), FeedForward(config)) for layer in range(config.n_layers)
         )
         self.head = nn.Sequential(
             nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)

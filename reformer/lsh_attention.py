@@ -70,7 +70,7 @@ def hash_and_sort(
     if n_buckets == 1:
         same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)
         return sort_rounds(same, n_buckets, config, valid_length, keep_order)
-    rotations = draw_rotations(width, factors, config.n_rounds, generator)
+    rotations = draw_rotations(width, factors, config.n_rounds, generator, config.rotation)
     rotate, sort = rotate_to_buckets, sort_buckets
     if kernels.pick(kernel, qk) == "native":
         rotate, sort = kernels.native.hash_to_buckets, kernels.native.sort_buckets

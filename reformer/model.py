@@ -9,7 +9,7 @@ from torch.nn.functional import normalize, pad
 from reformer import kernels
 from reformer.checks import require
 from reformer.choices import Choices
-from reformer.config import LSHConfig, ReformerConfig
+from reformer.config import LayerAttention, LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
 from reformer.language_model import LanguageModel
 from reformer.lsh_attention import attend_rounds, hash_and_sort
@@ -30,12 +30,12 @@ class Reformer(LanguageModel):
             isinstance(config, ReformerConfig),
             f"config is {type(config).__name__}; Reformer takes a ReformerConfig",
         )
-        super().__init__(config, lambda: SharedQKAttention(config))
+        super().__init__(config, lambda layer: SharedQKAttention(config, config.attentions[layer]))
 
     @property
     def kernel(self) -> str:
         """Name the implementation of attention that runs on this model's device."""
-        if self.config.attention == "dense":
+        if all(attention == "dense" for attention in self.config.attentions):
             return "sdpa"
         return kernels.pick(self.config.kernel, self.embedding.weight)
 
@@ -46,13 +46,13 @@ class SharedQKAttention(Branch):
     Section 2 of the paper; see ReformerConfig for what attends.
     """
 
-    def __init__(self, config: ReformerConfig) -> None:
+    def __init__(self, config: ReformerConfig, attention: LayerAttention) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model)
         self.to_qk = nn.Linear(config.d_model, config.d_model, bias=False)
         self.to_v = nn.Linear(config.d_model, config.d_model, bias=False)
         self.merge = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.attention, self.kernel = config.attention, config.kernel
+        self.attention, self.kernel = attention, config.kernel
         self.n_heads, self.p = config.n_heads, config.dropout
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:

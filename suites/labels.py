@@ -6,7 +6,8 @@ No torch.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from suites.settings import HOW, SETTINGS
+from suites.effects import HOW
+from suites.settings import SETTINGS
 
 PHRASES = {
     "bucket_size": "bucket {}",
@@ -19,6 +20,7 @@ PHRASES = {
     "ff_chunks": "{} ff chunks",
     "precision": "{}",
     "task": "{}",
+    "rotation": "{} rotation",
     "kernel": "kernel {}",
     "optimizer": "{}",
 }
@@ -27,6 +29,8 @@ SWITCHES = {
     "shared_qk": ("", "shared QK"),
     "within_bucket": ("across buckets", ""),
     "correct_duplicates": ("duplicates kept", ""),
+    "unit_keys": ("raw keys", ""),
+    "attend_self": ("", "attends to itself"),
 }
 
 # With what layers save memory, whatever their attention; told in one phrase as the key MEANS.
@@ -94,7 +98,7 @@ def short_label(s: Values) -> str:
     """
     model = str(s["attention"])
     if "n_rounds" in s:
-        name = "LSH" if model == "lsh" else model
+        name = model.replace("lsh", "LSH")
         model = f"{name}-{s['n_rounds']}, bucket {s['bucket_size']}, chunk {s['chunk_length']}"
     elif model == "local":
         model = f"local, chunk {s['chunk_length']}"

@@ -1,4 +1,4 @@
-"""Settings decide what one case measures; this file also knows which of them have an effect on it.
+"""Settings decide what one case measures; which of them have an effect on it: effects.py.
 
 No torch. A misspelt setting is an error that names the nearest legal one.
 """
@@ -18,7 +18,17 @@ from reformer.checks import (
     require_positive,
     require_switches,
 )
-from reformer.config import LSHConfig, ModelConfig, ReformerConfig
+from reformer.config import LayerAttention, LSHConfig, ModelConfig, ReformerConfig
+from suites.effects import (
+    DENSE_ONLY,
+    HOW,
+    IN_PATTERNS,
+    OURS,
+    kinds_of,
+    shortest_pattern,
+    without_effect,
+)
+from suites.evaluations import WAYS
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
 METHOD_VERSION = 4
@@ -27,56 +37,9 @@ MEASURES = ("time", "memory", "quality")
 TASKS = ("enwiki-head", "enwik8", "duplication", "text")  # in suites.tasks
 TEXT_TASKS = ("enwiki-head", "enwik8", "text")
 NEED_DATA = ("enwik8", "text")
-SWITCHES = ("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible")
-# Settings without effect on what they do not name: on the attentions that are no LSH, on published
-# Reformers (whose own rules hold), on one attention call, ...
-HASHING = ("n_rounds", "bucket_size", "chunk_length")
-OURS_ONLY = (
-    "chunks_before",
-    "within_bucket",
-    "correct_duplicates",
-    "logit_scale",
-    "factorize_hash",
-    "kernel",
-    "evaluate_rounds",
-)
-LSH_ONLY = (*HASHING, *OURS_ONLY)
-# The attentions that are ours within chunks. Local attention is LSH attention with one bucket and
-# one round: chunks in the order of positions, nothing hashed; what it makes of LSH_ONLY:
-OURS = ("lsh", "local")
-LOCAL_TOO = ("chunk_length", "chunks_before", "logit_scale", "kernel")
-NOT_LOCAL = tuple(name for name in LSH_ONLY if name not in LOCAL_TOO)
-TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
-NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
-DENSE_ONLY = ("shared_qk",)
-MODEL_ONLY = (
-    "task",
-    "d_ff",
-    "n_layers",
-    "shared_qk",
-    "reversible",
-    "ff_chunks",
-    "loss_chunks",
-    "dropout",
-    "axial_positions",
-    "optimizer",
-)
-# Settings that say how long, how often or in which ways is measured, not what: in no case's id.
-HOW = (
-    *("measures", "time_budget_s", "processes", "max_processes", "within"),
-    *("evaluate_every", "evaluate_rounds"),
-)
-QUALITY_ONLY = (
-    "embedding_std",
-    "train_steps",
-    "first_length",
-    "first_batch",
-    "first_steps",
-    "learning_rate",
-    "warmup_steps",
-    "heldout_tokens",
-    "evaluate_every",
-    "evaluate_rounds",
+SWITCHES = (
+    *("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible"),
+    *("unit_keys", "attend_self"),
 )
 
 
@@ -92,7 +55,8 @@ class Settings:
 
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
     # the model
-    # of OURS, of baselines.config.ATTENTIONS or PEERS, or "package.module:function"
+    # of OURS, of baselines.config.ATTENTIONS or PEERS, "package.module:function", or a pattern over
+    # the layers such as "local+lsh"
     attention: str = "lsh"
     length: int = 1024
     batch: int = 1
@@ -108,8 +72,11 @@ class Settings:
     correct_duplicates: bool = True
     logit_scale: float = 1.0
     factorize_hash: bool = True
+    rotation: str = "orthonormal"
     kernel: str = "auto"
     shared_qk: bool = False
+    unit_keys: bool = True  # of full attention with shared QK, as in LSH attention
+    attend_self: bool = False  # the same
     reversible: bool = True
     ff_chunks: int = 1
     loss_chunks: int = 1
@@ -137,12 +104,12 @@ class Settings:
     evaluate_rounds: tuple[
         int, ...
     ] = ()  # evaluate also with these rounds, 0 meaning full attention
+    evaluate_as: tuple[str, ...] = ()  # and in these ways (evaluations.WAYS)
 
     def __post_init__(self) -> None:
         make_plain(self)
         require_switches(self, *SWITCHES)
-        if not is_own(self.attention):
-            refuse_unknown(self.attention, (*OURS, *ATTENTIONS, *PEERS), "attention")
+        self._require_attention()
         if not is_own(self.task):
             refuse_unknown(self.task, TASKS, "task")
         refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
@@ -150,6 +117,8 @@ class Settings:
         refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
         for measure in self.measures:
             refuse_unknown(measure, MEASURES, "measure")
+        for way in self.evaluate_as:
+            refuse_unknown(way, WAYS, "way to evaluate")
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
@@ -172,10 +141,42 @@ class Settings:
             f"first_length {self.first_length} is longer than length {self.length}",
         )
 
+    def _require_attention(self) -> None:
+        if is_own(self.attention):
+            return
+        kinds = self.kinds
+        if len(kinds) == 1:
+            refuse_unknown(self.attention, (*OURS, *ATTENTIONS, *PEERS), "attention")
+            return
+        for kind in kinds:
+            refuse_unknown(kind, IN_PATTERNS, f"attention in the pattern {self.attention!r}")
+        require(
+            self.subject == "model",
+            f"attention is {self.attention!r}; a pattern is of a model's layers, not of one call",
+        )
+        pattern = shortest_pattern(kinds, self.n_layers)
+        require(
+            pattern == self.attention,
+            f"attention {self.attention!r} over {self.n_layers} layers is {pattern!r}; say that",
+        )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the attentions of the layers, which take turns; one where all have the same."""
+        return (self.attention,) if is_own(self.attention) else kinds_of(self.attention)
+
+    @property
+    def is_dense(self) -> bool:
+        """Return whether all layers have full attention, or the user's own."""
+        return self.kinds[0] not in (*OURS, *PEERS) and len(self.kinds) == 1
+
     @property
     def in_chunks(self) -> bool:
-        """Return whether shared QK attend within chunks: LSH (ours or a peer's) or local."""
-        return self.attention in OURS or self.attention in PEERS
+        """Return whether shared QK attend within chunks, in some layers at least.
+
+        Those are LSH attention, ours or a peer's, and local attention.
+        """
+        return not self.is_dense
 
     @property
     def can_train(self) -> bool:
@@ -215,6 +216,7 @@ class Settings:
             max_processes=max(self.max_processes, other.max_processes),
             evaluate_every=gcd(self.evaluate_every, other.evaluate_every),
             evaluate_rounds=tuple(dict.fromkeys((*self.evaluate_rounds, *other.evaluate_rounds))),
+            evaluate_as=tuple(dict.fromkeys((*self.evaluate_as, *other.evaluate_as))),
         )
 
     def measured(self) -> dict[str, Any]:
@@ -222,30 +224,24 @@ class Settings:
 
         Whether it is trained or only timed is no difference: both are the same case.
         """
-        unused: set[str] = set(LSH_ONLY)
-        if self.attention == "lsh":
-            unused = set(DENSE_ONLY)
-        elif self.attention == "local":
-            unused = {*NOT_LOCAL, *DENSE_ONLY}
-        elif self.attention in PEERS:
-            unused = {*OURS_ONLY, *DENSE_ONLY}
-            if self.attention == "transformers":
-                unused -= set(TRANSFORMERS_TOO)
-            else:
-                unused |= set(NOT_REFORMER_PYTORCH)
-        if self.subject == "attention":
-            unused |= set(MODEL_ONLY)
-        if not self.can_train:
-            unused |= set(QUALITY_ONLY)
+        unused = without_effect(self)
         settings = asdict(self) | {"chunk_length": self.chunk_length or 2 * self.bucket_size}
         if self.attention in PEERS and self.attention != "transformers":
             settings["bucket_size"] = settings["chunk_length"]  # its bucket is its chunk
         return {name: value for name, value in settings.items() if name not in unused}
 
     def lsh(self) -> LSHConfig:
-        """Return the config of LSH or local attention. Raises ValueError if it is impossible."""
+        """Return the config of LSH or local attention. Raises ValueError if it is impossible.
+
+        Of a pattern that has both it is that of LSH attention.
+        """
+        return self._within_chunks(
+            "local" if "lsh" not in self.kinds and "local" in self.kinds else "lsh"
+        )
+
+    def _within_chunks(self, kind: str) -> LSHConfig:
         names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
-        if self.attention == "local":
+        if kind == "local":
             return LSHConfig(
                 n_rounds=1,
                 bucket_size=self.length,
@@ -257,12 +253,17 @@ class Settings:
 
     def config(self, vocabulary: int, seed: int = 0) -> ReformerConfig | DenseConfig:
         """Return the config of the model. Raises ValueError if the combination is impossible."""
+        shared = self._shared(vocabulary, seed)
         if self.in_chunks:
-            return ReformerConfig(
-                attention=self.lsh(), kernel=self.kernel, **self._shared(vocabulary, seed)
+            layers: tuple[LayerAttention, ...] = tuple(
+                "dense" if kind == "sdpa" else self._within_chunks(kind) for kind in self.kinds
             )
+            attention = layers if len(layers) > 1 else layers[0]
+            return ReformerConfig(attention=attention, kernel=self.kernel, **shared)
         return DenseConfig(
-            attention=self.attention, shared_qk=self.shared_qk, **self._shared(vocabulary, seed)
+            attention=self.attention,
+            **{name: getattr(self, name) for name in DENSE_ONLY},
+            **shared,
         )
 
     def _shared(self, vocabulary: int, seed: int) -> dict[str, Any]:

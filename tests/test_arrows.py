@@ -18,7 +18,8 @@ DATA = ("numpy", "gensim", "skimage")
 # process, sweep around jobs, store keeps what they found; sweep reaches measure by name only.
 ENGINE = "suites.engine"
 TRAVELS = [f"{ENGINE}.{name}" for name in ("code", "failures", "host", "job")]
-SUITE_WORDS = [f"suites.{name}" for name in ("base", "labels", "settings")]
+SETTINGS = [f"suites.{name}" for name in ("effects", "evaluations", "settings")]
+SUITE_WORDS = ["suites.base", "suites.labels", *SETTINGS]
 SHARED_PARTS = [
     f"reformer.{name}"
     for name in (
@@ -28,7 +29,10 @@ SHARED_PARTS = [
     )
 ]
 STATISTICS = ["report.statistics.*", "numpy", "scipy"]
-READING = ["report.reading.*", "report.text", f"{ENGINE}.store.records", *SUITE_WORDS]
+READING = [
+    *("report.reading.*", "report.text", f"{ENGINE}.store.records", *SUITE_WORDS),
+    "reformer.checks",
+]
 ARROWS: dict[str, list[str]] = {
     "run_bench.py": [f"{ENGINE}.commands", "report.commands"],
     "reformer/__init__.py": ["reformer.*"],
@@ -39,8 +43,10 @@ ARROWS: dict[str, list[str]] = {
     "baselines/config.py": ["reformer.checks", "reformer.config"],
     "baselines/peers/*": ["torch", *PEERS, "baselines.config", "baselines.peers.*", *SHARED_PARTS],
     "baselines/*": ["torch", "baselines.*", *SHARED_PARTS],
-    "suites/settings.py": ["reformer.checks", *CONFIGS],
-    "suites/labels.py": ["suites.settings"],
+    "suites/effects.py": ["baselines.config"],
+    "suites/evaluations.py": ["suites.effects"],
+    "suites/settings.py": ["reformer.checks", *CONFIGS, *SETTINGS],
+    "suites/labels.py": SETTINGS,
     "suites/base.py": ["suites.settings", "reformer.checks", *CONFIGS],
     "suites/tasks/*": ["torch", *DATA, "suites.tasks", "suites.tasks.*", "reformer.checks"],
     "suites/engine/commands.py": [
@@ -49,14 +55,14 @@ ARROWS: dict[str, list[str]] = {
         *("suites.base", "suites.settings", "baselines.config", "reformer.checks"),
     ],
     "suites/engine/measure/*": [
-        *("torch", "psutil", f"{ENGINE}.measure.*", *TRAVELS, "suites.settings"),
+        *("torch", "psutil", f"{ENGINE}.measure.*", *TRAVELS, *SETTINGS),
         *("suites.tasks", "reformer", "reformer.*", "baselines", "baselines.*"),
     ],
     "suites/engine/store/*": [f"{ENGINE}.store.*", f"{ENGINE}.code", *SUITE_WORDS, *CHECKS],
     "suites/engine/sweep/executors/*": ["psutil", f"{ENGINE}.sweep.executors.*", *TRAVELS],
     "suites/engine/sweep/*": [
         *("rich", "scipy", "suites", f"{ENGINE}.sweep.*", f"{ENGINE}.store.*", *TRAVELS),
-        *("suites.base", "suites.settings", "reformer.checks", *CONFIGS),
+        *("suites.base", *SETTINGS, "reformer.checks", *CONFIGS),
     ],
     "suites/engine/*": ["psutil", *TRAVELS, "suites.settings"],
     "suites/*": ["suites.base", "suites.presets", "suites.settings", "baselines.config"],
@@ -97,6 +103,8 @@ PLANTED = {
     "baselines/config.py": ("baselines/config.py", "torch"),
     "baselines/peers/*": ("baselines/peers/transformers.py", "baselines.model"),
     "baselines/*": ("baselines/model.py", "reformer.lsh_attention"),
+    "suites/effects.py": ("suites/effects.py", "suites.settings"),
+    "suites/evaluations.py": ("suites/evaluations.py", "reformer.config"),
     "suites/settings.py": ("suites/settings.py", "suites.base"),
     "suites/labels.py": ("suites/labels.py", "suites.engine.store.records"),
     "suites/base.py": ("suites/base.py", "torch"),

@@ -170,3 +170,30 @@ def test_training_learns(shared_qk, reversible):
         losses.append(loss.item())
     assert losses[0] > 2
     assert losses[-1] < 0.3
+
+
+@pytest.mark.parametrize("unit_keys", [True, False])
+@pytest.mark.parametrize("attend_self", [True, False])
+@pytest.mark.parametrize("shared_qk", [True, False])
+def test_the_keys_of_a_dense_model_and_whether_it_attends_to_itself(
+    monkeypatch, unit_keys, attend_self, shared_qk
+):
+    """What attends gets the keys and the scale that the config says; both count with shared QK."""
+    seen = []
+
+    def attend(q, k, v, scale, exclude_self):
+        seen.append((q, k, scale, exclude_self))
+        return oracle(q, k, v, scale, exclude_self)
+
+    monkeypatch.setitem(ATTEND, "naive", attend)
+    switches = {"shared_qk": shared_qk, "unit_keys": unit_keys, "attend_self": attend_self}
+    sizes = {"vocabulary": 7, "length": 8, "d_model": 16, "d_ff": 8, "n_heads": 2, "n_layers": 1}
+    model = Dense(DenseConfig(**sizes, **switches, attention="naive")).double()
+    model(torch.randint(7, (2, 8), generator=torch.Generator().manual_seed(0)))
+    [(q, k, scale, exclude_self)] = seen
+    if not shared_qk:
+        assert not torch.allclose(q, k)
+        assert (scale, exclude_self) == (8**-0.5, False)
+        return
+    torch.testing.assert_close(k, q / q.norm(dim=-1, keepdim=True) if unit_keys else q)
+    assert (scale, exclude_self) == (1.0 if unit_keys else 8**-0.5, not attend_self)

@@ -31,6 +31,7 @@ LSH_CHANGES = {
     "within_bucket": False,
     "correct_duplicates": False,
     "logit_scale": 0.5,
+    "rotation": "normal",
 }
 
 
@@ -73,6 +74,7 @@ SHARED = {
 }
 REFORMER = ReformerConfig(attention=LSH, kernel="plain", **SHARED)
 DENSE = DenseConfig(**SHARED)
+SHARED_QK = DenseConfig(**SHARED, shared_qk=True)
 SHARED_CHANGES = {  # field: (another value, what it changes, as `seen` names it)
     "vocabulary": (13, "logits"),
     "length": (96, "longest"),
@@ -91,10 +93,13 @@ CHANGES = [
     *((REFORMER, f, *change) for f, change in SHARED_CHANGES.items()),
     *((DENSE, f, *change) for f, change in SHARED_CHANGES.items()),
     (REFORMER, "attention", "dense", "logits"),
+    (REFORMER, "attention", (LSH, "dense"), "logits"),
     (REFORMER, "kernel", "blocked", "kernel"),
     (REFORMER, "reversible", False, "logits"),
     (DENSE, "attention", "naive", "kernel"),
     (DENSE, "shared_qk", True, "logits"),
+    (SHARED_QK, "unit_keys", False, "logits"),
+    (SHARED_QK, "attend_self", True, "logits"),
     (DENSE, "reversible", True, "logits"),
 ]
 
@@ -156,8 +161,8 @@ def test_every_field_of_a_model_config_has_its_effect(base, field, value, change
 
 @pytest.mark.parametrize("config", [REFORMER, DENSE])
 def test_no_field_is_forgotten_above(config):
-    tested = [field for base, field, *_ in CHANGES if base is config]
-    assert sorted(tested) == sorted(f.name for f in fields(config))
+    tested = {field for base, field, *_ in CHANGES if type(base) is type(config)}
+    assert tested == {f.name for f in fields(config)}
 
 
 def test_the_kernel_asked_for_is_the_one_that_runs(monkeypatch):
@@ -239,6 +244,24 @@ def test_names_are_refused_with_the_nearest():
     refuse_unknown("pear", iter(["apple", "pear"]), "fruit")
     with pytest.raises(ValueError, match="did you mean 'blocked'"):
         Reformer(replace(REFORMER, kernel="blokced"))(torch.zeros(1, 8, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("attention", "said"),
+    [
+        ((), "attention is (); it must name the attention of at least one layer"),
+        (("dense", "dens"), "unknown attention 'dens'; did you mean 'dense'?"),
+        (({"n_round": 2},), "unknown setting of LSHConfig 'n_round'; did you mean 'n_rounds'?"),
+    ],
+)
+def test_layers_that_take_turns_have_attentions_that_exist(attention, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        ReformerConfig(attention=attention, **SHARED)
+
+
+def test_an_unknown_rotation_is_refused():
+    with pytest.raises(ValueError, match=r"unknown rotation 'norml'; did you mean 'normal'\?"):
+        LSHConfig(rotation="norml")
 
 
 @pytest.mark.parametrize("config", [LSH, REFORMER, DENSE])

@@ -26,7 +26,9 @@ CONFIGS = {
     "shared-QK": ReformerConfig(
         **SIZES, attention="dense", dropout=0.1, embedding_std=0.02, seed=-3
     ),
+    "in turns": ReformerConfig(**SIZES, attention=(LSHConfig(rotation="normal"), "dense", LSH)),
     "dense": DenseConfig(**SIZES, attention="naive", axial_positions=(8, 8), reversible=True),
+    "standard": DenseConfig(**SIZES, shared_qk=True, unit_keys=False, attend_self=True),
 }
 WAYS = {
     "asdict": lambda c: type(c)(**asdict(c)),

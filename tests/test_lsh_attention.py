@@ -1,6 +1,7 @@
 """lsh_attention equals the paper's equations: outputs, gradients, every switch, every kernel."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -215,3 +216,19 @@ def test_refuses_what_does_not_fit():
         lsh_attention(qk, v, LSHConfig(chunk_length=20), buckets=torch.zeros(1, 1, 2, 60).long())
     with pytest.raises(ValueError, match="even"):
         hash_buckets(qk, n_buckets=7, n_rounds=1)
+
+
+@pytest.mark.parametrize("kernel", QUICK_AND_FLEX)
+def test_normal_rotations_are_what_the_generator_gives(kernel):
+    """As in the authors' code: columns of independent normals."""
+    config = LSHConfig(n_rounds=3, bucket_size=4, rotation="normal")
+    qk, v, _ = random_inputs(11, (2, 2, 64, 16))
+    seeded = torch.Generator().manual_seed
+    drawn_RWN = torch.randn(3, 16, 8, generator=seeded(5), dtype=torch.float64)
+    buckets = reference_buckets(qk, [drawn_RWN.transpose(0, 1)])
+    expected = lsh_attention(qk, v, config, buckets=buckets, kernel=kernel)
+    found = lsh_attention(qk, v, config, generator=seeded(5), kernel=kernel)
+    torch.testing.assert_close(found, expected)
+    usual = replace(config, rotation="orthonormal")
+    other = lsh_attention(qk, v, usual, generator=seeded(5), kernel=kernel)
+    assert not torch.allclose(other, expected)

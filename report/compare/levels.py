@@ -10,8 +10,8 @@ from report.reading.measures import rest_bytes
 from report.reading.rivals import TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
+from suites.effects import DENSE_ONLY, HOW, LSH_ONLY
 from suites.labels import MEANS, OF_MEANS, phrase, phrases
-from suites.settings import DENSE_ONLY, HOW, LSH_ONLY
 
 # What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
 # two are compared it is left free.

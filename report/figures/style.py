@@ -25,12 +25,14 @@ WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
 COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
 EARTH = ("#8A8A00", "#7F7F7F", "#B07AA1")
 DARK = ("#000000", "#5C4033", "#4B0055")
+MIXED = ("#117733", "#44AA99", "#882255")
 GREY = "#666666"
 # By kind of model: colours, and the ramp where they do not suffice.
 PALETTES: dict[str, tuple[Sequence[str], str]] = {
     "reformer": (COLD, "viridis"),
     "peer": (EARTH, "copper"),
     "local": (DARK, "gray"),
+    "mixed": (MIXED, "cool"),
     "dense": (WARM, "autumn"),
 }
 MARKERS = "osD^vP*X"

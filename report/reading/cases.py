@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
+from reformer.checks import is_own
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import estimate_geometric_mean
 from report.statistics.noise import Noise, noise_by_kind
 from report.statistics.samples import Processes, geometric_mean_of_medians
 from report.statistics.seeds import mean_over_seeds
+from suites.effects import kinds_of
 from suites.engine.store.records import Record, mispredicted, part_of, read_records
 from suites.labels import labels
-from suites.settings import OURS
 
 # Without these settings nobody can say what a record is of.
 NEEDED = {"attention", "length"}
@@ -143,13 +144,15 @@ def version_of(record: Record) -> str:
 def kind_of(settings: Mapping[str, Any]) -> str:
     """Tell the kind of a model from its attention.
 
-    It is "reformer" for ours, "local" for ours with local attention, "peer" for a published
-    Reformer, else "dense".
+    It is "reformer" for ours, "local" for ours with local attention, "mixed" for layers of several
+    kinds, "peer" for a published Reformer, else "dense".
     """
-    attention = settings.get("attention")
+    attention = str(settings.get("attention"))
     if attention in PEERS:
         return "peer"
-    return {"lsh": "reformer", "local": "local"}.get(str(attention), "dense")
+    if not is_own(attention) and len(kinds_of(attention)) > 1:
+        return "mixed"
+    return {"lsh": "reformer", "local": "local"}.get(attention, "dense")
 
 
 def samples_of(record: Record, part: str) -> Processes:
@@ -165,7 +168,7 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     So they can be compared and hashed.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    if found.get("attention") in (*OURS, *PEERS) and found.get("chunk_length") is None:
+    if "chunk_length" in found and found["chunk_length"] is None:
         found["chunk_length"] = 2 * found["bucket_size"] if "bucket_size" in found else None
     return found
 

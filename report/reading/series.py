@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, in_suite
 from suites.base import Suite
+from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
 from suites.labels import OF_MEANS, phrases, with_means
-from suites.settings import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY, SETTINGS
+from suites.settings import SETTINGS
 
 # In the order of lines, each with the settings that have no effect on it.
 KINDS: dict[str, tuple[str, ...]] = {
     "reformer": (),
     "peer": OURS_ONLY,
     "local": NOT_LOCAL,
+    "mixed": (),
     "dense": LSH_ONLY,
 }
 AXIS_LABELS = {
@@ -131,9 +133,11 @@ def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") ->
         "reformer": "LSH",
         "peer": attention,
         "local": "local attention",
+        "mixed": "layers of " + attention.replace("lsh", "LSH").replace("+", ", "),
         "dense": f"dense {attention}",
     }[case.kind]
-    if case.kind in ("reformer", "peer") and varies != "n_rounds":
+    with_rounds = case.kind in ("reformer", "peer") or "LSH" in base
+    if with_rounds and varies != "n_rounds":
         base += f"-{case.settings.get('n_rounds')}"
     rest = phrases(case.settings, [key for key in keys if key not in IN_THE_BASE])
     precision = case.settings.get("precision", USUAL_PRECISION)

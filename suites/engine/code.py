@@ -17,6 +17,8 @@ MEASURED_CODE = (
     "reformer",
     "baselines",
     "suites/settings.py",
+    "suites/effects.py",
+    "suites/evaluations.py",
     "suites/tasks",
     "suites/engine/measure",
 )

@@ -40,6 +40,11 @@ def all_become(*values: Any) -> Check:
     return lambda before, after: becomes({kind: set(values) for kind in before})(before, after)
 
 
+def grows_by(*names: str) -> Check:
+    """These names are seen besides those before."""
+    return lambda before, after: {*after} - {*before} == {*names}
+
+
 def has_passes(n: int) -> Check:
     """There are so many timings, and the other jobs are as before."""
 

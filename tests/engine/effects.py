@@ -16,6 +16,7 @@ from changes import (
     differs,
     each_its_own,
     grows,
+    grows_by,
     has_passes,
     shrinks,
 )
@@ -50,7 +51,9 @@ BASES = {
     "lsh call": replace(LSH, **CALL),
     "local model": replace(LSH, attention="local", chunk_length=16),
     "local call": replace(LSH, attention="local", chunk_length=16, **CALL),
+    "mixed model": replace(LSH, attention="local+lsh"),
     "dense model": replace(LSH, attention="sdpa"),
+    "shared-QK model": replace(LSH, attention="sdpa", shared_qk=True),
     "dense call": replace(LSH, attention="sdpa", **CALL),
     "transformers model": PEER,
     "transformers call": replace(PEER, **CALL),
@@ -59,14 +62,16 @@ BASES = {
 }
 LSH_BASES = ("lsh model", "lsh call")
 LOCAL = ("local model", "local call")
-OURS = (*LSH_BASES, *LOCAL, "dense model", "dense call")
+OURS = (*LSH_BASES, *LOCAL, "mixed model", "dense model", "shared-QK model", "dense call")
 OF_PEERS = tuple(name for name in BASES if name not in OURS)
-DENSE = ("dense model", "dense call")
-TRAINED = ("lsh model", "local model", "dense model")
+DENSE = ("dense model", "shared-QK model", "dense call")
+TRAINED = ("lsh model", "local model", "mixed model", "dense model", "shared-QK model")
 CALLS = tuple(name for name in BASES if name.endswith("call"))
 PEER_MODELS = tuple(name for name in OF_PEERS if name not in CALLS)
 # Where bucket_size is more than the default of chunk_length: the other peer's chunk is its bucket.
 WITH_BUCKETS = tuple(name for name in BASES if not name.startswith(("reformer-pytorch", "local")))
+
+COMPUTES = {"gradients": differs, "bits": differs}
 
 # What counts, by Settings.measured, and yet has no row on a base, and why.
 WITHOUT_ROW = {
@@ -91,7 +96,6 @@ class Row:
 
 
 BFLOAT16, FLOAT32 = torch.bfloat16, torch.float32
-COMPUTES = {"gradients": differs, "bits": differs}
 PIECES = {"linear calls": grows}
 LONG = {"length": 256, "n_layers": 4}
 WIDE = {"length": 256, "d_ff": 1024}
@@ -116,6 +120,8 @@ def attentions() -> Iterator[Row]:
     # the same kernel on other windows
     yield Row("attention", "local", {"gradients": differs, "bits": differs}, keeps, {}, LSH_BASES)
     yield Row("attention", "lsh", {"gradients": differs, "bits": differs}, keeps, {}, LOCAL)
+    for name in ("lsh", "local", "lsh+local", "local+sdpa"):
+        yield Row("attention", name, COMPUTES, keeps, {}, ("mixed model",))
     # three ways to compute the same
     yield Row("attention", "naive", {"peak": grows}, ("gradients",), {"length": 256}, DENSE)
     for name in ("naive", "memory_efficient"):
@@ -168,6 +174,7 @@ ROWS = [
     Row("correct_duplicates", False, COMPUTES, ("weights", *TOKENS)),
     Row("logit_scale", 0.5, COMPUTES, ("weights", *TOKENS)),
     Row("factorize_hash", False, COMPUTES, ("weights", *TOKENS), MANY_BUCKETS),
+    Row("rotation", "normal", COMPUTES, ("weights", *TOKENS)),
     Row(
         "kernel",
         "blocked",
@@ -175,6 +182,8 @@ ROWS = [
         ("gradients", *TOKENS),
     ),
     Row("shared_qk", True, {"weights": shrinks, **COMPUTES}, TOKENS),
+    Row("unit_keys", False, COMPUTES, ("weights", *TOKENS)),
+    Row("attend_self", True, COMPUTES, ("weights", *TOKENS)),
     Row("reversible", False, {"peak": grows, **COMPUTES}, ("weights", *TOKENS), LONG, TRAINED),
     Row("reversible", False, {"peak": grows}, ("gradients", "weights"), LONG, OF_PEERS),
     Row("ff_chunks", 4, {"peak": shrinks, **PIECES}, ("gradients",), WIDE, TRAINED),
@@ -259,5 +268,13 @@ ROWS = [
         ("rates",),
     ),
     Row("evaluate_every", 1, {"curve": becomes([1, 2, 3, 4])}, ("bits", "rates", "windows")),
-    Row("evaluate_rounds", (1, 0), {"other rounds": each_its_own}, ("bits", "rates", "windows")),
+    Row(
+        "evaluate_rounds",
+        (1, 0),
+        {"other rounds": each_its_own},
+        ("bits", "rates", "windows"),
+        bases=("lsh model",),
+    ),
+    Row("evaluate_rounds", (1, 0), {"other rounds": differs}, ("bits",), {}, ("shared-QK model",)),
+    Row("evaluate_as", ("standard",), {"other rounds": grows_by("full standard")}, ("bits",)),
 ]

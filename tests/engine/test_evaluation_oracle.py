@@ -10,11 +10,13 @@ import torch
 from known_answers import VOCABULARY, Bigram, Planted, draw_windows, evaluate_by_hand
 from torch import Tensor
 
+from baselines import Dense
 from reformer import LSHConfig
 from reformer.model import SharedQKAttention
 from reformer.reference import reference_full_attention
 from suites.engine.measure.build import build_model
-from suites.engine.measure.training import evaluate, train, train_and_evaluate, with_rounds
+from suites.engine.measure.training import evaluate, train, train_and_evaluate, with_attention
+from suites.evaluations import evaluations
 from suites.settings import Settings
 from suites.tasks import Task
 from suites.tasks.base import IGNORED
@@ -141,14 +143,25 @@ def test_bfloat16_rounds_what_is_evaluated_too() -> None:
     assert found != pytest.approx(exact, rel=1e-5)
 
 
+def with_rounds(model: Any, settings: Settings, n_rounds: int, seed: int = 3) -> Any:
+    evaluated = evaluations(replace(settings, evaluate_rounds=(n_rounds,)))
+    [changes] = evaluated.values()
+    return with_attention(model, replace(settings, **changes), model.config.vocabulary, seed)
+
+
 def test_a_model_with_other_rounds_has_the_same_weights_and_settings_but_those() -> None:
-    model = build_model(replace(SETTINGS, within_bucket=False, chunks_before=2), 11, 3, "cpu")
+    settings = replace(SETTINGS, within_bucket=False, chunks_before=2)
+    model = build_model(settings, 11, 3, "cpu")
     for n_rounds in (1, 2, 4, 0):
-        other = with_rounds(model, n_rounds)
-        attention = replace(model.config.attention, n_rounds=n_rounds) if n_rounds else "dense"
-        assert other.config == replace(model.config, attention=attention)
+        other = with_rounds(model, settings, n_rounds)
+        if n_rounds:
+            attention = replace(model.config.attention, n_rounds=n_rounds)
+            assert other.config == replace(model.config, attention=attention)
+        else:
+            assert isinstance(other, Dense)
+            assert (other.config.shared_qk, other.config.reversible) == (True, True)
         for name, weight in model.named_parameters():
-            mine = other.get_parameter(name)
+            mine = other.get_parameter(name if n_rounds else name.replace(".to_qk.", ".to_q."))
             assert torch.equal(mine, weight), name
             assert mine.data_ptr() != weight.data_ptr(), "a copy"
     assert model.config.attention.n_rounds == 2
@@ -161,7 +174,7 @@ def attend_fully(self: Any, qk: Tensor, v: Tensor, config: LSHConfig, choices: A
 def test_full_attention_is_the_oracles(monkeypatch: pytest.MonkeyPatch) -> None:
     """0 rounds: every layer attends to all earlier positions over unit keys (paper, table 2)."""
     task, model = text_task(4), trained_a_little(SETTINGS, VOCABULARY, 4)
-    found = evaluate(with_rounds(model, 0), task, SETTINGS)
+    found = evaluate(with_rounds(model, SETTINGS, 0, seed=4), task, SETTINGS)
 
     monkeypatch.setattr(SharedQKAttention, "_lsh", attend_fully)
     expected = evaluate(model, task, SETTINGS)
@@ -182,7 +195,7 @@ def test_the_table_of_rounds_says_which_rounds_gave_what(monkeypatch: pytest.Mon
     table = found["evaluated_with"]
     assert list(table) == ["1", "2", "5", "full"]
     as_trained = {name: found[name] for name in ("bits_per_dim", "accuracy", "heldout_tokens")}
-    assert table["2"] == as_trained
+    assert table["2"] == as_trained | {"bucket_size": 2, "chunk_length": 4}
 
     # the same training by the library alone, and its rounds changed by hand
     model = build_model(settings, 128, 6, "cpu")
@@ -197,3 +210,62 @@ def test_the_table_of_rounds_says_which_rounds_gave_what(monkeypatch: pytest.Mon
         expected = evaluate_by_hand(model.eval()(tokens), targets)
         assert table[name]["bits_per_dim"] == pytest.approx(expected["bits_per_dim"], rel=1e-5)
     assert len({row["bits_per_dim"] for row in table.values()}) == 4
+
+
+def full_by_hand(unit_keys: bool, attend_self: bool) -> Any:
+    """Return attention over all earlier positions, a row at a time, for a dense or LSH branch."""
+
+    def attend(q: Tensor, v: Tensor) -> Tensor:
+        keys = q / q.norm(dim=-1, keepdim=True) if unit_keys else q
+        scale = 1.0 if unit_keys else q.shape[-1] ** -0.5
+        rows = []
+        for i in range(q.shape[-2]):
+            end = i + 1 if attend_self or i == 0 else i
+            logits = scale * torch.einsum("bhw,bhkw->bhk", q[:, :, i], keys[:, :, :end])
+            rows.append(torch.einsum("bhk,bhkw->bhw", logits.softmax(dim=-1), v[:, :, :end]))
+        return torch.stack(rows, dim=2)
+
+    return attend
+
+
+WAYS = {"full": (True, False), "full with itself": (True, True), "full standard": (False, True)}
+
+
+@pytest.mark.parametrize("trained", ["lsh", "sdpa"])
+def test_the_ways_of_full_attention_are_those_by_hand(
+    monkeypatch: pytest.MonkeyPatch, trained: str
+) -> None:
+    """Whatever the weights were trained with, all is evaluated as written a row at a time."""
+    how = {"evaluate_rounds": (2, 0), "evaluate_as": ("with itself", "standard", "across buckets")}
+    settings = replace(SETTINGS, attention=trained, shared_qk=True, task="duplication", **how)
+    settings = replace(settings, train_steps=3, warmup_steps=1, dropout=0.0)
+    table = train_and_evaluate(settings, 6, "cpu")["evaluated_with"]
+    assert list(table) == ["2", "2 across buckets", *WAYS]
+
+    model = build_model(settings, 128, 6, "cpu")
+    assert len(list(train(model, DuplicationTask(), settings, 6, []))) == 3
+    tokens, targets = windows_of(DuplicationTask())
+    lsh = build_model(replace(settings, attention="lsh"), 128, 6, "cpu")
+    rename = (".to_q.", ".to_qk.") if trained == "sdpa" else ("", "")
+    state = {name.replace(*rename): weight for name, weight in model.state_dict().items()}
+    lsh.load_state_dict(state)
+    expected = {"2": evaluate_by_hand(lsh.eval()(tokens), targets)}
+    across = LSHConfig(n_rounds=2, bucket_size=2, within_bucket=False, correct_duplicates=False)
+    for layer in lsh.layers:
+        layer.attention.attention = across
+    expected["2 across buckets"] = evaluate_by_hand(lsh(tokens), targets)
+    for name, way in WAYS.items():
+        by_hand = full_by_hand(*way)
+        monkeypatch.setattr(
+            SharedQKAttention, "_lsh", lambda self, qk, v, *_, by_hand=by_hand: by_hand(qk, v)
+        )
+        expected[name] = evaluate_by_hand(lsh(tokens), targets)
+    for name, row in expected.items():
+        assert table[name]["bits_per_dim"] == pytest.approx(row["bits_per_dim"], rel=1e-5), name
+    assert len({row["bits_per_dim"] for row in table.values()}) == 5
+
+
+def test_what_has_other_queries_than_keys_is_evaluated_as_trained_alone() -> None:
+    how = {"evaluate_rounds": (2, 0), "evaluate_as": ("standard",)}
+    for changes in ({"attention": "sdpa"}, {"attention": "local"}, {"attention": "local+lsh"}):
+        assert evaluations(replace(SETTINGS, **how, **changes)) == {}

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from sweeps import plan_of
 
 from suites.base import Case, Suite, grid
+from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, QUALITY_ONLY
 from suites.engine.store.plan import extend, plan_from_json
 from suites.engine.store.runs import run_folder
 from suites.engine.sweep.key_values import condition, data_paths
 from suites.engine.sweep.planning import Asked, find_suites, left_behind, make_plan
-from suites.settings import HOW, LSH_ONLY, NOT_LOCAL, QUALITY_ONLY, Settings
+from suites.settings import Settings
 
 VALUES: dict[str, Any] = {
     "length": st.sampled_from([64, 128, 4096]),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import reformer.kernels
 from baselines.config import PEERS
+from suites.effects import OURS
 from suites.engine.job import Job
 from suites.engine.measure.build import (
     build_attention_call,
@@ -17,7 +18,6 @@ from suites.engine.measure.build import (
 )
 from suites.engine.measure.device import CPU, CUDA
 from suites.engine.measure.training import step_loss
-from suites.settings import OURS
 from suites.tasks import load_task
 
 AnyDevice = CPU | CUDA

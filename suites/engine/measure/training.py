@@ -8,7 +8,6 @@ fraction of the time.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,12 +16,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from baselines.peers import PeerModel
-from reformer import LSHConfig, Reformer
 from reformer.language_model import LanguageModel
 from reformer.loss import IGNORED
 from suites.engine.failures import Diverged
 from suites.engine.measure.build import build_model, build_optimizer
-from suites.settings import Settings
+from suites.evaluations import evaluations
+from suites.settings import Settings, change
 from suites.tasks import Task, load_task
 
 MAX_GRADIENT_NORM = 1.0
@@ -54,11 +53,8 @@ def train_and_evaluate(
         "curve": curve,
         "train_curve": thin_out(train_losses),
         "evaluated_with": {
-            "full" if n_rounds == 0 else str(n_rounds): evaluate(
-                with_rounds(model, n_rounds), task, settings
-            )
-            for n_rounds in settings.evaluate_rounds
-            if settings.attention == "lsh" and isinstance(model, Reformer)
+            name: evaluate_with(model, change(settings, **changes), task, seed)
+            for name, changes in evaluations(settings).items()
         },
         "train_tokens": settings.first_steps * settings.first_batch * settings.first_length
         + (settings.train_steps - settings.first_steps) * settings.batch * settings.length,
@@ -160,14 +156,29 @@ def heldout_batches(task: Task, settings: Settings) -> Iterator[Batch]:
     return task.heldout_batches(settings.length, settings.batch, settings.heldout_tokens)
 
 
-def with_rounds(model: Reformer, n_rounds: int) -> Reformer:
-    """Copy the model with another number of hash rounds; 0 is full attention (paper, table 2)."""
-    attention = model.config.attention
-    if isinstance(attention, LSHConfig):
-        attention = replace(attention, n_rounds=n_rounds) if n_rounds else "dense"
-    other = Reformer(replace(model.config, attention=attention))
-    other.load_state_dict(model.state_dict())
-    return other.to(next(model.parameters()).device)
+def evaluate_with(
+    model: LanguageModel, settings: Settings, task: Task, seed: int
+) -> dict[str, float]:
+    """Evaluate the weights of a model with the attention of other settings (paper, table 2).
+
+    Of LSH attention its bucket_size and chunk_length stand beside: a dense model has none.
+    """
+    other = with_attention(model, settings, task.vocabulary, seed)
+    found = evaluate(other, task, settings)
+    if settings.in_chunks:
+        found |= {"bucket_size": settings.bucket_size, "chunk_length": settings.lsh().m}
+    return found
+
+
+def with_attention(
+    model: LanguageModel, settings: Settings, vocabulary: int, seed: int
+) -> LanguageModel:
+    """Build the model of other settings with the weights of this one, both with shared QK."""
+    other = build_model(settings, vocabulary, seed, next(model.parameters()).device)
+    names = (".to_q.", ".to_qk.") if settings.in_chunks else (".to_qk.", ".to_q.")
+    state = {name.replace(*names): weight for name, weight in model.state_dict().items()}
+    other.load_state_dict(state)
+    return other
 
 
 def thin_out(losses: list[float]) -> list[tuple[int, float]]:

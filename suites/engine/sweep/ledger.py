@@ -6,6 +6,7 @@ from dataclasses import replace
 from suites.engine.job import Job, Key
 from suites.engine.store.records import JobLine
 from suites.engine.sweep.growth import is_further, stopped_by
+from suites.evaluations import evaluations
 from suites.settings import Settings
 
 # These repeat at the same cost whatever is tried next on the same case.
@@ -104,8 +105,7 @@ def covers(line: JobLine, settings: Settings) -> bool:
     if line["kind"] != "quality" or line["part"] is None:
         return True
     evaluated: Mapping[str, object] = line["part"]["evaluated_with"]
-    rounds = settings.evaluate_rounds if settings.attention == "lsh" else ()
-    if not {"full" if n == 0 else str(n) for n in rounds} <= set(evaluated):
+    if not set(evaluations(settings)) <= set(evaluated):
         return False
     steps = {step for step, _ in line["part"]["curve"]}
     every = settings.evaluate_every

@@ -10,11 +10,15 @@ read off the peak of live tensors of this code on the CPU:
 No torch.
 """
 
+from dataclasses import replace
+from statistics import fmean
 from typing import NamedTuple
 
 from baselines.config import PEERS
 from reformer.checks import is_own
-from suites.settings import OURS, Settings
+from suites.effects import OURS
+from suites.evaluations import evaluations
+from suites.settings import Settings
 
 BYTES_PER_FLOAT = 4
 BYTE_VOCABULARY = 256
@@ -93,6 +97,8 @@ def predict_memory(settings: Settings) -> Memory:
 
     It is split into weights, gradients, optimizer state and the rest, all in bytes.
     """
+    if len(settings.kinds) > 1:  # the dearest kind of layer, as if all were of it
+        return max(map(predict_memory, of_each_kind(settings)), key=lambda memory: memory.peak)
     s = settings
     unit = s.batch * s.length * s.d_model * BYTES_PER_FLOAT
     if s.subject == "attention":
@@ -110,6 +116,11 @@ def predict_memory(settings: Settings) -> Memory:
     return Memory(
         weights, weights, optimizer, int(max(rest, UPDATE_COPIES * largest * BYTES_PER_FLOAT))
     )
+
+
+def of_each_kind(s: Settings) -> list[Settings]:
+    """Return the settings with each attention of the pattern over layers in all of them."""
+    return [replace(s, attention=kind, shared_qk=True) for kind in s.kinds]
 
 
 def weights_of(s: Settings) -> tuple[int, int]:
@@ -198,6 +209,8 @@ def predict_step_s(s: Settings, gflops: float) -> float:
 
     gflops: the speed of a float32 matrix product on the machine.
     """
+    if len(s.kinds) > 1:
+        return fmean(predict_step_s(one, gflops) for one in of_each_kind(s))
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_in_units(s) * s.d_model * positions
@@ -230,7 +243,7 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
         return START_S + MEMORY_STEPS * step
     short = SHORT_WINDOWS_SHARE * s.first_batch * s.first_length / (s.batch * s.length)
     steps = s.train_steps - s.first_steps + s.first_steps * short
-    points = 1 + len(s.evaluate_rounds)
+    points = 1 + len(evaluations(s))
     points += s.train_steps // s.evaluate_every if s.evaluate_every else 0
     evaluated = points * s.heldout_tokens / (s.batch * s.length)
     return START_S + step * (steps + EVALUATION_SHARE * evaluated)

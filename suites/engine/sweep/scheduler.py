@@ -8,13 +8,14 @@ job is on disk before the next starts, so a kill at any moment loses at most the
 from collections.abc import Sequence
 from typing import Protocol
 
+from suites.effects import HOW, QUALITY_ONLY
 from suites.engine.failures import Failure
 from suites.engine.job import Job, Outcome
 from suites.engine.store.records import JobLine
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.executors import Executor
 from suites.engine.sweep.merging import line_of
-from suites.settings import HOW, QUALITY_ONLY, SETTINGS, Settings
+from suites.settings import SETTINGS, Settings
 
 # What a sweep over lengths may change with the length: how much of it is done at a time, and how it
 # is measured.

@@ -1,0 +1,111 @@
+"""Which settings have an effect on what, and so decide what a case is. No torch.
+
+A setting without effect on a case is in neither its id nor its record.
+"""
+
+from itertools import cycle, islice
+from typing import Any
+
+from baselines.config import PEERS
+
+# The attentions that are ours within chunks. Local attention is LSH attention with one bucket and
+# one round: chunks in the order of positions, nothing hashed.
+OURS = ("lsh", "local")
+# Of what a pattern over the layers is made, such as "local+lsh": layers take turns.
+IN_PATTERNS = (*OURS, "sdpa")
+# Settings without effect on what they do not name: on the attentions that are no LSH, on published
+# Reformers (whose own rules hold), on one attention call, ...
+HASHING = ("n_rounds", "bucket_size", "chunk_length")
+OURS_ONLY = (
+    "chunks_before",
+    "within_bucket",
+    "correct_duplicates",
+    "logit_scale",
+    "factorize_hash",
+    "rotation",
+    "kernel",
+)
+LSH_ONLY = (*HASHING, *OURS_ONLY)
+LOCAL_TOO = ("chunk_length", "chunks_before", "logit_scale", "kernel")
+NOT_LOCAL = tuple(name for name in LSH_ONLY if name not in LOCAL_TOO)
+TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
+NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
+SHARED_QK_ONLY = ("unit_keys", "attend_self")
+DENSE_ONLY = ("shared_qk", *SHARED_QK_ONLY)
+MODEL_ONLY = (
+    "task",
+    "d_ff",
+    "n_layers",
+    *DENSE_ONLY,
+    "reversible",
+    "ff_chunks",
+    "loss_chunks",
+    "dropout",
+    "axial_positions",
+    "optimizer",
+)
+# Of a trained model whose layers all have shared queries and keys, LSH or full.
+OTHER_ATTENTIONS = ("evaluate_rounds", "evaluate_as")
+# Settings that say how long, how often or in which ways is measured, not what: in no case's id.
+HOW = (
+    *("measures", "time_budget_s", "processes", "max_processes", "within"),
+    *("evaluate_every", *OTHER_ATTENTIONS),
+)
+QUALITY_ONLY = (
+    "embedding_std",
+    "train_steps",
+    "first_length",
+    "first_batch",
+    "first_steps",
+    "learning_rate",
+    "warmup_steps",
+    "heldout_tokens",
+    "evaluate_every",
+    *OTHER_ATTENTIONS,
+)
+
+
+def kinds_of(attention: str) -> tuple[str, ...]:
+    """Return the attentions of a pattern, one for each layer in turn; of "lsh" only itself."""
+    return tuple(attention.split("+"))
+
+
+def shortest_pattern(kinds: tuple[str, ...], n_layers: int) -> str:
+    """Name the shortest pattern that gives the same attention to each of so many layers."""
+    layers = tuple(islice(cycle(kinds), n_layers))
+    n = next(
+        n
+        for n in range(1, n_layers + 1)
+        if layers == layers[:n] * (n_layers // n) + layers[: n_layers % n]
+    )
+    return "+".join(layers[:n])
+
+
+def can_attend_otherwise(s: Any) -> bool:
+    """Return whether the weights of `s` (Settings) fit another attention: queries are its keys."""
+    return s.attention == "lsh" or (s.is_dense and s.shared_qk)
+
+
+def without_effect(s: Any) -> set[str]:
+    """Return the settings of `s` (Settings) that have no effect on it."""
+    unused: set[str] = set(LSH_ONLY)
+    kinds = kinds_of(s.attention)
+    if "lsh" in kinds:
+        unused = set(DENSE_ONLY)
+    elif "local" in kinds:
+        unused = {*NOT_LOCAL, *DENSE_ONLY}
+    elif s.attention in PEERS:
+        unused = {*OURS_ONLY, *DENSE_ONLY}
+        if s.attention == "transformers":
+            unused -= set(TRANSFORMERS_TOO)
+        else:
+            unused |= set(NOT_REFORMER_PYTORCH)
+    elif not s.shared_qk:
+        unused |= set(SHARED_QK_ONLY)
+    if not can_attend_otherwise(s):
+        unused |= set(OTHER_ATTENTIONS)
+    if s.subject == "attention":
+        unused |= set(MODEL_ONLY)
+    if not s.can_train:
+        unused |= set(QUALITY_ONLY)
+    return unused
