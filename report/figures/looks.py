@@ -45,14 +45,16 @@ LIGHTEST = 0.65
 def looks(series: Sequence[Series]) -> list[Look]:
     """Choose a colour and a marker per line: those of its variant.
 
-    Lines that differ in what has no look of its own, such as the bucket size, run from the
-    variant's colour to a lighter one.
+    Of lines that differ in what has no look of its own, such as the bucket size, the one of the
+    shortest name has it, and the others run to a lighter colour.
     """
     usual = [look_of(line) for line in series]
     found = []
-    for i, (colour, marker) in enumerate(usual):
-        place, n = usual[:i].count((colour, marker)), usual.count((colour, marker))
-        share = LIGHTEST * place / (n - 1) if n > 1 else 0.0
+    for own, (colour, marker) in zip(series, usual, strict=True):
+        alike = [line for line, look in zip(series, usual, strict=True) if look == (colour, marker)]
+        # the one of fewest words is the usual one
+        place = sorted(alike, key=lambda line: len(line.name)).index(own)
+        share = LIGHTEST * place / (len(alike) - 1) if len(alike) > 1 else 0.0
         further = MARKERS[(MARKERS.find(marker) + place) % len(MARKERS)]
         found.append((lighter(colour, share), further if place else marker))
     return found

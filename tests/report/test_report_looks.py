@@ -65,3 +65,11 @@ def test_the_more_rounds_the_darker():
     models = [replace(BASE, n_rounds=n) for n in (1, 2, 4, 8, 16)]
     found = [lightness(look_of(line)[0]) for line in series_of(models)]
     assert found == sorted(found, reverse=True)
+
+
+def test_the_usual_variant_keeps_its_look_beside_unusual_ones():
+    others = [replace(BASE, within_bucket=False), replace(BASE, correct_duplicates=False)]
+    for models in ([BASE, *others], [*others, BASE]):
+        found = series_of(models)
+        looked = dict(zip([line.name for line in found], looks(found), strict=True))
+        assert looked["LSH-4"] == look_of(series_of([BASE])[0])
