@@ -56,7 +56,7 @@ def looks(series: Sequence[Series]) -> list[Look]:
         place = sorted(alike, key=lambda line: len(line.name)).index(own)
         share = LIGHTEST * place / (len(alike) - 1) if len(alike) > 1 else 0.0
         further = MARKERS[(MARKERS.find(marker) + place) % len(MARKERS)]
-        found.append((lighter(colour, share), further if place else marker))
+        found.append((lighter(colour, share) if place else colour, further if place else marker))
     return found
 
 
