@@ -61,7 +61,8 @@ def train_and_evaluate(
         "data": {
             **task.describe(),
             "reference": task.heldout_reference(
-                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings))
+                settings.length,
+                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings)),
             ),
         },
     }
