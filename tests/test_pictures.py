@@ -64,7 +64,7 @@ def test_averaging_leaves_out_what_is_over() -> None:
     assert small[1, 2, 0] == math.floor(pictures[3:6, 6:9, 0].astype(float).mean() + 0.5)
 
 
-@pytest.mark.parametrize("length", [0, 1, 64, 767, 1024, 3073, 49152])
+@pytest.mark.parametrize("length", [0, 1, 64, 767, 1024, 3073, 49152, -48])
 def test_other_lengths_are_refused_in_one_sentence(length: int) -> None:
     task = picture_task()
     said = rf"length {length} .* legal: 768 \(16 x 16\) or 3,072 \(32 x 32\) or 12,288 \(64 x 64\)$"
@@ -93,6 +93,28 @@ def test_training_pictures_are_drawn_equally_often_and_the_seed_decides() -> Non
     counts = np.bincount(drawn(1, 500, 10), minlength=5)
     # 5,000 draws of 5 pictures: 1,000 expected, standard deviation 28
     assert all(860 < count < 1140 for count in counts)
+
+
+@pytest.mark.parametrize(("length", "n_places"), [(48, 16), (96, 15), (720, 2)])
+def test_shorter_training_windows_are_rows_of_a_smallest_picture(
+    length: int, n_places: int
+) -> None:
+    task = picture_task(2)
+    pictures = averaged(task.train.take(np.arange(2)), 4).reshape(2, -1).tolist()
+    found = set()
+    for tokens, targets in islice(task.train_batches(length, 8, seed=1), 60):
+        assert tokens.shape == targets.shape == (8, length)
+        assert tokens.dtype == targets.dtype == torch.int64
+        for row, expected in zip(tokens.tolist(), targets.tolist(), strict=True):
+            (place,) = [
+                (i, first)
+                for i, picture in enumerate(pictures)
+                for first in range(0, 768 - length + 1, 48)
+                if picture[first : first + length] == expected
+            ]
+            assert row == [0, *pictures[place[0]]][place[1] : place[1] + length]
+            found.add(place)
+    assert len(found) == 2 * n_places
 
 
 @pytest.mark.parametrize(
