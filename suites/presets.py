@@ -75,6 +75,43 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
+# The same on pictures, the length of which tells their side; short windows are rows of them.
+PICTURES: dict[str, Any] = {"task": "photos64", "length": 768, "axial_positions": (16, 48)}
+QUICK_PICTURES = change(
+    QUICK,
+    **PICTURES,
+    measures=("quality",),
+    first_length=96,
+    first_steps=7,
+    train_steps=14,
+    warmup_steps=5,
+    heldout_tokens=4 * 768,
+)
+
+CPU_PICTURES = change(
+    CPU,
+    **PICTURES,
+    d_model=64,
+    d_ff=256,
+    n_heads=2,
+    bucket_size=16,
+    embedding_std=0.1,
+    first_length=96,
+    train_steps=6000,
+    first_steps=3000,
+    evaluate_every=500,
+    heldout_tokens=64 * 768,
+)
+
+PAPER_PICTURES = change(
+    PAPER,
+    task="imagenet64",
+    length=12288,
+    axial_positions=(64, 192),
+    dropout=0.0,
+    heldout_tokens=100 * 12288,
+)
+
 # A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
 DEEP = Settings(
     measures=("time", "memory"),

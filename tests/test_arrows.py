@@ -11,7 +11,7 @@ OURS = (*PACKAGES, "run_bench")
 CHECKS = ("reformer.checks",)
 CONFIGS = ("reformer.config", "baselines.config")
 PEERS = ("reformer_pytorch", "transformers")
-DATA = ("numpy", "gensim", "skimage")
+DATA = ("numpy", "PIL")
 
 # Which file may import what, besides the standard library. First the file, as a pattern (the first
 # that fits counts), then the modules. A folder says where its code runs: measure inside a job's

@@ -10,12 +10,14 @@ from report.reading.measures import rest_bytes
 from report.reading.rivals import TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
-from suites.effects import DENSE_ONLY, HOW, LSH_ONLY
+from suites.effects import DENSE_ONLY, HOW, LSH_ONLY, SHARED_QK_ONLY
 from suites.labels import MEANS, OF_MEANS, phrase, phrases
 
 # What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
 # two are compared it is left free.
 FAMILY = (*LSH_ONLY, *DENSE_ONLY, *OF_MEANS, MEANS, "learning_rate")
+# What need not be equal where cases are compared by a setting, besides that setting itself.
+FREE = {"attention": FAMILY, "shared_qk": (*SHARED_QK_ONLY, "learning_rate")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Level:
 
 def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseResult]]:
     """Group cases that are equal but for the factor; each group maps levels to cases."""
-    without = {factor, *HOW, *(FAMILY if factor == "attention" else ())}
+    without = {factor, *HOW, *FREE.get(factor, ())}
     groups: dict[object, dict[Any, CaseResult]] = {}
     for case in cases:
         if factor not in case.settings:
@@ -72,7 +74,7 @@ def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
     """Name the groups by the fewest settings that tell them apart."""
     firsts = [next(iter(found.values())) for found in groups]
-    free = FAMILY if factor == "attention" else ()
+    free = FREE.get(factor, ())
     keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
 
     def told(names: Sequence[str], case: CaseResult) -> str:

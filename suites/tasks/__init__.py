@@ -1,4 +1,4 @@
-"""Tasks are found by name: real text, the paper's synthetic task, or the user's own data."""
+"""Tasks are found by name: real text and photos, the paper's synthetic task, or the user's data."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,8 @@ from suites.tasks.base import IGNORED, Batches, Task
 from suites.tasks.duplication import DuplicationTask
 from suites.tasks.enwik8 import load_enwik8
 from suites.tasks.enwiki_head import load_enwiki_head
+from suites.tasks.imagenet64 import load_imagenet64
+from suites.tasks.photos64 import load_photos64
 from suites.tasks.text_file import load_text
 
 __all__ = ["IGNORED", "Batches", "Task", "load_task"]
@@ -14,8 +16,9 @@ __all__ = ["IGNORED", "Batches", "Task", "load_task"]
 EMBEDDED: dict[str, Callable[[], Task]] = {
     "enwiki-head": load_enwiki_head,
     "duplication": DuplicationTask,
+    "photos64": load_photos64,
 }
-TAKES_PATH = ("enwik8", "text")
+TAKES_PATH = ("enwik8", "text", "imagenet64")
 
 
 def load_task(name: str, path: str | None = None, download: bool = False) -> Task:
@@ -37,4 +40,6 @@ def load_task(name: str, path: str | None = None, download: bool = False) -> Tas
     )
     if name in EMBEDDED:
         return EMBEDDED[name]()
-    return load_text(path) if name == "text" else load_enwik8(path, download)
+    if name == "enwik8":
+        return load_enwik8(path, download)
+    return load_text(path) if name == "text" else load_imagenet64(path)

@@ -45,8 +45,8 @@ class Task(Protocol):
         the last batch may be smaller. Raises ValueError on a length that the task does not have.
         """
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         """Return the bits per dim of trivial models on the first `tokens` held-out tokens.
 
-        The keys are the models' names.
+        They come in windows of `length`, as in heldout_batches. The keys are the models' names.
         """

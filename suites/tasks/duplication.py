@@ -47,7 +47,7 @@ class DuplicationTask:
         all_tokens, all_targets = next(draw_sequences(length, n_sequences, generator("test", 0)))
         return zip(all_tokens.split(batch), all_targets.split(batch), strict=True)
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         """Return the bits per counted symbol of a uniform guess, by name."""
         return {"chance": math.log2(N_SYMBOLS)}
 

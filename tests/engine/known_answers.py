@@ -79,7 +79,7 @@ class Planted:
         windows, targets = next(draw_windows(length, n, -1))
         return zip(windows.split(batch), targets.split(batch), strict=True)
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         self.reference_tokens.append(tokens)
         return {"planted": 1.5}
 

@@ -144,6 +144,16 @@ def test_short_windows_stand_at_random_positions_and_whole_ones_at_the_start() -
     assert all(20 < count < 80 for count in counts)
 
 
+def test_short_windows_begin_a_row_where_positions_have_rows() -> None:
+    settings = replace(SETTINGS, train_steps=100, first_steps=90, axial_positions=(4, 3))
+    model = Bigram(0)
+    run(model, Planted(), settings, 0)
+    found = [call["first_position"] for call in model.calls_of("loss")]
+    # a window of 5 in 4 rows of 3: it may begin at the first three
+    assert set(found[:90]) == {0, 3, 6}
+    assert found[90:] == [0] * 10
+
+
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bigram, Planted]]:
     """Plant a model and a task in the place of those that the settings name."""

@@ -162,6 +162,15 @@ def test_families_are_compared_each_at_its_own_rate():
     assert [one.name for one in by_rounds.others] == ["local attention", ORDINARY, FAIR]
 
 
+def test_separate_queries_and_keys_are_compared_at_their_own_rate():
+    shared = replace(DENSE, shared_qk=True, learning_rate=6e-3)
+    separate = replace(DENSE, learning_rate=1e-3)
+    found = compare_by(records_of("shared_qk", [shared, separate], length=[512, 1024]), "shared_qk")
+    assert [one.level for one in found.levels] == [False, True, False, True]
+    assert [one.group for one in found.levels] == ["length 512"] * 2 + ["length 1024"] * 2
+    assert all(one.bits_change is not None for one in found.levels)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -61,7 +61,8 @@ def train_and_evaluate(
         "data": {
             **task.describe(),
             "reference": task.heldout_reference(
-                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings))
+                settings.length,
+                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings)),
             ),
         },
     }
@@ -77,9 +78,11 @@ def train(
     optimizer = build_optimizer(settings, model)
     model.train()
     places = torch.Generator().manual_seed(seed)
+    # a window begins a row where positions have rows and columns
+    columns = settings.axial_positions[1] if settings.axial_positions else 1
     for step, (tokens, targets) in enumerate(schedule_batches(task, settings, seed)):
-        last = settings.length - tokens.shape[-1]
-        first_position = int(torch.randint(last + 1, (), generator=places))
+        n_places = (settings.length - tokens.shape[-1]) // columns + 1
+        first_position = columns * int(torch.randint(n_places, (), generator=places))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)
         loss = step_loss(model, (tokens, targets), settings, first_position=first_position)
