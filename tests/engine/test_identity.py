@@ -105,6 +105,7 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
         {"max_processes": 5},
         {"evaluate_every": 10},
         {"evaluate_rounds": (1, 0)},
+        {"analyses": ("head",)},
         {"chunk_length": 64},  # the one in force by default
         {"logit_scale": 1},
     ):
