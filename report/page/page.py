@@ -14,6 +14,7 @@ from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
 from report.reading.series import View, view_of
+from report.tables.analyses_table import mass_table, past_only_table
 from report.tables.cases_table import FLOOR, suite_table, write_tables
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
@@ -25,6 +26,8 @@ FIGURES = "figures"
 TABLE_TITLES = {
     "scaling": "how it scales",
     "rounds": "trained with (rows), evaluated with (columns)",
+    "past_only": "change if each position is predicted from its prefix alone",
+    "mass": "share of the true attention, in %, that pairs hold which met",
 }
 
 
@@ -64,6 +67,8 @@ def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "table": suite_table(view.cases),
         "scaling": scaling_table(view),
         "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
+        "past_only": past_only_table(view),
+        "mass": mass_table(view),
     }
 
 
