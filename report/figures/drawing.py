@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from report.figures.style import looks
+from report.figures.looks import looks
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
