@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from report.figures.drawing import error_bars
-from report.figures.style import COLD, DARK, GREY, MARKERS, add_legend, add_words, new_figure, save
+from report.figures.looks import looks
+from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.analyses import analysed, by_rounds, most_rounds
-from report.reading.series import View, name_among
+from report.reading.series import Series, View, name_among
 from report.text import plural
 
 
@@ -13,9 +14,8 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
     """Draw a line per trained model over the rounds that count, and one of the pairs that met."""
     cases = analysed(view, "attention mass")
     figure, (axes,) = new_figure()
-    for i, case in enumerate(cases):
-        colour = DARK[0] if case.kind == "local" else COLD[i % len(COLD)]
-        marker = MARKERS[i % len(MARKERS)]
+    lines = [Series(name_among(c, cases), c.kind, False, ((float("nan"), c),)) for c in cases]
+    for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
         rounds = range(1, len(mass) + 1)
         axes.errorbar(
@@ -26,7 +26,7 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
             marker=marker,
             capsize=3,
             linewidth=1.8,
-            label=f"trained with {name_among(case, cases)}",
+            label=f"trained with {lines[i].name}",
         )
         shares = [e.value for e in pairs]
         axes.plot(rounds, shares, ":", color=colour, marker=marker, markersize=4)

@@ -67,6 +67,7 @@ PINNED: dict[str, Any] = {
     "evaluate_every": 0,
     "evaluate_rounds": (),
     "evaluate_as": (),
+    "analyses": (),
 }
 
 
