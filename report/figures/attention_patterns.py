@@ -139,7 +139,7 @@ def caption_text(view: View, case: CaseResult, head: Mapping[str, Any]) -> str:
     return (
         f"{view.caption} After Figure 2 of the paper, from a trained model: "
         f"{name_among(case, view.cases)}, layer {head['layer']}, head {head['head']} (the one that "
-        f"meets most in a first round), the first {len(head['buckets'])} positions of a held-out "
+        f"looks furthest back), the first {len(head['buckets'])} positions of a held-out "
         f"window, hashed alone in one round into {max(head['buckets']) + 1} buckets, chunks of "
         f"{head['chunk_length']}, {head['chunks_before']} before. Darker: more weight (root "
         "scale); grey: what chunks would let meet; orange: one bucket, but too many chunks apart. "

@@ -125,7 +125,9 @@ def test_a_head_is_drawn_as_the_equations_say() -> None:
     found = head(model, held, settings)
     layers = attended(model, held[0][:1], settings)
     shares = {
-        (one.layer, h): float(attention_mass.mass_of(one)[0, h, 0])
+        (one.layer, h): sum(
+            float(weights_by_hand(one.qk_HLW[h], i)[: i - 16].sum()) for i in range(17, 64)
+        )
         for one in layers
         for h in (0, 1)
     }

@@ -85,13 +85,11 @@ def attended(model: LanguageModel, tokens_1L: Tensor, settings: Settings) -> lis
 def mass_of(one: Attended) -> Tensor:
     """Compute the shares of attention and of pairs that met, (2, H, R), means over positions.
 
-    Position 0, which has no earlier one, is left out. Of more than QUERIES positions these are
-    taken evenly.
+    They are those of query_positions.
     """
     length, device = one.qk_HLW.shape[-2], one.qk_HLW.device
     cells_HRL = one.rounds.cells_BHRL()[0, ..., :length]
-    n = min(QUERIES, length - 1)
-    positions = 1 + torch.arange(n, device=device) * (length - 1) // max(1, n)
+    positions = query_positions(length).to(device)
     sums = torch.zeros(2, *cells_HRL.shape[:2], dtype=torch.float64, device=device)
     at_once = max(1, PAIRS_AT_ONCE // cells_HRL.numel())
     for at_Q in positions.split(at_once):
@@ -106,7 +104,13 @@ def mass_of(one: Attended) -> Tensor:
         within_HRQL = (met_HRQL.int().cumsum(dim=1) > 0) & earlier_QL
         sums[0] += (weights_HQL.unsqueeze(1) * within_HRQL).sum(dim=(-2, -1))
         sums[1] += (within_HRQL.sum(dim=-1) / at_Q).sum(dim=-1)
-    return sums / max(1, n)
+    return sums / max(1, len(positions))
+
+
+def query_positions(length: int) -> Tensor:
+    """Return all positions but 0, which has no earlier one; of more than QUERIES some, evenly."""
+    n = min(QUERIES, length - 1)
+    return 1 + torch.arange(n) * (length - 1) // max(1, n)
 
 
 def true_attention(qk_HLW: Tensor, at_Q: Tensor, logit_scale: float) -> Tensor:

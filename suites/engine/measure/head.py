@@ -12,28 +12,36 @@ from torch.nn.functional import normalize
 
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.language_model import LanguageModel
-from suites.engine.measure.attention_mass import attended, mass_of, true_attention
+from suites.engine.measure.attention_mass import (
+    PAIRS_AT_ONCE,
+    Attended,
+    attended,
+    query_positions,
+    true_attention,
+)
 from suites.engine.measure.inside import SEED, Windows, rounded, spread
 from suites.settings import Settings
 
 # Positions of the stretch, the buckets into which it is hashed, and rotations in the plane.
 STRETCH, STRETCH_BUCKETS, ROTATIONS = 64, 8, 3
+NEAR = 16  # positions; a head that looks further back does so by content
 
 
 def head(model: LanguageModel, windows: Windows, settings: Settings) -> dict[str, Any]:
     """Draw from one head what Figures 1 and 2 of the paper show, over the start of a window.
 
-    It is the head of an LSH layer in which most of the true attention met in the first round. The
-    stretch is hashed alone, in one round, into STRETCH_BUCKETS buckets. weights: full attention, a
-    row for each query, over earlier positions. plane: unit queries, projected on the two directions
-    that keep most of their squared length; kept: the share of it that they keep. axes: of each
-    rotation in the plane the two unit vectors r1, r2; bucket b is that of r1, r2, -r1, -r2.
+    It is the head of an LSH layer that looks furthest back (far_back): by content, where others
+    look at their neighbours. The stretch is hashed alone, in one round, into STRETCH_BUCKETS
+    buckets. weights: full attention, a row for each query, over earlier positions. plane: unit
+    queries, projected on the two directions that keep most of their squared length; kept: the share
+    of it that they keep. axes: of each rotation in the plane the two unit vectors r1, r2; bucket b
+    is that of r1, r2, -r1, -r2.
     """
     tokens, _ = spread(windows, 1)
     kinds = settings.kinds
     layers = attended(model, tokens, settings)
     hashed = [one for one in layers if kinds[one.layer % len(kinds)] == "lsh"]
-    shares = [mass_of(one)[0, :, 0] for one in hashed]
+    shares = [far_back(one) for one in hashed]
     at = max(range(len(hashed)), key=lambda i: float(shares[i].max()))
     one, number = hashed[at], int(shares[at].argmax())
     n = min(STRETCH, one.qk_HLW.shape[-2])
@@ -62,6 +70,18 @@ def head(model: LanguageModel, windows: Windows, settings: Settings) -> dict[str
         "chunks_before": stretch.chunks_before,
         **in_the_plane(qk_LW, generator),
     }
+
+
+def far_back(one: Attended) -> Tensor:
+    """Compute the share of the true attention of each head on keys more than NEAR back, (H,)."""
+    length, device = one.qk_HLW.shape[-2], one.qk_HLW.device
+    positions = query_positions(length).to(device)
+    found_H = torch.zeros(len(one.qk_HLW), dtype=torch.float64, device=device)
+    for at_Q in positions.split(max(1, PAIRS_AT_ONCE // (len(one.qk_HLW) * length))):
+        far_QL = torch.arange(length, device=device) < at_Q.unsqueeze(-1) - NEAR
+        weights_HQL = true_attention(one.qk_HLW, at_Q, one.config.logit_scale)
+        found_H += (weights_HQL * far_QL).sum(dim=(-2, -1))
+    return found_H / max(1, len(positions))
 
 
 def in_the_plane(qk_LW: Tensor, generator: torch.Generator) -> dict[str, Any]:
