@@ -7,7 +7,8 @@ from collections.abc import Callable
 from math import isinf
 
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, time_ratio
+from report.reading.changes import base_of, changes_of
+from report.reading.differences import bits_difference, memory_ratio, time_ratio
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
@@ -16,7 +17,7 @@ from report.reading.rivals import (
     means_of,
     rivals_of,
 )
-from report.reading.series import Series, View
+from report.reading.series import Series, View, name_by_settings
 from report.statistics.estimates import BAND, Estimate
 from report.text import (
     STATUS_TEXT,
@@ -50,12 +51,15 @@ def suite_finding(view: View, measure: str) -> str:
 
     Over lengths it compares the Reformer with dense attention at the longest length; over bucket
     sizes it names the best and the worst, over learning rates the best of each line; over other
-    settings it tells the change from first to last. Local attention is told beside.
+    settings it tells the change from first to last. Local attention is told beside. Of changes of a
+    base it tells how many are visible, and the largest.
     """
     found = rivals_of(view.series, measure)
     line = found.ours or found.local or found.dense
     if line is None:
         return f"{view.name}: no {measure} was measured"
+    if not view.varies:
+        return changes_finding(view, measure)
     if view.varies == "bucket_size":
         return _best_and_worst(view, measure)
     if view.varies == "learning_rate":
@@ -159,6 +163,43 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
         return f"{text}, {growth_text(others[-1], others[0], measure)} with {name}"
     common = common_points(line, dense, measured)
     return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}"
+
+
+def changes_finding(view: View, measure: str) -> str:
+    """Say how many changes of the base make it worse and better on a measure, and the largest."""
+    base, changes = base_of(view.cases), changes_of(view.cases)
+    measured, name = MEASURES[measure], name_by_settings(base, ())
+    start = measured(base)
+    found = [(v, c) for c in changes if (v := measured(c.case)) is not None]
+    if start is None or not found:
+        return f"{view.name}: no change of {name} has a {measure} beside it"
+    told_of = [(v - start, c) for v, c in found if _has_interval(c.case, base, measure)]
+    seen = [one for one in told_of if _is_visible(one[1].case, base, measure)]
+    worse, better = ([one for one in seen if sign * one[0] > 0] for sign in (1, -1))
+    told = []
+    for words, side in (("worse", worse), ("better", better)):
+        if side:
+            _, most = max(side, key=lambda one: abs(one[0]))
+            text = f"{most.name} {comparison_text(most.case, base, measure)} it"
+            told.append(f"{len(side)} {words}, most of all {text}")
+    if len(seen) < len(told_of):
+        told.append(f"{len(told_of) - len(seen)} show no difference")
+    if len(told_of) < len(found):
+        told.append(f"{len(found) - len(told_of)} without an interval")
+    return f"Of {plural(len(found), 'change')} of {name}: {'; '.join(told)}"
+
+
+def _has_interval(case: CaseResult, base: CaseResult, measure: str) -> bool:
+    """Return whether a difference can be judged; memory is exact enough without an interval."""
+    change = bits_difference(case, base) if measure == "quality" else time_ratio(case, base)
+    return measure == "memory" or (change is not None and change.has_interval)
+
+
+def _is_visible(case: CaseResult, base: CaseResult, measure: str) -> bool:
+    """Return whether two cases differ on a measure, either way."""
+    if measure == "memory":
+        return not 1 / BAND <= (memory_ratio(case, base) or 1.0) <= BAND
+    return not no_visible_difference(case, base, measure)
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:

@@ -99,12 +99,12 @@ def percent_text(ratio: Ratio) -> str:
     return f"{value} ({100 * (ratio.low - 1):+.1f} to {100 * (ratio.high - 1):+.1f})"
 
 
-def signed_text(difference: Estimate) -> str:
-    """Write a difference with its sign, three decimals and its interval."""
-    value = f"{difference.value:+.3f}"
+def signed_text(difference: Estimate, decimals: int = 3) -> str:
+    """Write a difference with its sign and its interval."""
+    value = f"{difference.value:+.{decimals}f}"
     if not difference.has_interval:
         return value
-    return f"{value} ({difference.low:+.3f} to {difference.high:+.3f})"
+    return f"{value} ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
 
 
 def off_text(off: float) -> str:

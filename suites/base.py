@@ -93,14 +93,26 @@ class Suite:
     """A suite holds one question and, per preset, the cases that answer it."""
 
     question: str
-    varies: str  # the setting on the x axis of its figures
+    # the setting on the x axis of its figures; "" if each case changes something else of a base:
+    # then they have a row for each change
+    varies: str
     log_x: bool = True
     presets: dict[str, list[Case]]
 
     def __post_init__(self) -> None:
-        refuse_unknown(self.varies, SETTINGS, "setting")
+        refuse_unknown(self.varies, ("", *SETTINGS), "setting")
         for preset in self.presets:
             refuse_unknown(preset, PRESETS, "preset")
+
+    @property
+    def analyses(self) -> set[str]:
+        """Return the analyses that any of its cases asks for."""
+        return {
+            name
+            for cases in self.presets.values()
+            for case in cases
+            for name in case.settings.analyses
+        }
 
     def cases(self, preset: str) -> list[Case]:
         """Return the cases of a preset, each once. Raises ValueError if there is no such preset."""

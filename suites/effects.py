@@ -49,7 +49,7 @@ OTHER_ATTENTIONS = ("evaluate_rounds", "evaluate_as")
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
 HOW = (
     *("measures", "time_budget_s", "processes", "max_processes", "within"),
-    *("evaluate_every", *OTHER_ATTENTIONS),
+    *("evaluate_every", *OTHER_ATTENTIONS, "analyses"),
 )
 QUALITY_ONLY = (
     "embedding_std",
@@ -62,6 +62,7 @@ QUALITY_ONLY = (
     "heldout_tokens",
     "evaluate_every",
     *OTHER_ATTENTIONS,
+    "analyses",
 )
 
 

@@ -1,11 +1,11 @@
-"""A trained model is also evaluated with another attention, as in the paper's Table 2. No torch.
+"""A trained model is also evaluated with another attention, as in Table 2, and analysed. No torch.
 
-Its weights are the same: any model that shares queries and keys can attend in any of these ways.
+The weights are the same: any model that shares queries and keys can attend in any of these ways.
 """
 
 from typing import Any
 
-from suites.effects import can_attend_otherwise
+from suites.effects import OURS, can_attend_otherwise
 
 FULL = {"attention": "sdpa", "shared_qk": True, "unit_keys": True, "attend_self": False}
 # What `evaluate_as` may hold. Full attention as trained with LSH: unit keys, no position attends to
@@ -18,6 +18,15 @@ WAYS_OF_FULL = {
 ACROSS = "across buckets"
 ACROSS_BUCKETS = {"within_bucket": False, "correct_duplicates": False}
 WAYS = (*WAYS_OF_FULL, ACROSS)
+
+# What `analyses` may hold, and the attentions of which a model's layers must have one: how much the
+# future moves earlier predictions; how much of the true attention the pairs that met hold; what one
+# head does in a short stretch. suites.engine.measure.analyses says what each is.
+ANALYSES: dict[str, tuple[str, ...]] = {
+    "past only": (),  # any
+    "attention mass": OURS,
+    "head": ("lsh",),
+}
 
 
 def evaluations(s: Any) -> dict[str, dict[str, Any]]:
@@ -36,3 +45,8 @@ def evaluations(s: Any) -> dict[str, dict[str, Any]]:
             found[f"{n_rounds} {ACROSS}"] = lsh | ACROSS_BUCKETS
     ways = {f"full {way}": WAYS_OF_FULL[way] for way in s.evaluate_as if way in WAYS_OF_FULL}
     return found | ways
+
+
+def analyses_of(s: Any) -> list[str]:
+    """Return what is analysed in the trained model of `s` (Settings): what its layers allow."""
+    return [name for name in s.analyses if not ANALYSES[name] or {*ANALYSES[name]} & {*s.kinds}]

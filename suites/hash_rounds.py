@@ -6,9 +6,12 @@ from suites.settings import Settings, change
 
 
 def _cases(base: Settings, n_rounds: list[int]) -> list[Case]:
-    lsh = change(base, evaluate_rounds=(1, 2, 4, 8, 0))
-    rivals = (local(base), dense(base), dense_with_means(base), separate(base))
-    return [*grid(lsh, n_rounds=n_rounds), *map(make_case, rivals)]
+    seen = {"evaluate_rounds": (1, 2, 4, 8, 0), "analyses": ("past only", "attention mass")}
+    lsh = change(base, **seen)
+    near = change(local(base), analyses=("attention mass",))
+    rivals = (near, dense(base), dense_with_means(base), separate(base))
+    drawn = change(base, analyses=("head",))
+    return [*grid(lsh, n_rounds=n_rounds), *map(make_case, (drawn, *rivals))]
 
 
 SUITE = Suite(

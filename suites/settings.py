@@ -28,7 +28,7 @@ from suites.effects import (
     shortest_pattern,
     without_effect,
 )
-from suites.evaluations import WAYS
+from suites.evaluations import ANALYSES, WAYS
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
 METHOD_VERSION = 4
@@ -110,6 +110,7 @@ class Settings:
         int, ...
     ] = ()  # evaluate also with these rounds, 0 meaning full attention
     evaluate_as: tuple[str, ...] = ()  # and in these ways (evaluations.WAYS)
+    analyses: tuple[str, ...] = ()  # what else is looked at (evaluations.ANALYSES)
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -124,6 +125,8 @@ class Settings:
             refuse_unknown(measure, MEASURES, "measure")
         for way in self.evaluate_as:
             refuse_unknown(way, WAYS, "way to evaluate")
+        for analysis in self.analyses:
+            refuse_unknown(analysis, ANALYSES, "analysis")
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
@@ -222,6 +225,7 @@ class Settings:
             evaluate_every=gcd(self.evaluate_every, other.evaluate_every),
             evaluate_rounds=tuple(dict.fromkeys((*self.evaluate_rounds, *other.evaluate_rounds))),
             evaluate_as=tuple(dict.fromkeys((*self.evaluate_as, *other.evaluate_as))),
+            analyses=tuple(dict.fromkeys((*self.analyses, *other.analyses))),
         )
 
     def measured(self) -> dict[str, Any]:

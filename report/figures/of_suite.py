@@ -5,6 +5,10 @@ No torch.
 
 from pathlib import Path
 
+from report.figures.angular_hashing import draw_angular_hashing
+from report.figures.attention_mass import draw_attention_mass
+from report.figures.attention_patterns import draw_attention_patterns
+from report.figures.changes import draw_changes
 from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves, learning_curves
 from report.figures.memory import draw_memory
@@ -12,6 +16,7 @@ from report.figures.paper_figure_5 import draw_paper_figure_5
 from report.figures.quality import draw_quality
 from report.figures.style import own_settings
 from report.figures.time import draw_time
+from report.reading.analyses import analysed, analysis_of
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.evaluated_with_table import are_evaluated
@@ -20,24 +25,38 @@ from report.tables.evaluated_with_table import are_evaluated
 def draw_suite(view: View, folder: Path) -> list[Path]:
     """Draw all figures of a suite as PNG and SVG, for whatever it measured; return their paths.
 
-    Cases that failed make a figure too, even if no case was measured.
+    Cases that failed make a figure too, even if no case was measured. A suite of changes has one
+    figure in the place of those over an axis.
     """
     paths = []
     with own_settings():
-        for measure, draw in (
-            ("time", draw_time),
-            ("memory", draw_memory),
-            ("quality", draw_quality),
-        ):
-            asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
-            if asked or any(MEASURES[measure](case) is not None for case in view.cases):
-                paths += draw(view, folder)
+        paths += draw_over_axis(view, folder) if view.varies else draw_changes(view, folder)
+        if view.varies and analysed(view, "attention mass"):
+            paths += draw_attention_mass(view, folder)
+        for case in analysed(view, "head")[:1]:
+            head = analysis_of(case, "head")[0]
+            paths += draw_angular_hashing(view, case, head, folder)
+            paths += draw_attention_patterns(view, case, head, folder)
         if are_evaluated(view.cases):
             paths += draw_evaluated_with(view, folder)
-        if any(learning_curves(case) for case in view.cases):
+        if view.varies and any(learning_curves(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
         tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
         if len(tokens) == 1 and any(case.time("forward") for case in attention):
             paths += draw_paper_figure_5(view, folder)
+    return paths
+
+
+def draw_over_axis(view: View, folder: Path) -> list[Path]:
+    """Draw a figure per measure, of those that were measured or asked for."""
+    paths = []
+    for measure, draw in (
+        ("time", draw_time),
+        ("memory", draw_memory),
+        ("quality", draw_quality),
+    ):
+        asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
+        if asked or any(MEASURES[measure](case) is not None for case in view.cases):
+            paths += draw(view, folder)
     return paths

@@ -117,7 +117,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "banner": BANNER if run.is_quick else "",
         "answers": [] if run.is_quick else answers(records),
         "sections": sections,
-        "ablations": ablations_json(records, [view.varies for view in views], mixed),
+        "ablations": ablations_json(records, [view.varies for view in views if view.varies], mixed),
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
         "files": [(name, name) for name in FILES if (folder / name).exists()],

@@ -53,10 +53,11 @@ class View:
 
     name: str
     question: str
-    varies: str
+    varies: str  # "" if each case changes something else of a base (suites.base.Suite)
     log_x: bool
     series: tuple[Series, ...]
     caption: str
+    analyses: frozenset[str] = frozenset()  # that the suite asks for
 
     @property
     def cases(self) -> list[CaseResult]:
@@ -84,6 +85,7 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
         log_x=suite.log_x if suite else True,
         series=tuple(lines(members, varies)),
         caption=caption_of(members),
+        analyses=frozenset(suite.analyses if suite else ()),
     )
 
 
@@ -92,7 +94,7 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
     found = []
     for kind, without_effect in KINDS.items():
         alike = [case for case in cases if case.kind == kind]
-        on_axis = varies not in without_effect
+        on_axis = varies not in ("", *without_effect)
         keys = distinguishing(alike, varies if on_axis else "")
         groups: dict[str, list[CaseResult]] = {}
         for case in sorted(alike, key=lambda c: [_sortable(c.settings.get(k)) for k in keys]):

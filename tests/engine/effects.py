@@ -279,4 +279,5 @@ ROWS = [
     ),
     Row("evaluate_rounds", (1, 0), {"other rounds": differs}, ("bits",), {}, ("shared-QK model",)),
     Row("evaluate_as", ("standard",), {"other rounds": grows_by("full standard")}, ("bits",)),
+    Row("analyses", ("past only",), {"analyses": grows_by("past only")}, ("bits", "rates")),
 ]

@@ -107,6 +107,7 @@ def quality_of(job: Job) -> Seen:
         "curve": [step for step, _ in part["curve"]],
         "other rounds": {"as trained": part["bits_per_dim"]}
         | {n: found["bits_per_dim"] for n, found in part["evaluated_with"].items()},
+        "analyses": part["analyses"],
         "counted tokens": part["heldout_tokens"],
         "train tokens": part["train_tokens"],
         "data": part["data"]["name"],

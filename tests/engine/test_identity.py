@@ -67,6 +67,7 @@ PINNED: dict[str, Any] = {
     "evaluate_every": 0,
     "evaluate_rounds": (),
     "evaluate_as": (),
+    "analyses": (),
 }
 
 
@@ -109,6 +110,7 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
         {"max_processes": 5},
         {"evaluate_every": 10},
         {"evaluate_rounds": (1, 0)},
+        {"analyses": ("head",)},
         {"chunk_length": 64},  # the one in force by default
         {"logit_scale": 1},
     ):

@@ -198,14 +198,16 @@ def test_a_case_that_no_suite_has_any_more_stays_in_the_plan() -> None:
 
 def test_joined_settings_are_measured_as_often_as_either_asks() -> None:
     one = Settings(measures=("time",), processes=4, evaluate_rounds=(1, 2), evaluate_every=6)
+    one = replace(one, analyses=("head", "past only"))
     two = Settings(measures=("quality", "memory"), time_budget_s=9.0, evaluate_rounds=(2, 0))
-    one, two = replace(one, within=0.05), replace(two, max_processes=20)
+    one, two = replace(one, within=0.05), replace(two, max_processes=20, analyses=("head",))
     for both in (one.joined(two), two.joined(one)):
         assert both.id == one.id == two.id
         assert both.measures == ("time", "memory", "quality")
         assert (both.processes, both.time_budget_s, both.evaluate_every) == (4, 9.0, 6)
         assert (both.within, both.max_processes) == (0.05, 20)
         assert set(both.evaluate_rounds) == {1, 2, 0}
+        assert sorted(both.analyses) == ["head", "past only"]
     assert replace(two, evaluate_every=4).joined(one).evaluate_every == 2
 
 

@@ -180,7 +180,7 @@ def test_page_links_exist_and_nothing_is_missing(run_folder, cases):
             assert case.label in text
             assert case.failure[1] in text
     assert "stand-in" in text
-    assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)=', page), "nothing is fetched"
+    assert not re.search(r"<(script|link|img|iframe)[^>]* (src|href)=", page), "nothing is fetched"
 
 
 def test_text_from_records_is_escaped_on_the_page(tmp_path, records):

@@ -19,6 +19,7 @@ from baselines.peers import PeerModel
 from reformer.language_model import LanguageModel
 from reformer.loss import IGNORED
 from suites.engine.failures import Diverged
+from suites.engine.measure.analyses import analyse
 from suites.engine.measure.build import build_model, build_optimizer
 from suites.evaluations import evaluations
 from suites.settings import Settings, change
@@ -56,6 +57,7 @@ def train_and_evaluate(
             name: evaluate_with(model, change(settings, **changes), task, seed)
             for name, changes in evaluations(settings).items()
         },
+        "analyses": analyse(model, heldout_batches(task, settings), settings),
         "train_tokens": settings.first_steps * settings.first_batch * settings.first_length
         + (settings.train_steps - settings.first_steps) * settings.batch * settings.length,
         "data": {

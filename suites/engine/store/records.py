@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast, get_type_hints
 
 from suites.engine.code import Code
+from suites.engine.store.analyses import Analyses
 from suites.engine.store.lines import read_lines
 from suites.engine.store.names import misfit_of_name
 from suites.engine.store.shapes import misfit
@@ -91,8 +92,9 @@ class Quality(TypedDict):
     bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
     right. curve: [step, held-out bits per dim], the last at the end of training; train_curve: the
     same from the training loss. evaluated_with: {"1": {"bits_per_dim", "accuracy"}, ..., "full"},
-    the same weights with other numbers of hash rounds, or with full attention. data: what
-    suites.tasks says of the data. threads: of the training process.
+    the same weights with other numbers of hash rounds, or with full attention. analyses: what else
+    was looked at, by name. data: what suites.tasks says of the data. threads: of the training
+    process.
     """
 
     bits_per_dim: float
@@ -100,6 +102,7 @@ class Quality(TypedDict):
     curve: list[list[float]]
     train_curve: list[list[float]]
     evaluated_with: dict[str, dict[str, float]]
+    analyses: NotRequired[Analyses]
     heldout_tokens: float
     train_tokens: float
     data: dict[str, Any]

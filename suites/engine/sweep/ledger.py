@@ -6,7 +6,7 @@ from dataclasses import replace
 from suites.engine.job import Job, Key
 from suites.engine.store.records import JobLine
 from suites.engine.sweep.growth import is_further, stopped_by
-from suites.evaluations import evaluations
+from suites.evaluations import analyses_of, evaluations
 from suites.settings import Settings
 
 # These repeat at the same cost whatever is tried next on the same case.
@@ -101,11 +101,13 @@ def is_disturbed(line: JobLine) -> bool:
 
 
 def covers(line: JobLine, settings: Settings) -> bool:
-    """Return whether a good line holds all that is asked now: every evaluation of a training."""
+    """Return whether a good line holds all that is asked now of a training."""
     if line["kind"] != "quality" or line["part"] is None:
         return True
     evaluated: Mapping[str, object] = line["part"]["evaluated_with"]
     if not set(evaluations(settings)) <= set(evaluated):
+        return False
+    if not set(analyses_of(settings)) <= set(line["part"].get("analyses", {})):
         return False
     steps = {step for step, _ in line["part"]["curve"]}
     every = settings.evaluate_every

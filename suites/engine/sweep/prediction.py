@@ -17,7 +17,7 @@ from typing import NamedTuple
 from baselines.config import PEERS
 from reformer.checks import is_own
 from suites.effects import OURS
-from suites.evaluations import evaluations
+from suites.evaluations import analyses_of, evaluations
 from suites.settings import Settings
 
 BYTES_PER_FLOAT = 4
@@ -65,6 +65,8 @@ TIMED_STEPS, LEAST_TIMED_STEPS = 22, 7
 UNSAMPLED_S, ONE_SAMPLE_S = 0.2, 60.0
 MEMORY_STEPS = 5
 EVALUATION_SHARE = 0.35  # of a training step
+# Windows that analyses evaluate, or what takes as long; suites.engine.measure has them with torch.
+ANALYSED_WINDOWS = {"past only": 256, "attention mass": 16, "head": 4}
 SHORT_WINDOWS_SHARE = 0.6  # of a step with as many tokens in long windows
 
 
@@ -246,4 +248,5 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
     points = 1 + len(evaluations(s))
     points += s.train_steps // s.evaluate_every if s.evaluate_every else 0
     evaluated = points * s.heldout_tokens / (s.batch * s.length)
+    evaluated += sum(ANALYSED_WINDOWS[name] for name in analyses_of(s)) / s.batch
     return START_S + step * (steps + EVALUATION_SHARE * evaluated)

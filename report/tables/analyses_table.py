@@ -1,0 +1,78 @@
+"""Small tables tell what the analyses of trained models found."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from report.reading.analyses import analysed, analysis_of, by_rounds, over_seeds
+from report.reading.series import View, name_among
+from report.statistics.estimates import Estimate, student_t
+from report.text import interval_text, plural, signed_text
+
+PAST_ONLY = "past only"
+
+
+def past_only_table(view: View) -> pd.DataFrame | None:
+    """Return what changes if each position is predicted from its prefix alone; None if unknown."""
+    cases = analysed(view, PAST_ONLY)
+    rows = []
+    for case in cases:
+        share = over_seeds(case, PAST_ONLY, lambda one: 100 * one["share_changed"])
+        largest = max(one["largest_change"] for one in analysis_of(case, PAST_ONLY))
+        hashed = [one for one in analysis_of(case, PAST_ONLY) if "own_hash" in one]
+        own = bits_change(hashed, lambda one: one["own_hash"])
+        rows.append(
+            {
+                "model": name_among(case, cases),
+                "bits per dim, hashed as the whole": _signed(
+                    bits_change(analysis_of(case, PAST_ONLY), lambda one: one)
+                ),
+                "predictions changed (%)": interval_text(share, 1),
+                "largest change of a logit": f"{largest:.2g}",
+                "bits per dim, hashed alone": _signed(own),
+            }
+        )
+    return pd.DataFrame(rows) if rows else None
+
+
+def bits_change(
+    found: list[Mapping[str, Any]], part: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Estimate | None:
+    """Return the change in bits per dim, its interval from window to window.
+
+    Seeds are evaluated on the same windows, so that their errors do not average out.
+    """
+    if not found:
+        return None
+    n = len(found)
+    value = sum(part(one)["bits_change"] for one in found) / n
+    error = sum(part(one)["bits_error"] for one in found) / n
+    n_windows = min(one["n_windows"] for one in found)
+    if n_windows < 2:
+        return Estimate(value, n=n)
+    half = student_t(n_windows - 1) * error
+    return Estimate(value, value - half, value + half, n_windows, error, n_windows - 1)
+
+
+def mass_table(view: View) -> pd.DataFrame | None:
+    """Return the share of the true attention that pairs hold which met within so many rounds.
+
+    It is in %, beside the share of all pairs that met. None if no case has it.
+    """
+    cases = analysed(view, "attention mass")
+    longest = max((len(by_rounds(case, "mass")) for case in cases), default=0)
+    columns = [2**i for i in range(longest.bit_length())]
+    rows = []
+    for case in cases:
+        mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
+        row = {"model": name_among(case, cases)}
+        for r in columns:
+            found = mass[r - 1] if r <= len(mass) else None
+            row[f"within {plural(r, 'round')}"] = interval_text(found, 1)
+        rows.append(row | {"pairs that met in any": interval_text(pairs[-1], 1)})
+    return pd.DataFrame(rows) if rows else None
+
+
+def _signed(estimate: Estimate | None) -> str:
+    return signed_text(estimate, 4) if estimate else ""
