@@ -15,7 +15,7 @@ from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
 from report.reading.series import View, view_of
 from report.tables.cases_table import FLOOR, suite_table, write_tables
-from report.tables.evaluated_with_table import are_evaluated, rounds_table
+from report.tables.evaluated_with_table import are_evaluated, rounds_note, rounds_table
 from report.tables.markup import to_markdown
 from report.tables.scaling_table import scaling_table
 from suites.engine.store.records import Record
@@ -47,7 +47,9 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
         for part in sections:
             for name, title in TABLE_TITLES.items():
                 if part[name] is not None:
-                    file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(part[name])}")
+                    note = f"\n{part['notes'][name]}\n" if name in part["notes"] else ""
+                    table = to_markdown(part[name])
+                    file.write(f"\n## {part['name']}: {title}\n\n{table}{note}")
     page = folder / "index.html"
     page.write_text(render(folder.name, records, cases, sections), encoding="utf-8")
     return [*paths, page]
@@ -55,6 +57,7 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
 
 def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
     """Collect what the page shows of a suite."""
+    evaluated = are_evaluated(view.cases)
     told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
     return {
         "name": view.name,
@@ -63,7 +66,8 @@ def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "figures": [path.stem for path in drawn if path.suffix == ".png"],
         "table": suite_table(view.cases),
         "scaling": scaling_table(view),
-        "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
+        "rounds": rounds_table(view.cases) if evaluated else None,
+        "notes": {"rounds": rounds_note(view.cases)} if evaluated else {},
     }
 
 
