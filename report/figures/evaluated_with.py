@@ -45,17 +45,19 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     cases = evaluated_cases(view.cases)
     name, columns = rounds_measure(cases), all_columns(cases)
     figure, (axes,) = new_figure()
-    in_the_paper = False
+    compared: set[str] = set()  # rows of the paper that are drawn
     for i, (case, colour) in enumerate(zip(cases, colours_of(cases), strict=True)):
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
         marker = MARKERS[i % len(MARKERS)]
         draw_case(axes, case, columns, shift, (colour, marker, trained_name(case, cases)))
-        compared = name == "accuracy" and not is_across(case.settings)
-        values = papers_values(papers_row(case), columns) if compared else {}
+        row = papers_row(case)
+        if name != "accuracy" or row in compared or is_across(case.settings):
+            continue
+        values = papers_values(row, columns)
         xs = [columns.index(column) + shift for column in values]
         axes.plot(xs, list(values.values()), marker, color=colour, fillstyle="none", markersize=9)
-        in_the_paper |= bool(values)
-    if in_the_paper:
+        compared |= {row} if values else set()
+    if compared:
         label = f"hollow: {paper.NAME}"
         axes.plot([], [], "o", color=GREY, fillstyle="none", markersize=9, label=label)
     name_categories(axes, columns)
@@ -151,11 +153,11 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
         alone, standard = (evaluated_value(lsh, c, name) for c in ("full", "full standard"))
         if alone and standard:
             told = papers_values(papers_row(lsh), columns).get("full standard")
-            ours = f"{alone.value:.1f} % right with full attention to all but itself"
             return (
-                f"Trained with {trained_name(lsh, cases)}: {ours}, {standard.value:.1f} % with "
-                f"standard full attention" + (f" (in the paper {told} %)" if told else "")
-            )
+                f"Trained with {trained_name(lsh, cases)}, evaluated with full attention: "
+                f"{alone.value:.1f} % right where no position attends to itself, "
+                f"{standard.value:.1f} % with the standard one"
+            ) + (f" (in the paper {told} %)" if told else "")
     found = [
         (estimate.value, f"trained with {trained_name(case, cases)}", column_name(column))
         for case in cases

@@ -178,5 +178,7 @@ def test_the_title_is_what_full_attention_makes_of_lsh(
     alone, standard = (
         row[name].split(" +- ")[0] for name in ("full, not itself", "full, standard")
     )
-    assert title.startswith(f"Trained with LSH-4: {alone} % right with full attention to all but")
-    assert f"{standard} % with standard full attention (in the paper 0.8 %)" in title
+    assert title == (
+        f"Trained with LSH-4, evaluated with full attention: {alone} % right where no position "
+        f"attends to itself, {standard} % with the standard one (in the paper 0.8 %)"
+    )
