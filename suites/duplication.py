@@ -49,7 +49,7 @@ SUITE = Suite(
     varies="n_rounds",
     presets={
         "quick": [make_case(_standard(SMALL)), make_case(change(SMALL, n_rounds=1))],
-        "cpu": _cases(BASE, {0: 500, 4: 600, 2: 800, 1: 1200}),
+        "cpu": _cases(BASE, {0: 800, 4: 800, 2: 1200, 1: 2000}),
         "paper": _cases(BASE, dict.fromkeys((0, 4, 2, 1), 150_000)),
     },
 )
