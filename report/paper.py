@@ -7,6 +7,7 @@ NAME = "Kitaev et al. 2020"
 
 # Accuracy in %, duplication task: TABLE_2[trained with][evaluated with]; 0.8 is chance.
 TABLE_2_SOURCE = "Table 2: duplication task, 1 layer, d_model 256, 4 heads, length 1024, 150K steps"
+TABLE_2_STEPS = "150,000"
 TABLE_2 = {
     "full": {"full": 100.0, "8": 94.8, "4": 92.5, "2": 76.9, "1": 52.5},
     "4": {"full": 0.8, "8": 100.0, "4": 99.9, "2": 99.4, "1": 91.9},

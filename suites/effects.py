@@ -53,6 +53,7 @@ HOW = (
 )
 QUALITY_ONLY = (
     "embedding_std",
+    "positions_start",
     "train_steps",
     "first_length",
     "first_batch",

@@ -21,6 +21,7 @@ PHRASES = {
     "precision": "{}",
     "task": "{}",
     "rotation": "{} rotation",
+    "positions_start": "positions from {}",
     "kernel": "kernel {}",
     "optimizer": "{}",
 }

@@ -88,6 +88,7 @@ class Settings:
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
     embedding_std: float = 1.0  # at the start; smaller for the task "duplication"
+    positions_start: str = "sinusoids"  # or "normal", with the deviation embedding_std
     precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call

@@ -15,7 +15,7 @@ from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.analyses_table import mass_table, past_only_table
 from report.tables.cases_table import suite_table
-from report.tables.evaluated_with_table import are_evaluated, rounds_table
+from report.tables.evaluated_with_table import are_evaluated, rounds_note, rounds_table
 from report.tables.scaling_table import scaling_table
 from report.text import plural
 
@@ -103,7 +103,7 @@ def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:
         found.append(("how it scales", scaling, ""))
     if are_evaluated(view.cases):
         title = "trained with (rows), evaluated with (columns)"
-        found.append((title, rounds_table(view.cases), ""))
+        found.append((title, rounds_table(view.cases), rounds_note(view.cases)))
     for title, table in (
         ("change if each position is predicted from its prefix alone", past_only_table(view)),
         ("share of the true attention, in %, that pairs hold which met", mass_table(view)),

@@ -194,6 +194,7 @@ ROWS = [
     Row("loss_chunks", 4, PIECES, ("gradients",), bases=OF_PEERS),
     Row("dropout", 0.3, COMPUTES, ("weights", *TOKENS)),
     Row("embedding_std", 0.5, COMPUTES, ("weights", *TOKENS)),
+    Row("positions_start", "normal", COMPUTES, ("weights", *TOKENS)),
     Row("axial_positions", (8, 8), {"weights": shrinks, **COMPUTES}, TOKENS),
     Row(
         "precision", "bfloat16", {"dtypes": all_become(BFLOAT16)}, ("weights", *TOKENS), {}, TRAINED
