@@ -52,6 +52,8 @@ def suite_finding(view: View, measure: str) -> str:
     sizes it names the best and the worst, over learning rates the best of each line; over other
     settings it tells the change from first to last. Local attention is told beside.
     """
+    if view.categories:
+        return _among_categories(view, measure)
     found = rivals_of(view.series, measure)
     line = found.ours or found.local or found.dense
     if line is None:
@@ -134,11 +136,14 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
 
 def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
     measured = MEASURES[measure]
+    both = common_points(line, dense, measured) if dense and dense.on_axis else []
     points = [(x, c) for x, c in line.points if measured(c) is not None]
+    if len(both) > 1:  # both are told over the same range
+        points = [(x, one) for x, one, _ in both]
     unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
-        return f"{view.name}: one point measured, {line.name}"
+        return too_few_text(view, measure, [line.name])
     a = f"{x0:,g}"
     b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
@@ -147,18 +152,22 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     else:
         growth = growth_text(last, first, measure)
         text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
+    lost = [first_failure_text(one, measured) for one in (line, dense) if one]
+    ending = "".join(f"; {what}" for what in lost if what)
     if dense is None:
-        return text
+        return text + ending
     name = rival_name(dense, measure)
     if dense.on_axis:
-        others = [c for _, c in dense.points if measured(c) is not None]
-        if len(others) < 2:
-            return text
+        if len(both) < 2:
+            return text + ending
+        (_, _, start), *_, (_, _, end) = both
         if measure == "quality":
-            return f"{text}, {name} by {paired_change(others[-1], others[0])}"
-        return f"{text}, {growth_text(others[-1], others[0], measure)} with {name}"
+            return f"{text}, {name} by {paired_change(end, start)}{ending}"
+        return f"{text}, {growth_text(end, start, measure)} with {name}{ending}"
     common = common_points(line, dense, measured)
-    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}"
+    if not common:
+        return text + ending
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}{ending}"
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
@@ -185,31 +194,63 @@ def _best_and_worst(view: View, measure: str) -> str:
         for x, case in s.points
         if (value := measured(case)) is not None
     ]
-    if not found:
-        return f"{view.name}: no {measure} was measured"
-    best, best_name, one = min(found, key=lambda entry: entry[0])
-    worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = VALUE_TEXT[measure]
-    text = f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-    if no_visible_difference(one, other, measure):
-        span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
-        text = f"No visible difference between {len(found)} combinations ({span})"
+    if len(found) < 2:
+        return too_few_text(view, measure, [name for _, name, _ in found])
+    text = _ends_text(found, measure, "combinations")
     lines = rivals_of(view.series, measure)
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
         if rival and values:
-            text += f"; {rival_name(rival, measure)}: {told(values[0])}"
+            text += f"; {rival_name(rival, measure)}: {VALUE_TEXT[measure](values[0])}"
     return text
+
+
+def _among_categories(view: View, measure: str) -> str:
+    """Name the best and the worst category at the size at which most of them were measured."""
+    measured = MEASURES[measure]
+    by_size = [
+        (
+            series.name,
+            [(v, x, case) for x, case in series.points if (v := measured(case)) is not None],
+        )
+        for series in view.series
+    ]
+    size, points = max(reversed(by_size), key=lambda one: len(one[1]))
+    found = [(value, view.x_text(x), case) for value, x, case in points]
+    if len(found) < 2:
+        return too_few_text(view, measure, [name for _, name, _ in found])
+    text = _ends_text(found, measure, "models")
+    return f"{size}: {text[0].lower()}{text[1:]}" if size else text
+
+
+def _ends_text(found: list[tuple[float, str, CaseResult]], measure: str, noun: str) -> str:
+    """Name the best and the worst of (value, name, case), or say that no difference is visible."""
+    best, best_name, one = min(found, key=lambda entry: entry[0])
+    worst, worst_name, other = max(found, key=lambda entry: entry[0])
+    told = VALUE_TEXT[measure]
+    if no_visible_difference(one, other, measure):
+        span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
+        return f"No visible difference between {len(found)} {noun} ({span})"
+    return f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
+
+
+def too_few_text(view: View, measure: str, names: list[str]) -> str:
+    """Say that one point was measured, or none: that is no finding."""
+    one = f"one point measured, {names[0]}" if names else f"no {measure} was measured"
+    return f"{view.name}: {one}"
 
 
 def _best_of_each(view: View, measure: str) -> str:
     measured, told = MEASURES[measure], VALUE_TEXT[measure]
-    best = []
+    best, single = [], []
     for line in view.series:
         found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
-        if found:
+        if len(found) > 1:
             value, x = min(found)
             best.append(f"{line.name} at {x:g} ({told(value)})")
+        single += [f"{line.name} at {x:g}" for _, x in found if len(found) == 1]
+    if not best:
+        return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"
 
 

@@ -93,12 +93,14 @@ class Suite:
     """A suite holds one question and, per preset, the cases that answer it."""
 
     question: str
-    varies: str  # the setting on the x axis of its figures
+    varies: str  # the setting on the x axis of its figures; words make names in place of an axis
     log_x: bool = True
+    categories: tuple[str, ...] = ()  # settings that make such names together
     presets: dict[str, list[Case]]
 
     def __post_init__(self) -> None:
-        refuse_unknown(self.varies, SETTINGS, "setting")
+        for name in (self.varies, *self.categories):
+            refuse_unknown(name, SETTINGS, "setting")
         for preset in self.presets:
             refuse_unknown(preset, PRESETS, "preset")
 

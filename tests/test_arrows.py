@@ -75,6 +75,9 @@ ARROWS: dict[str, list[str]] = {
     "report/text.py": ["report.statistics.*"],
     "report/findings.py": ["report.reading.*", "report.text", "report.statistics.*"],
     "report/statistics/*": STATISTICS,
+    "report/reading/planned.py": [
+        *("report.reading.cases", f"{ENGINE}.store.plan", f"{ENGINE}.store.records"),
+    ],
     "report/reading/*": [*READING, "report.statistics.*", "baselines.config", "numpy"],
     "report/tables/*": [
         *("report.tables.*", "report.paper", *READING, "report.statistics.*", "numpy", "pandas"),
@@ -90,6 +93,7 @@ ARROWS: dict[str, list[str]] = {
     "report/page/*": [
         *("report.page.*", "report.figures.*", "report.tables.*", "report.findings", *READING),
         *("report.statistics.*", "baselines.config", "jinja2", "pandas"),
+        *(f"{ENGINE}.store.plan", f"{ENGINE}.store.runs"),
     ],
 }
 # For each of them an import that would be wrong, in a file that is there.
@@ -125,6 +129,7 @@ PLANTED = {
     "report/text.py": ("report/text.py", "report.reading.cases"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
+    "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),
     "report/reading/*": ("report/reading/cases.py", "report.findings"),
     "report/tables/*": ("report/tables/cases_table.py", "suites.engine.measure.memory"),
     "report/compare/*": ("report/compare/runs.py", "report.figures.style"),

@@ -10,7 +10,6 @@ from report.figures.style import MARKERS, add_legend, add_words, new_figure, sav
 from report.reading.cases import CaseResult
 from report.reading.series import View
 from suites.engine.store.records import part_of
-from suites.labels import phrase
 
 MAX_LINES = 10
 
@@ -29,7 +28,7 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     for series in view.series:
         for x, case in series.points:
             if learning_curves(case):
-                where = phrase(view.varies, int(x) if x == int(x) else x) if series.on_axis else ""
+                where = view.x_text(x) if series.on_axis else ""
                 at = where if by_x else ""
                 name = ", ".join(part for part in (series.name, where) if part and part != at)
                 panels.setdefault(at, []).append((name, case))

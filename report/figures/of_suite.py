@@ -5,6 +5,7 @@ No torch.
 
 from pathlib import Path
 
+from report.figures.categories import draw_categories
 from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves, learning_curves
 from report.figures.memory import draw_memory
@@ -31,7 +32,8 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
         ):
             asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
             if asked or any(MEASURES[measure](case) is not None for case in view.cases):
-                paths += draw(view, folder)
+                as_names = bool(view.categories)
+                paths += draw_categories(view, folder, measure) if as_names else draw(view, folder)
         if are_evaluated(view.cases):
             paths += draw_evaluated_with(view, folder)
         if any(learning_curves(case) for case in view.cases):

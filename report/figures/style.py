@@ -34,6 +34,7 @@ PALETTES: dict[str, tuple[Sequence[str], str]] = {
     "local": (DARK, "gray"),
     "mixed": (MIXED, "cool"),
     "dense": (WARM, "autumn"),
+    "categories": ((*COLD, *WARM), "viridis"),
 }
 MARKERS = "osD^vP*X"
 DPI = 110

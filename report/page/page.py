@@ -1,5 +1,6 @@
 """The report of a run is written into its folder: tables, figures and index.html."""
 
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -13,12 +14,16 @@ from report.page.caveats import caveats
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
-from report.reading.series import View, view_of
+from report.reading.planned import is_missing, missing_records, unfinished_text
+from report.reading.series import View
+from report.reading.view import view_of
 from report.tables.cases_table import FLOOR, suite_table, write_tables
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
 from report.tables.scaling_table import scaling_table
+from suites.engine.store.plan import Plan
 from suites.engine.store.records import Record
+from suites.engine.store.runs import RunFolder
 
 FIGURES = "figures"
 # The tables of a suite beside the one of all its cases, in their order.
@@ -31,11 +36,12 @@ TABLE_TITLES = {
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
 
-    Raises ValueError if there are no records, or if they are of different identity and not `mixed`.
+    What the run's plan has and the records have not is told and drawn as missing. Raises ValueError
+    if there are no records, or if they are of different identity and not `mixed`.
     """
     folder = Path(run_folder)
-    records = load_run(folder)
-    cases = gather(records, mixed)
+    records, plan = load_run(folder), plan_of(folder)
+    cases = gather([*records, *missing_records(plan, records)], mixed)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
     views = [view_of(name, cases) for name in suite_names(cases)]
     sections = []
@@ -43,14 +49,25 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
         drawn = draw_suite(view, folder / FIGURES)
         paths += drawn
         sections.append(section_of(view, drawn))
+    unfinished = unfinished_text(plan, records)
     with (folder / "table.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{unfinished}\n" if unfinished else "")
         for part in sections:
             for name, title in TABLE_TITLES.items():
                 if part[name] is not None:
                     file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(part[name])}")
     page = folder / "index.html"
-    page.write_text(render(folder.name, records, cases, sections), encoding="utf-8")
+    page.write_text(render(folder.name, records, cases, sections, unfinished), encoding="utf-8")
     return [*paths, page]
+
+
+def plan_of(folder: Path) -> Plan | None:
+    """Read the plan of a run; None, with a note, if there is none or none that can be read."""
+    try:
+        return RunFolder(folder).plan()
+    except ValueError as error:
+        print(f"note: what is missing cannot be told: {error}", file=sys.stderr)
+        return None
 
 
 def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
@@ -72,6 +89,7 @@ def render(
     records: Sequence[Record],
     cases: Sequence[CaseResult],
     sections: Sequence[dict[str, Any]],
+    unfinished: str = "",
 ) -> str:
     """Return the page as HTML; it links figures relatively and holds everything else."""
     environment = Environment(
@@ -83,7 +101,8 @@ def render(
     failed = [(case.label, *case.failure) for case in cases if case.failure[0]]
     return environment.get_template("page.html").render(
         name=name,
-        machine=caption_of(cases),
+        machine=caption_of([case for case in cases if not is_missing(case)]),
+        unfinished=unfinished,
         sections=sections,
         failed=failed,
         caveats=caveats(records, cases),

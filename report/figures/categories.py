@@ -1,0 +1,195 @@
+"""This figure draws cases that words tell apart: a row for each, points with intervals."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+
+from report.figures.drawing import Value, error_bars, failed_points, subject_of
+from report.figures.memory import memory_in_mib
+from report.figures.style import (
+    GREY,
+    LOG_FROM,
+    add_legend,
+    add_words,
+    looks,
+    new_figure,
+    save,
+)
+from report.findings import suite_finding
+from report.reading.captions import stand_in_text
+from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
+from report.reading.series import View
+from report.statistics.estimates import Estimate
+
+NAME_WIDTH = 22  # characters of a name in a line
+ROW, LINE = 0.26, 0.11  # inches of a row, and more for each line of points in it
+
+
+class Panel(NamedTuple):
+    """A panel has a title and what it draws.
+
+    beside: further readings, as (marker, label, value).
+    """
+
+    title: str
+    value: Value
+    beside: Sequence[tuple[str, str, Value]] = ()
+
+
+def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
+    """Draw "time", "memory" or "quality" of all categories that were to be measured on it."""
+    panels, note = {"time": _time, "memory": _memory, "quality": _quality}[measure](view)
+    rows = sorted(
+        {
+            x
+            for series in view.series
+            for x, case in series.points
+            if MEASURES[measure](case) is not None
+            or (case.failure[0] and measure in (case.settings.get("measures") or ()))
+        }
+    )
+    height = 2.3 + len(rows) * (ROW + LINE * len(view.series))
+    figure, all_axes = new_figure(len(panels), height)
+    figure.subplots_adjust(left=0.19, wspace=0.12)
+    for axes, panel in zip(all_axes, panels, strict=True):
+        seen = draw_panel(axes, view, panel, rows)
+        value_axis(axes, seen, from_zero=measure != "quality")
+        axes.set_title(panel.title, fontsize=10)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [] if axes is not all_axes[0] else row_names(view, rows))
+        axes.grid(axis="y", linewidth=0.4)
+    draw_what_failed(all_axes[0], view, measure, rows)
+    for marker, label, _ in panels[0].beside:
+        all_axes[0].plot([], [], marker, color=GREY, markerfacecolor="none", label=label)
+    add_legend(figure, all_axes[0])
+    add_words(figure, suite_finding(view, measure), f"{view.caption} {note}")
+    return save(figure, folder, f"{view.name}_{measure}")
+
+
+def row_names(view: View, rows: Sequence[float]) -> list[str]:
+    """Return the names of the rows, in lines that fit beside the axis."""
+    return [textwrap.fill(view.x_text(x), NAME_WIDTH) for x in rows]
+
+
+def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> list[float]:
+    """Draw the points of a panel with their intervals, and return the values drawn."""
+    seen: list[float] = []
+    for i, (series, (colour, marker)) in enumerate(
+        zip(view.series, looks(view.series), strict=True)
+    ):
+        heights = {
+            x: rows.index(x) + offset(i, len(view.series)) for x, _ in series.points if x in rows
+        }
+        found = [(heights[x], e) for x, c in series.points if x in rows and (e := panel.value(c))]
+        axes.errorbar(
+            [e.value for _, e in found],
+            [at for at, _ in found],
+            xerr=error_bars([e for _, e in found]),
+            color=colour,
+            linestyle="",
+            marker=marker,
+            markersize=6,
+            capsize=3,
+            label=series.name or None,
+        )
+        seen += [v for _, e in found for v in (e.value, e.low, e.high) if v == v]
+        for mark, _, value in panel.beside:
+            others = [(heights[x], e) for x, c in series.points if x in rows and (e := value(c))]
+            axes.plot(
+                [e.value for _, e in others],
+                [at for at, _ in others],
+                mark,
+                color=colour,
+                markerfacecolor="none",
+                linestyle="",
+            )
+            seen += [e.value for _, e in others]
+    return seen
+
+
+def offset(i: int, n: int) -> float:
+    """Return how far below the middle of its row the i-th of n lines has its points."""
+    return 0.6 * ((i + 0.5) / n - 0.5) if n > 1 else 0.0
+
+
+def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
+    """Make the x axis a log axis for a wide range, else from zero where that says something."""
+    if not seen:
+        axes.set_xticks([])
+        return
+    low, high = min(seen), max(seen)
+    if low > 0 and high / low > LOG_FROM:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.4, high * 1.4)
+    elif from_zero:
+        axes.set_xlim(0, high * 1.15)
+    else:
+        margin = 0.15 * (high - low) or 0.1
+        axes.set_xlim(low - margin, high + margin)
+
+
+def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]) -> None:
+    """Write in its row what happened to each case that was to be measured and was not."""
+    for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
+        for x, what in failed_points(series, measure):
+            name = f"{series.name}: {what}" if series.name else what
+            at = rows.index(x) + offset(i, len(view.series))
+            axes.text(
+                0.02,
+                at,
+                f"x {name}",
+                color=colour,
+                fontsize=8,
+                va="center",
+                transform=axes.get_yaxis_transform(),
+            )
+
+
+def _time(view: View) -> tuple[list[Panel], str]:
+    longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
+    size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
+
+    def of(part: str) -> Value:
+        def read(case: CaseResult) -> Estimate | None:
+            time = case.time(part)
+            return time and time.divided_by(size)
+
+        return read
+
+    parts = ["forward", "backward", "step"]
+    names = {"step": subject_of(view)}
+    panels = [Panel(f"{names.get(part, part)} ({unit})", of(part)) for part in parts]
+    return panels, "Means of the medians of processes; bars: 95 % intervals (Student's t)."
+
+
+def _memory(view: View) -> tuple[list[Panel], str]:
+    predicted = [("|", "predicted peak", memory_in_mib("predicted_bytes"))]
+    live = [("o", "live tensors", memory_in_mib("live_peak_bytes"))]
+    live_rest = [("o", "live tensors", memory_in_mib("live_rest_bytes"))]
+    panels = [
+        Panel("peak memory (MiB)", memory_in_mib("peak_bytes"), [*live, *predicted]),
+        Panel("activations and workspace (MiB)", memory_in_mib("rest_bytes"), live_rest),
+    ]
+    note = (
+        f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
+        "weights, gradients and optimizer state. Measured once per case: no interval."
+    )
+    return panels, note
+
+
+def _quality(view: View) -> tuple[list[Panel], str]:
+    trained = [case for case in view.cases if case.quality()]
+    steps = sorted({case.settings["train_steps"] for case in trained})
+    after = f"After {' or '.join(map(str, steps))} training steps. " if steps else ""
+    seeds = {len(case.quality()) for case in trained}
+    if seeds == {1}:
+        bars = "One seed: no interval."
+    else:
+        bars = "Bars: 95 % intervals over seeds (Student's t); differences in the title are paired."
+    stand_in = stand_in_text(record for case in view.cases for record in case.records)
+    panels = [Panel("held-out bits per dim (lower is better)", CaseResult.bits)]
+    return panels, f"{after}{bars} {stand_in}".strip()
