@@ -3,9 +3,9 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
-from collections.abc import Callable
 from math import isinf
 
+from report.extremes import BEST, VALUE_TEXT, category_finding, ends_text, too_few_text
 from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference, time_ratio
 from report.reading.measures import MEASURES, Measured, rest_bytes
@@ -17,7 +17,7 @@ from report.reading.rivals import (
     rivals_of,
 )
 from report.reading.series import Series, View
-from report.statistics.estimates import BAND, Estimate
+from report.statistics.estimates import Estimate
 from report.text import (
     STATUS_TEXT,
     bytes_text,
@@ -31,17 +31,12 @@ from report.text import (
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
 NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
-BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
-VALUE_TEXT: dict[str, Callable[[float], str]] = {
-    "time": lambda v: f"{v:,.3g} ms a step",
-    "memory": bytes_text,
-    "quality": lambda v: f"{v:.3f} bits per dim",
-}
 NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
     "length": "token",
     "bucket_size": "position",
+    "d_ff": "hidden unit",
 }
 
 
@@ -53,7 +48,7 @@ def suite_finding(view: View, measure: str) -> str:
     settings it tells the change from first to last. Local attention is told beside.
     """
     if view.categories:
-        return _among_categories(view, measure)
+        return category_finding(view, measure)
     found = rivals_of(view.series, measure)
     line = found.ours or found.local or found.dense
     if line is None:
@@ -196,48 +191,13 @@ def _best_and_worst(view: View, measure: str) -> str:
     ]
     if len(found) < 2:
         return too_few_text(view, measure, [name for _, name, _ in found])
-    text = _ends_text(found, measure, "combinations")
+    text = ends_text(found, measure, "combinations")
     lines = rivals_of(view.series, measure)
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
         if rival and values:
             text += f"; {rival_name(rival, measure)}: {VALUE_TEXT[measure](values[0])}"
     return text
-
-
-def _among_categories(view: View, measure: str) -> str:
-    """Name the best and the worst category at the size at which most of them were measured."""
-    measured = MEASURES[measure]
-    by_size = [
-        (
-            series.name,
-            [(v, x, case) for x, case in series.points if (v := measured(case)) is not None],
-        )
-        for series in view.series
-    ]
-    size, points = max(reversed(by_size), key=lambda one: len(one[1]))
-    found = [(value, view.x_text(x), case) for value, x, case in points]
-    if len(found) < 2:
-        return too_few_text(view, measure, [name for _, name, _ in found])
-    text = _ends_text(found, measure, "models")
-    return f"{size}: {text[0].lower()}{text[1:]}" if size else text
-
-
-def _ends_text(found: list[tuple[float, str, CaseResult]], measure: str, noun: str) -> str:
-    """Name the best and the worst of (value, name, case), or say that no difference is visible."""
-    best, best_name, one = min(found, key=lambda entry: entry[0])
-    worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = VALUE_TEXT[measure]
-    if no_visible_difference(one, other, measure):
-        span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
-        return f"No visible difference between {len(found)} {noun} ({span})"
-    return f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-
-
-def too_few_text(view: View, measure: str, names: list[str]) -> str:
-    """Say that one point was measured, or none: that is no finding."""
-    one = f"one point measured, {names[0]}" if names else f"no {measure} was measured"
-    return f"{view.name}: {one}"
 
 
 def _best_of_each(view: View, measure: str) -> str:
@@ -252,21 +212,6 @@ def _best_of_each(view: View, measure: str) -> str:
     if not best:
         return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"
-
-
-def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
-    """Return whether two cases show no difference on a measure.
-
-    For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
-    for quality: the interval over seeds holds 0.
-    """
-    if measure == "time":
-        ratio = time_ratio(a, b)
-        return ratio is None or ratio.verdict in ("same", "ambiguous")
-    if measure == "memory":
-        return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
-    change = bits_difference(a, b)
-    return change is not None and change.has_interval and change.low <= 0 <= change.high
 
 
 def difference_text(change: Estimate) -> str:

@@ -73,7 +73,10 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
-    "report/findings.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/extremes.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/findings.py": [
+        *("report.extremes", "report.reading.*", "report.text", "report.statistics.*"),
+    ],
     "report/statistics/*": STATISTICS,
     "report/reading/planned.py": [
         *("report.reading.cases", f"{ENGINE}.store.plan", f"{ENGINE}.store.records"),
@@ -81,6 +84,7 @@ ARROWS: dict[str, list[str]] = {
     "report/reading/*": [*READING, "report.statistics.*", "baselines.config", "numpy"],
     "report/tables/*": [
         *("report.tables.*", "report.paper", *READING, "report.statistics.*", "numpy", "pandas"),
+        f"{ENGINE}.sweep.prediction",
     ],
     "report/compare/*": [
         *("report.compare.*", "report.tables.markup", *READING, "report.statistics.*"),
@@ -127,6 +131,7 @@ PLANTED = {
     "report/commands.py": ("report/commands.py", "suites.engine.sweep.planning"),
     "report/paper.py": ("report/paper.py", "report.text"),
     "report/text.py": ("report/text.py", "report.reading.cases"),
+    "report/extremes.py": ("report/extremes.py", "report.findings"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
     "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),

@@ -1,11 +1,13 @@
 """This figure draws cases that words tell apart: a row for each, points with intervals."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report.figures.drawing import Value, error_bars, failed_points, subject_of
 from report.figures.memory import memory_in_mib
@@ -22,7 +24,7 @@ from report.findings import suite_finding
 from report.reading.captions import stand_in_text
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
-from report.reading.series import View
+from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
 
 NAME_WIDTH = 22  # characters of a name in a line
@@ -43,24 +45,18 @@ class Panel(NamedTuple):
 def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
     """Draw "time", "memory" or "quality" of all categories that were to be measured on it."""
     panels, note = {"time": _time, "memory": _memory, "quality": _quality}[measure](view)
-    rows = sorted(
-        {
-            x
-            for series in view.series
-            for x, case in series.points
-            if MEASURES[measure](case) is not None
-            or (case.failure[0] and measure in (case.settings.get("measures") or ()))
-        }
-    )
+    view = replace(view, series=tuple(told_series(view, measure)))
+    rows = sorted(view.x_values)
     height = 2.3 + len(rows) * (ROW + LINE * len(view.series))
     figure, all_axes = new_figure(len(panels), height)
-    figure.subplots_adjust(left=0.19, wspace=0.12)
+    figure.subplots_adjust(left=0.2, wspace=0.12)
     for axes, panel in zip(all_axes, panels, strict=True):
         seen = draw_panel(axes, view, panel, rows)
         value_axis(axes, seen, from_zero=measure != "quality")
         axes.set_title(panel.title, fontsize=10)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), [] if axes is not all_axes[0] else row_names(view, rows))
+        names = row_names(view, rows) if axes is all_axes[0] else []
+        axes.set_yticks(range(len(rows)), names or [""] * len(rows), fontsize=9.5)
         axes.grid(axis="y", linewidth=0.4)
     draw_what_failed(all_axes[0], view, measure, rows)
     for marker, label, _ in panels[0].beside:
@@ -68,6 +64,19 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
     add_legend(figure, all_axes[0])
     add_words(figure, suite_finding(view, measure), f"{view.caption} {note}")
     return save(figure, folder, f"{view.name}_{measure}")
+
+
+def told_series(view: View, measure: str) -> Iterator[Series]:
+    """Yield the lines with the cases that were to be measured on this, without empty ones."""
+    for series in view.series:
+        points = tuple(
+            (x, case)
+            for x, case in series.points
+            if MEASURES[measure](case) is not None
+            or (case.failure[0] and measure in (case.settings.get("measures") or ()))
+        )
+        if points:
+            yield replace(series, points=points)
 
 
 def row_names(view: View, rows: Sequence[float]) -> list[str]:
@@ -81,10 +90,8 @@ def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> l
     for i, (series, (colour, marker)) in enumerate(
         zip(view.series, looks(view.series), strict=True)
     ):
-        heights = {
-            x: rows.index(x) + offset(i, len(view.series)) for x, _ in series.points if x in rows
-        }
-        found = [(heights[x], e) for x, c in series.points if x in rows and (e := panel.value(c))]
+        heights = {x: rows.index(x) + offset(i, len(view.series)) for x, _ in series.points}
+        found = [(heights[x], e) for x, c in series.points if (e := panel.value(c))]
         axes.errorbar(
             [e.value for _, e in found],
             [at for at, _ in found],
@@ -94,17 +101,18 @@ def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> l
             marker=marker,
             markersize=6,
             capsize=3,
-            label=series.name or None,
+            label=series.name if found and series.name else None,
         )
         seen += [v for _, e in found for v in (e.value, e.low, e.high) if v == v]
         for mark, _, value in panel.beside:
-            others = [(heights[x], e) for x, c in series.points if x in rows and (e := value(c))]
+            others = [(heights[x], e) for x, c in series.points if (e := value(c))]
             axes.plot(
                 [e.value for _, e in others],
                 [at for at, _ in others],
                 mark,
                 color=colour,
                 markerfacecolor="none",
+                markersize=12 if mark == "|" else 6,
                 linestyle="",
             )
             seen += [e.value for _, e in others]
@@ -125,6 +133,11 @@ def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
     if low > 0 and high / low > LOG_FROM:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.4, high * 1.4)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 100 else (1.0,)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}")
+        )
     elif from_zero:
         axes.set_xlim(0, high * 1.15)
     else:

@@ -20,6 +20,7 @@ from report.reading.view import view_of
 from report.tables.cases_table import FLOOR, suite_table, write_tables
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
+from report.tables.parts_table import parts_table
 from report.tables.scaling_table import scaling_table
 from suites.engine.store.plan import Plan
 from suites.engine.store.records import Record
@@ -28,6 +29,7 @@ from suites.engine.store.runs import RunFolder
 FIGURES = "figures"
 # The tables of a suite beside the one of all its cases, in their order.
 TABLE_TITLES = {
+    "parts": "what each part changes, with it over without it",
     "scaling": "how it scales",
     "rounds": "trained with (rows), evaluated with (columns)",
 }
@@ -79,6 +81,7 @@ def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "findings": [suite_finding(view, measure) for measure in told],
         "figures": [path.stem for path in drawn if path.suffix == ".png"],
         "table": suite_table(view.cases),
+        "parts": parts_table(view),
         "scaling": scaling_table(view),
         "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
     }

@@ -23,6 +23,7 @@ AXIS_LABELS = {
     "chunk_length": "chunk length m (positions)",
     "n_layers": "layers",
     "learning_rate": "peak learning rate",
+    "d_ff": "width of the feed-forward layers (d_ff)",
 }
 
 
@@ -55,6 +56,7 @@ class View:
     series: tuple[Series, ...]
     caption: str
     categories: tuple[str, ...] = ()  # names in place of numbers on the axis; x is their place
+    named_by: tuple[str, ...] = ()  # the settings that make these names
 
     @property
     def cases(self) -> list[CaseResult]:

@@ -37,6 +37,7 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
         series=series,
         caption=caption_of([case for case in members if not is_missing(case)]),
         categories=categories,
+        named_by=named_by,
     )
 
 
