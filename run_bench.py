@@ -1,4 +1,4 @@
-"""The command line: list, run, status, report, compare, ab, doctor (see each with --help).
+"""The command line: list, run, status, report, compare, check, ab, doctor (each has --help).
 
 Only the standard library is imported here: every measuring process imports this file again. An
 older Python must be able to read this file, to be told so.
@@ -78,6 +78,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="times that differ by less are the same (default: 3); not of memory and bits per dim",
     )
     compare.add_argument("--mixed", action="store_true", help="allow different machines")
+    check = command("check", "the claims of README: holds, fails or inconclusive by the records")
+    where = "runs, or folders of runs (default: results/reference)"
+    check.add_argument("names", nargs="*", metavar="NAME", help=where)
+    check.add_argument("--table", action="store_true", help="the table of answers, as Markdown")
     ab = command("ab", "two checkouts measured in turns, process by process, and compared")
     ab.add_argument("other", metavar="OTHER_CHECKOUT", help="the folder of the code before")
     add_measuring_options(ab)
@@ -123,7 +127,7 @@ def command_of(name: str) -> Callable[[argparse.Namespace], int]:
     """The function behind a command; only what it needs is imported."""
     if name == "ab":
         return ab
-    if name in ("report", "compare"):
+    if name in ("report", "compare", "check"):
         from report.commands import COMMANDS
     else:
         from suites.engine.commands import COMMANDS

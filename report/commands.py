@@ -7,13 +7,20 @@ from argparse import Namespace
 from collections.abc import Callable, Container
 from pathlib import Path
 
+from report.claims.answers import answers_table
+from report.claims.check import exit_code, judge, lines_of, records_under
+from report.claims.claim import read_claims
 from report.compare.ablation import compare_by
 from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
 from report.compare.paired import paired_ratios
 from report.compare.runs import band_of, compare_runs
 from report.figures.cost import write_ablation
 from report.page.page import write_report
-from suites.engine.store.runs import RunFolder, find_run, shorten
+from report.tables.markup import to_markdown
+from suites.engine.store.names import expanded
+from suites.engine.store.runs import ROOT, RunFolder, find_run, shorten
+
+REFERENCE = ROOT / "results" / "reference"
 
 
 def report(options: Namespace) -> int:
@@ -82,4 +89,25 @@ def compare_levels(folder: RunFolder, options: Namespace) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Namespace], int]] = {"report": report, "compare": compare}
+def check(options: Namespace) -> int:
+    """Judge the claims by the records of runs, or of folders of runs; without any the reference.
+
+    The exit code is 1 if a claim fails, else 2 if one is inconclusive.
+    """
+    folders = [_folder_of(name) for name in options.names] or [REFERENCE]
+    found = judge(read_claims(), records_under(folders))
+    print(to_markdown(answers_table(found)) if options.table else "\n".join(lines_of(found)))
+    return exit_code(found)
+
+
+def _folder_of(name: str) -> Path:
+    folder = expanded(name)
+    has_runs = any(folder.glob("*/records.jsonl"))
+    return folder if has_runs else find_run(name).path
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "report": report,
+    "compare": compare,
+    "check": check,
+}

@@ -68,14 +68,17 @@ ARROWS: dict[str, list[str]] = {
     "suites/*": ["suites.base", "suites.presets", "suites.settings", "baselines.config"],
     "report/__init__.py": [],
     "report/commands.py": [
-        *(f"report.{room}.*" for room in ("compare", "figures", "page")),
-        f"{ENGINE}.store.runs",
+        *(f"report.{room}.*" for room in ("claims", "compare", "figures", "page")),
+        *("report.tables.markup", f"{ENGINE}.store.runs", f"{ENGINE}.store.names"),
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
     "report/extremes.py": ["report.reading.*", "report.text", "report.statistics.*"],
     "report/findings.py": [
         *("report.extremes", "report.reading.*", "report.text", "report.statistics.*"),
+    ],
+    "report/claims/*": [
+        *("report.claims.*", *READING, "report.statistics.*", "pandas"),
     ],
     "report/statistics/*": STATISTICS,
     "report/reading/planned.py": [
@@ -132,6 +135,7 @@ PLANTED = {
     "report/paper.py": ("report/paper.py", "report.text"),
     "report/text.py": ("report/text.py", "report.reading.cases"),
     "report/extremes.py": ("report/extremes.py", "report.findings"),
+    "report/claims/*": ("report/claims/claim.py", "report.page.page"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
     "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),

@@ -292,25 +292,3 @@ def test_embeddings_start_with_the_standard_deviation_asked_for(axial):
     for (name, a), b in zip(one.named_parameters(), small.parameters(), strict=True):
         scale = 0.02 if name.startswith(("embedding", "positions")) else 1.0
         torch.testing.assert_close(b, scale * a)
-
-
-@pytest.mark.parametrize("reversible", [True, False])
-def test_layers_take_turns_in_their_attention(reversible):
-    """Each layer computes what a model of its attention alone computes in that layer."""
-    local = LSHConfig(n_rounds=1, bucket_size=LENGTH, chunk_length=8)
-    turns = (local, LSH, "dense")
-    changes = {"n_layers": 4, "reversible": reversible}
-    mixed, by_hand = make_model(attention=turns, **changes), make_model(**changes)
-    assert [layer.attention.attention for layer in mixed.layers] == [*turns, local]
-    for i, layer in enumerate(by_hand.layers):
-        layer.attention.attention = turns[i % 3]
-    tokens, targets = torch.randint(
-        VOCABULARY, (2, 2, 60), generator=torch.Generator().manual_seed(0)
-    )
-    for model in (mixed, by_hand):
-        model.loss(tokens, targets).backward()
-    assert torch.equal(mixed.eval()(tokens), by_hand.eval()(tokens))
-    for (name, mine), hers in zip(mixed.named_parameters(), by_hand.parameters(), strict=True):
-        assert torch.equal(mine.grad, hers.grad), name
-    others = [make_model(attention=one, **changes).eval()(tokens) for one in turns]
-    assert not any(torch.allclose(mixed(tokens), other) for other in others)

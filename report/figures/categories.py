@@ -10,13 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report.figures.drawing import Value, error_bars, failed_points, subject_of
+from report.figures.looks import Look, looks
 from report.figures.memory import memory_in_mib
 from report.figures.style import (
+    COLD,
     GREY,
     LOG_FROM,
+    MARKERS,
+    WARM,
     add_legend,
     add_words,
-    looks,
     new_figure,
     save,
 )
@@ -59,6 +62,10 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
         axes.set_yticks(range(len(rows)), names or [""] * len(rows), fontsize=9.5)
         axes.grid(axis="y", linewidth=0.4)
     draw_what_failed(all_axes[0], view, measure, rows)
+    for i, series in enumerate(view.series):
+        if series.name:
+            colour, marker = look_of_point(view, i, series.cases[0])
+            all_axes[0].plot([], [], marker, color=colour, label=series.name)
     for marker, label, _ in panels[0].beside:
         all_axes[0].plot([], [], marker, color=GREY, markerfacecolor="none", label=label)
     add_legend(figure, all_axes[0])
@@ -87,36 +94,37 @@ def row_names(view: View, rows: Sequence[float]) -> list[str]:
 def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> list[float]:
     """Draw the points of a panel with their intervals, and return the values drawn."""
     seen: list[float] = []
-    for i, (series, (colour, marker)) in enumerate(
-        zip(view.series, looks(view.series), strict=True)
-    ):
-        heights = {x: rows.index(x) + offset(i, len(view.series)) for x, _ in series.points}
-        found = [(heights[x], e) for x, c in series.points if (e := panel.value(c))]
-        axes.errorbar(
-            [e.value for _, e in found],
-            [at for at, _ in found],
-            xerr=error_bars([e for _, e in found]),
-            color=colour,
-            linestyle="",
-            marker=marker,
-            markersize=6,
-            capsize=3,
-            label=series.name if found and series.name else None,
-        )
-        seen += [v for _, e in found for v in (e.value, e.low, e.high) if v == v]
-        for mark, _, value in panel.beside:
-            others = [(heights[x], e) for x, c in series.points if (e := value(c))]
-            axes.plot(
-                [e.value for _, e in others],
-                [at for at, _ in others],
-                mark,
-                color=colour,
-                markerfacecolor="none",
-                markersize=12 if mark == "|" else 6,
-                linestyle="",
-            )
-            seen += [e.value for _, e in others]
+    for i, series in enumerate(view.series):
+        for x, case in series.points:
+            at = rows.index(x) + offset(i, len(view.series))
+            colour, marker = look_of_point(view, i, case)
+            found = panel.value(case)
+            if found is not None:
+                axes.errorbar(
+                    [found.value],
+                    [at],
+                    xerr=error_bars([found]),
+                    color=colour,
+                    marker=marker,
+                    markersize=6,
+                    capsize=3,
+                )
+                seen += [v for v in (found.value, found.low, found.high) if v == v]
+            for mark, _, value in panel.beside:
+                other = value(case)
+                if other is not None:
+                    size = 12 if mark == "|" else 6
+                    (drawn,) = axes.plot([other.value], [at], mark, color=colour, markersize=size)
+                    drawn.set_markerfacecolor("none")
+                    seen.append(other.value)
     return seen
+
+
+def look_of_point(view: View, i: int, case: CaseResult) -> Look:
+    """Return the look of a case on the i-th line: that of its size, or of its variant if alone."""
+    if len(view.series) == 1:
+        return looks([Series(case.label, case.kind, True, ((0.0, case),))])[0]
+    return (*COLD, *WARM)[i % 8], MARKERS[i % len(MARKERS)]
 
 
 def offset(i: int, n: int) -> float:
@@ -147,7 +155,8 @@ def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
 
 def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]) -> None:
     """Write in its row what happened to each case that was to be measured and was not."""
-    for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
+    for i, series in enumerate(view.series):
+        colour = GREY if len(view.series) == 1 else look_of_point(view, i, series.cases[0])[0]
         for x, what in failed_points(series, measure):
             name = f"{series.name}: {what}" if series.name else what
             at = rows.index(x) + offset(i, len(view.series))

@@ -5,7 +5,7 @@ from math import nan
 
 from matplotlib.axes import Axes
 
-from report.figures.style import looks
+from report.figures.looks import looks
 from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View

@@ -5,11 +5,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from report.figures.drawing import Value, draw_failures, draw_lines, subject_of
+from report.figures.looks import looks
 from report.figures.style import (
     GREY,
     add_legend,
     add_words,
-    looks,
     new_figure,
     save,
     tick_unit,

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import draw_failures, draw_lines
+from report.figures.looks import looks
 from report.figures.style import (
     GREY,
     WARM,
     add_legend,
     add_words,
-    looks,
     new_figure,
     save,
     tick_unit,

@@ -16,26 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from report.reading.series import AXIS_LABELS, Series, View
+from report.reading.series import AXIS_LABELS, View
 from report.text import length_text
 
-# Okabe and Ito's palette: cold colours for the Reformer, warm ones for dense attention, dark ones
-# for local attention.
+# Okabe and Ito's palette, for what has no look of its own (looks.py).
 WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
 COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
-EARTH = ("#8A8A00", "#7F7F7F", "#B07AA1")
-DARK = ("#000000", "#5C4033", "#4B0055")
-MIXED = ("#117733", "#44AA99", "#882255")
 GREY = "#666666"
-# By kind of model: colours, and the ramp where they do not suffice.
-PALETTES: dict[str, tuple[Sequence[str], str]] = {
-    "reformer": (COLD, "viridis"),
-    "peer": (EARTH, "copper"),
-    "local": (DARK, "gray"),
-    "mixed": (MIXED, "cool"),
-    "dense": (WARM, "autumn"),
-    "categories": ((*COLD, *WARM), "viridis"),
-}
 MARKERS = "osD^vP*X"
 DPI = 110
 TITLE_WIDTH = 84  # characters of the title that fit in a line
@@ -59,8 +46,6 @@ RC_PARAMS: dict[Any, Any] = {
     "svg.hashsalt": "reformer-bench",
 }
 
-Look = tuple[str, str]
-
 
 @contextmanager
 def own_settings() -> Iterator[None]:
@@ -69,21 +54,6 @@ def own_settings() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC_PARAMS)
         yield
-
-
-def looks(series: Sequence[Series]) -> list[Look]:
-    """Choose a colour and a marker per line; more than four of a kind run from dark to light."""
-    found, counts = [], dict.fromkeys(PALETTES, 0)
-    for i, line in enumerate(series):
-        alike = [s for s in series if s.kind == line.kind]
-        colours, ramp_name = PALETTES[line.kind]
-        if len(alike) > len(colours):
-            ramp = matplotlib.colormaps[ramp_name]
-            steps = [0.85 * j / (len(alike) - 1) for j in range(len(alike))]
-            colours = [matplotlib.colors.to_hex(ramp(step)) for step in steps]
-        found.append((colours[counts[line.kind]], MARKERS[i % len(MARKERS)]))
-        counts[line.kind] += 1
-    return found
 
 
 def new_figure(n_panels: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:

@@ -9,7 +9,7 @@ from synthetic import BASE, DENSE, make_record
 
 from report.compare.ablation import compare_by
 from report.figures.learning_curves import draw_learning_curves
-from report.figures.style import looks
+from report.figures.looks import looks
 from report.findings import suite_finding
 from report.reading.cases import gather
 from report.reading.rivals import rivals_of

@@ -1,0 +1,107 @@
+"""Claims are judged by the records of one or several runs, each machine and method by itself."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE, Claim
+from report.claims.quantities import NotMeasured, quantity_of
+from report.reading.cases import CaseResult, gather, load_run
+from report.statistics.estimates import Estimate
+from suites.engine.store.records import Record
+
+NOT_MEASURED = "not measured"
+EXIT_CODES = {HOLDS: 0, FAILS: 1, INCONCLUSIVE: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judgement says what the records have to a claim.
+
+    found: the quantity, None where it was not measured; reason: then what is missing. mark: the
+    machine and method, where the records are of several.
+    """
+
+    claim: Claim
+    found: Estimate | None
+    reason: str = ""
+    mark: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Return "holds", "fails" or "inconclusive"."""
+        return self.claim.verdict(self.found)
+
+    @property
+    def value(self) -> str:
+        """Tell the quantity with its interval; NOT_MEASURED without one."""
+        return quantity_of(self.claim).text(self.found) if self.found else NOT_MEASURED
+
+    @property
+    def sentence(self) -> str:
+        """Say the claim with the value that was found."""
+        return self.claim.says.replace("{value}", self.value)
+
+
+def judge(claims: Iterable[Claim], records: Iterable[Record]) -> list[Judgement]:
+    """Judge each claim by the records of each machine and method that has its cases.
+
+    A claim that none of them has is inconclusive. Raises ValueError on a claim that several cases
+    fit.
+    """
+    groups: dict[str, list[CaseResult]] = {}
+    for case in gather(records, mixed=True):
+        groups.setdefault(case.mark, []).append(case)
+    return [judgement for claim in claims for judgement in _judge_one(claim, groups)]
+
+
+def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]]) -> list[Judgement]:
+    compute, missing = quantity_of(claim).compute, []
+    found: list[Judgement] = []
+    for mark, cases in groups.items():
+        try:
+            estimate = compute(claim, cases)
+        except NotMeasured as error:
+            missing.append(Judgement(claim, None, str(error), mark))
+            continue
+        reason = "" if estimate else "its cases have no such measure"
+        (found if estimate else missing).append(Judgement(claim, estimate, reason, mark))
+    return found or missing[:1]
+
+
+def exit_code(judgements: Sequence[Judgement]) -> int:
+    """Return 1 if any claim fails, else 2 if any is inconclusive, else 0."""
+    verdicts = {one.verdict for one in judgements}
+    worst = next((one for one in (FAILS, INCONCLUSIVE) if one in verdicts), HOLDS)
+    return EXIT_CODES[worst]
+
+
+def records_under(folders: Iterable[Path]) -> list[Record]:
+    """Read the records of run folders, and of all run folders in a folder of them.
+
+    Raises ValueError where there are none.
+    """
+    records = []
+    for folder in folders:
+        inside = sorted(path.parent for path in folder.glob("*/records.jsonl"))
+        own = (folder / "records.jsonl").exists()
+        for run in [folder] if own or not inside else inside:
+            records += load_run(run)
+    return records
+
+
+def lines_of(judgements: Iterable[Judgement]) -> list[str]:
+    """Say each judgement in a line, with its bounds where the claim does not hold."""
+    return [_line_of(one) for one in judgements]
+
+
+def _line_of(one: Judgement) -> str:
+    bounds = [
+        f"{word} {bound:g}"
+        for word, bound in (("at least", one.claim.at_least), ("at most", one.claim.at_most))
+        if abs(bound) != float("inf")
+    ]
+    why = one.reason or ("" if one.verdict == HOLDS else f"claimed: {' and '.join(bounds)}")
+    ending = f" ({why})" if why else ""
+    mark = f" [{one.mark}]" if one.mark else ""
+    return f"{one.verdict}: {one.claim.name}: {one.sentence}{ending}{mark}"

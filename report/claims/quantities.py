@@ -1,0 +1,172 @@
+"""A quantity is computed from the records of the cases that a claim picks, with its interval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isinf
+from typing import Any
+
+from reformer.checks import refuse_unknown
+from report.claims.claim import Claim
+from report.reading.cases import CaseResult, in_suite
+from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.measures import rest_bytes
+from report.reading.rivals import crossover_of, scaling_of
+from report.reading.series import Series
+from report.reading.view import view_of
+from report.statistics.estimates import Estimate
+from report.statistics.seeds import mean_over_seeds
+from report.text import bytes_text, factor_digits, ms_text
+
+Cases = Sequence[CaseResult]
+NOTHING: Mapping[str, Any] = {}
+
+
+class NotMeasured(Exception):
+    """A quantity cannot be told, because a case it needs was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A quantity computes an estimate from the cases of one machine, and knows its unit."""
+
+    compute: Callable[[Claim, Cases], Estimate | None]
+    text: Callable[[Estimate], str]
+
+
+def pick(
+    cases: Cases, wanted: Mapping[str, Any], claim: Claim, inherited: Mapping[str, Any] = NOTHING
+) -> CaseResult:
+    """Return the one case with the settings that a claim names.
+
+    inherited: settings that count where a case has them. Raises NotMeasured if there is none, and
+    ValueError if there are several: the claim then has to say which.
+    """
+    found = [
+        case
+        for case in in_suite(cases, claim.suite)
+        if _has(case, wanted)
+        and _has(case, {k: v for k, v in inherited.items() if k in case.settings})
+    ]
+    told = ", ".join(f"{name} {value}" for name, value in wanted.items())
+    if not found:
+        raise NotMeasured(f"no case of {claim.suite} with {told}")
+    if len(found) > 1:
+        raise ValueError(
+            f"claim {claim.name!r}: {len(found)} cases of {claim.suite} have {told}; say which, as "
+            f"{found[0].label!r} or {found[1].label!r}"
+        )
+    return found[0]
+
+
+def _has(case: CaseResult, wanted: Mapping[str, Any]) -> bool:
+    told = {name: tuple(v) if isinstance(v, list) else v for name, v in wanted.items()}
+    return all(case.settings.get(name) == value for name, value in told.items())
+
+
+def line(cases: Cases, wanted: Mapping[str, Any], claim: Claim) -> Series:
+    """Return the line of a suite whose cases all have the settings that a claim names."""
+    lines = view_of(claim.suite, cases).series
+    found = [one for one in lines if all(_has(case, wanted) for case in one.cases)]
+    told = ", ".join(f"{name} {value}" for name, value in wanted.items())
+    if not found:
+        raise NotMeasured(f"no line of {claim.suite} with {told}")
+    if len(found) > 1:
+        names = " or ".join(repr(one.name) for one in found[:2])
+        raise ValueError(
+            f"claim {claim.name!r}: {len(found)} lines of {claim.suite} have {told}; "
+            f"say which, as {names}"
+        )
+    return found[0]
+
+
+def _both(claim: Claim, cases: Cases) -> tuple[CaseResult, CaseResult]:
+    """Return the case a claim is of, and the one it is compared with."""
+    inherited = {name: v for name, v in claim.of.items() if name not in claim.against}
+    return pick(cases, claim.of, claim), pick(cases, claim.against, claim, inherited)
+
+
+def _exact(value: float | None) -> Estimate | None:
+    """Take what is counted, and the same at every run, for known to the last digit."""
+    return None if value is None else Estimate(value, value, value)
+
+
+def _time(claim: Claim, cases: Cases) -> Estimate | None:
+    return pick(cases, claim.of, claim).time(claim.where.get("part", "step"))
+
+
+def _times_faster(claim: Claim, cases: Cases) -> Estimate | None:
+    mine, other = _both(claim, cases)
+    return time_ratio(other, mine, claim.where.get("part", "step"))
+
+
+def _memory(claim: Claim, cases: Cases) -> Estimate | None:
+    case = pick(cases, claim.of, claim)
+    return _exact(case.memory(claim.where.get("bytes", "rest_bytes")) or rest_bytes(case))
+
+
+def _times_less_memory(claim: Claim, cases: Cases) -> Estimate | None:
+    mine, other = _both(claim, cases)
+    return _exact(memory_ratio(other, mine))
+
+
+def _bits(claim: Claim, cases: Cases) -> Estimate | None:
+    return pick(cases, claim.of, claim).bits()
+
+
+def _bits_better(claim: Claim, cases: Cases) -> Estimate | None:
+    mine, other = _both(claim, cases)
+    return bits_difference(other, mine)
+
+
+def _accuracy(claim: Claim, cases: Cases) -> Estimate | None:
+    found = pick(cases, claim.of, claim).quality("accuracy", claim.where.get("evaluated_with", ""))
+    return mean_over_seeds([100 * share for share in found.values()]) if found else None
+
+
+def _crossover(claim: Claim, cases: Cases) -> Estimate | None:
+    ours = line(cases, claim.of, claim)
+    found = crossover_of(ours, line(cases, claim.against, claim), claim.where.get("part", "step"))
+    return found.estimate if found else None
+
+
+def _exponent(claim: Claim, cases: Cases) -> Estimate | None:
+    found = scaling_of(line(cases, claim.of, claim), claim.where.get("of", "time"))
+    return found.exponent if found else None
+
+
+def _number(decimals: int, unit: str = "") -> Callable[[Estimate], str]:
+    def text(found: Estimate) -> str:
+        return _ends(found, lambda value: f"{value:,.{decimals}f}") + unit
+
+    return text
+
+
+def _ends(found: Estimate, told: Callable[[float], str]) -> str:
+    """Tell a value and the ends of its interval, once where they are told alike."""
+    value, low, high = told(found.value), told(found.low), told(found.high)
+    return value if not found.has_interval or value == low == high else f"{value} ({low} to {high})"
+
+
+def _tokens(value: float) -> str:
+    if isinf(value):
+        return "beyond the longest measured"
+    return "under the shortest measured" if value == 0 else f"{value:,.0f}"
+
+
+QUANTITIES = {
+    "time": Quantity(_time, ms_text),
+    "times faster": Quantity(_times_faster, lambda found: _ends(found, factor_digits)),
+    "memory": Quantity(_memory, lambda found: bytes_text(found.value)),
+    "times less memory": Quantity(_times_less_memory, lambda found: _ends(found, factor_digits)),
+    "bits per dim": Quantity(_bits, _number(3)),
+    "bits per dim better": Quantity(_bits_better, _number(3)),
+    "accuracy": Quantity(_accuracy, _number(1, " %")),
+    "crossover": Quantity(_crossover, lambda found: _ends(found, _tokens)),
+    "exponent": Quantity(_exponent, _number(2)),
+}
+
+
+def quantity_of(claim: Claim) -> Quantity:
+    """Return the quantity that a claim names. Raises ValueError if there is none of that name."""
+    refuse_unknown(claim.quantity, QUANTITIES, f"quantity in claim {claim.name!r}")
+    return QUANTITIES[claim.quantity]

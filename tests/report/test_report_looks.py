@@ -1,0 +1,76 @@
+"""A variant looks the same in every figure, and lines of one figure never look alike."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import BASE, DENSE, make_record, make_records
+
+from report.figures.looks import look_of, looks
+from report.reading.cases import gather, suite_names
+from report.reading.series import lines
+from report.reading.view import view_of
+from suites.base import grid
+
+VARIANTS = {
+    "LSH-1": replace(BASE, n_rounds=1),
+    "LSH-4": BASE,
+    "LSH-8": replace(BASE, n_rounds=8),
+    "local": replace(BASE, attention="local"),
+    "dense": DENSE,
+    "dense with means": replace(BASE, attention="sdpa", ff_chunks=4, loss_chunks=4),
+    "dense, shared QK": replace(DENSE, shared_qk=True),
+    "naive": replace(DENSE, attention="naive"),
+    "sliced": replace(DENSE, attention="memory_efficient"),
+}
+
+
+def series_of(models):
+    draw = np.random.default_rng(0)
+    cases = [case for model in models for case in grid(model, length=[512, 1024])]
+    return lines(gather([make_record(case, ["s"], 0, draw) for case in cases]), "length")
+
+
+def drawn(name, others):
+    """Return the look of a variant in a figure of it and these others."""
+    found = series_of([VARIANTS[name], *(VARIANTS[other] for other in others)])
+    mine = series_of([VARIANTS[name]])[0].cases[0].id
+    [place] = [i for i, line in enumerate(found) if mine in {case.id for case in line.cases}]
+    return looks(found)[place]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_looks_the_same_whatever_stands_beside_it(name):
+    others = [other for other in VARIANTS if other != name]
+    chance = random.Random(name)
+    found = {drawn(name, chance.sample(others, chance.randrange(len(others)))) for _ in range(8)}
+    assert len(found) == 1
+
+
+def test_no_two_variants_look_alike():
+    assert len({drawn(name, []) for name in VARIANTS}) == len(VARIANTS)
+
+
+def test_no_two_lines_of_a_figure_look_alike():
+    cases = gather(make_records())
+    for name in suite_names(cases):
+        series = view_of(name, cases).series
+        assert len({*looks(series)}) == len(series), name
+
+
+def test_the_more_rounds_the_darker():
+    def lightness(colour):
+        return sum(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+    models = [replace(BASE, n_rounds=n) for n in (1, 2, 4, 8, 16)]
+    found = [lightness(look_of(line)[0]) for line in series_of(models)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_the_usual_variant_keeps_its_look_beside_unusual_ones():
+    others = [replace(BASE, within_bucket=False), replace(BASE, correct_duplicates=False)]
+    for models in ([BASE, *others], [*others, BASE]):
+        found = series_of(models)
+        looked = dict(zip([line.name for line in found], looks(found), strict=True))
+        assert looked["LSH-4"] == look_of(series_of([BASE])[0])
