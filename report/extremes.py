@@ -39,7 +39,8 @@ def category_finding(view: View, measure: str) -> str:
     told = [text for one in changes if (text := part_text(one, measure))]
     where = f"At {size}, e" if size else "E"
     if told:
-        return f"{where}ach beside the other two: {'; '.join(told)}"
+        unit = {"time": ", a step takes", "memory": ", the activations are", "quality": ":"}
+        return f"{where}ach beside the other two{unit[measure]} {', '.join(told)}"
     text = ends_text(found, measure, "models")
     return f"At {size}: {text[0].lower()}{text[1:]}" if size else text
 
@@ -52,12 +53,12 @@ def part_text(one: Change, measure: str) -> str:
         return ""
     if measure == "time":
         ratio = time_ratio(more, less)
-        return f"with {one.part} a step takes {factor_text(ratio)} the time" if ratio else ""
+        return f"{factor_text(ratio)} with {one.part}" if ratio else ""
     if measure == "memory":
         change = memory_ratio(more, less)
-        return f"with {one.part} {factor_digits(change)}x the activations" if change else ""
+        return f"{factor_digits(change)}x with {one.part}" if change else ""
     bits = bits_difference(more, less)
-    return f"with {one.part} {signed_text(bits)} bits per dim" if bits else ""
+    return f"{signed_text(bits)} bits per dim with {one.part}" if bits else ""
 
 
 def ends_text(found: list[tuple[float, str, CaseResult]], measure: str, noun: str) -> str:

@@ -18,6 +18,7 @@ from report.reading.planned import is_missing, missing_records, unfinished_text
 from report.reading.series import View
 from report.reading.view import view_of
 from report.tables.cases_table import FLOOR, suite_table, write_tables
+from report.tables.curves_table import curves_table
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
 from report.tables.parts_table import parts_table
@@ -30,6 +31,7 @@ FIGURES = "figures"
 # The tables of a suite beside the one of all its cases, in their order.
 TABLE_TITLES = {
     "parts": "what each part changes, with it over without it",
+    "curves": "at equal training time",
     "scaling": "how it scales",
     "rounds": "trained with (rows), evaluated with (columns)",
 }
@@ -82,6 +84,7 @@ def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
         "figures": [path.stem for path in drawn if path.suffix == ".png"],
         "table": suite_table(view.cases),
         "parts": parts_table(view),
+        "curves": curves_table(view),
         "scaling": scaling_table(view),
         "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
     }

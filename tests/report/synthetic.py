@@ -211,14 +211,19 @@ def make_quality(s: Settings, seed: int, rng: np.random.Generator) -> dict[str, 
 
     final = at(true_bits(s))
     steps = range(s.evaluate_every, s.train_steps + 1, s.evaluate_every) if s.evaluate_every else []
-    curve = [[step, final["bits_per_dim"] + 2 * np.exp(-step / 60)] for step in steps][:-1]
+    curve = [[step, final["bits_per_dim"] + np.exp(-6 * step / s.train_steps)] for step in steps][
+        :-1
+    ]
     with_rounds = {
         "full" if r == 0 else str(r): at(true_bits(s) + (0.3 if r == 0 else 0.1 / r))
         for r in (s.evaluate_rounds if s.attention == "lsh" else ())
     }
+    curve.append([s.train_steps, final["bits_per_dim"]])
+    seed_s = true_step_ms(s) / 1e3 * (1 + 0.01 * seed)
     return {
         **final,
-        "curve": [*curve, [s.train_steps, final["bits_per_dim"]]],
+        "curve": curve,
+        "curve_s": [step * seed_s for step, _ in curve],
         "train_curve": [[s.train_steps, final["bits_per_dim"]]],
         "evaluated_with": with_rounds,
         "heldout_tokens": s.heldout_tokens,
