@@ -69,7 +69,7 @@ def rows_of(view: View) -> dict[str, list[tuple[str, CaseResult]]]:
             named = [(name, case) for name, _, case in found if case in series.cases]
             if len(named) > 1:
                 rows[series.name] = named
-    elif len(found) > MAX_LINES:
+    elif len(found) > MAX_LINES or view.varies == "length":
         for name, where, case in sorted(found, key=lambda one: place_of(view, one[2])):
             short = name.removesuffix(f", {where}") if where else name
             rows.setdefault(where, []).append((short, case))

@@ -32,7 +32,7 @@ FIGURES = "figures"
 TABLE_TITLES = {
     "parts": "what each part changes, with it over without it",
     "curves": "at equal training time",
-    "scaling": "how it scales",
+    "scaling": "how it scales, beside the powers of the bounds that the paper prints",
     "rounds": "trained with (rows), evaluated with (columns)",
 }
 
