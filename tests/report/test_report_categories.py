@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import make_record, true_bits, true_rest_bytes, true_step_ms
 
+from report.compare.ablation import compare_by
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
 from report.reading.cases import gather
@@ -178,6 +179,30 @@ def test_the_title_of_parts_says_what_each_changes(components):
     assert [part for part in PART_PLACES if f"with {part}" in told] == list(PART_PLACES)
     assert "bits per dim with LSH" in suite_finding(components, "quality")
     assert "with pieces" not in suite_finding(components, "quality")
+
+
+def test_parts_are_compared_each_at_each_size():
+    """Names tell what differs within a size; pieces of feed-forward and loss change together."""
+    records = records_of("components")
+    models = compare_by(records, "attention")
+    of_a_size = [one.name for one in models.levels if one.group == models.levels[0].group]
+    means = ("ordinary layers", "chunked", "reversible", "reversible and chunked")
+    names = [f"{attention}, {text}" for attention in ("LSH-4", "dense sdpa") for text in means]
+    assert sorted(of_a_size) == sorted([*names, "local attention"])
+    bases = {one.base.settings["attention"] for one in models.levels}
+    assert bases == {"sdpa"}
+    assert {one.base.settings["ff_chunks"] for one in models.levels} == {1}
+    for factor in ("ff_chunks", "loss_chunks", "reversible"):
+        found = compare_by(records, factor).levels
+        assert len(found) == 2 * 4 * 3, factor
+        for one in found:
+            changed = {
+                name
+                for name, value in one.case.settings.items()
+                if value != one.base.settings[name] and name != "measures"
+            }
+            pieces = {"ff_chunks", "loss_chunks"}
+            assert changed in (set(), pieces if factor in pieces else {factor})
 
 
 def test_suites_of_numbers_have_no_parts_and_no_names():
