@@ -26,7 +26,7 @@ PHRASES = {
 }
 # Off and on; what is usual goes without saying.
 SWITCHES = {
-    "shared_qk": ("", "shared QK"),
+    "shared_qk": ("separate Q and K", "shared QK"),
     "within_bucket": ("across buckets", ""),
     "correct_duplicates": ("duplicates kept", ""),
     "unit_keys": ("raw keys", ""),

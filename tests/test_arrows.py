@@ -98,7 +98,8 @@ ARROWS: dict[str, list[str]] = {
         *("report.paper", *READING, "report.statistics.*", "matplotlib", "numpy"),
     ],
     "report/page/*": [
-        *("report.page.*", "report.figures.*", "report.tables.*", "report.findings", *READING),
+        *("report.page.*", "report.claims.*", "report.compare.*", "report.figures.*"),
+        *("report.tables.*", "report.findings", *READING),
         *("report.statistics.*", "baselines.config", "jinja2", "pandas"),
         *(f"{ENGINE}.store.plan", f"{ENGINE}.store.runs"),
     ],

@@ -168,7 +168,7 @@ def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     So they can be compared and hashed.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    if "chunk_length" in found and found["chunk_length"] is None:
+    if kind_of(found) != "dense" and found.get("chunk_length") is None:
         found["chunk_length"] = 2 * found["bucket_size"] if "bucket_size" in found else None
     return found
 

@@ -77,6 +77,7 @@ COMPUTES = {"gradients": differs, "bits": differs}
 WITHOUT_ROW = {
     "dropout": dict.fromkeys(PEER_MODELS, "refused: a peer is measured without"),
     "reversible": {"transformers model": "refused: it is always reversible"},
+    "subject": {"mixed model": "refused: one call has no layers"},
 }
 
 
@@ -100,7 +101,7 @@ PIECES = {"linear calls": grows}
 LONG = {"length": 256, "n_layers": 4}
 WIDE = {"length": 256, "d_ff": 1024}
 MANY_LOGITS = {"length": 256, "task": "enwiki-head", "n_heads": 1, "n_rounds": 1}
-MANY_BUCKETS = {"length": 1024, "n_layers": 1, "n_rounds": 1}
+MANY_BUCKETS = {"length": 1024, "n_rounds": 1}
 UNTRAINED = {"measures": ("time", "memory")}
 SHORT_FIRST = {"first_steps": 2}
 TOKENS = ("windows", "held-out windows", "inputs")
@@ -182,6 +183,7 @@ ROWS = [
         ("gradients", *TOKENS),
     ),
     Row("shared_qk", True, {"weights": shrinks, **COMPUTES}, TOKENS),
+    Row("shared_qk", False, {"weights": grows, **COMPUTES}, TOKENS),
     Row("unit_keys", False, COMPUTES, ("weights", *TOKENS)),
     Row("attend_self", True, COMPUTES, ("weights", *TOKENS)),
     Row("reversible", False, {"peak": grows, **COMPUTES}, ("weights", *TOKENS), LONG, TRAINED),

@@ -38,8 +38,11 @@ PINNED: dict[str, Any] = {
     "correct_duplicates": True,
     "logit_scale": 1.0,
     "factorize_hash": True,
+    "rotation": "orthonormal",
     "kernel": "auto",
     "shared_qk": False,
+    "unit_keys": True,
+    "attend_self": False,
     "reversible": True,
     "ff_chunks": 1,
     "loss_chunks": 1,
@@ -63,6 +66,7 @@ PINNED: dict[str, Any] = {
     "heldout_tokens": 16384,
     "evaluate_every": 0,
     "evaluate_rounds": (),
+    "evaluate_as": (),
 }
 
 

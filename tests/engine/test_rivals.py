@@ -1,5 +1,7 @@
 """What stands beside a Reformer is fair: every rival, half of the tokens whole, a rate for each."""
 
+import json
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -7,6 +9,8 @@ import pytest
 
 from suites import presets
 from suites.base import make_case
+from suites.engine.code import ROOT
+from suites.engine.store.records import read_records
 from suites.engine.sweep.planning import find_suites
 from suites.presets import CPU, PAPER, at_length, dense, dense_with_means, local, ordinary, separate
 from suites.settings import Settings, change
@@ -150,6 +154,27 @@ def test_the_rates_were_tried() -> None:
     for s in (CPU, local(CPU), dense(CPU), dense_with_means(CPU), separate(CPU)):
         assert s.id in tried
     assert change(CPU, n_rounds=1).id in tried
+
+
+def test_the_rates_are_the_best_of_the_committed_sweep() -> None:
+    """Of each family, as the presets make it, no rate of the sweep gave fewer bits per dim."""
+    records = read_records(ROOT / "results/reference/cpu-learning-rate/records.jsonl")
+
+    def family(settings: Mapping[str, Any]) -> str:
+        return json.dumps(
+            {k: v for k, v in settings.items() if k != "learning_rate"}, sort_keys=True
+        )
+
+    for s in (CPU, local(CPU), dense(CPU), dense_with_means(CPU), separate(CPU)):
+        [mine] = [r for r in records if r["case"] == s.id]
+        alike = [r for r in records if family(r["settings"]) == family(mine["settings"])]
+        bits = {r["settings"]["learning_rate"]: r["quality"]["bits_per_dim"] for r in alike}
+        assert len(bits) >= 3
+        assert min(bits, key=bits.__getitem__) == s.learning_rate, bits
+        rates = sorted(bits)
+        assert rates[0] < s.learning_rate < rates[-1], (
+            "the best is not at the end of what was tried"
+        )
 
 
 def test_the_dense_model_with_means_differs_from_ours_in_attention_alone() -> None:
