@@ -3,9 +3,16 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
-from collections.abc import Callable
 from math import isinf
 
+from report.extremes import (
+    BEST,
+    VALUE_TEXT,
+    category_finding,
+    ends_text,
+    no_visible_difference,
+    too_few_text,
+)
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, changes_of
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
@@ -32,17 +39,12 @@ from report.text import (
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
 NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
-BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
-VALUE_TEXT: dict[str, Callable[[float], str]] = {
-    "time": lambda v: f"{v:,.3g} ms a step",
-    "memory": bytes_text,
-    "quality": lambda v: f"{v:.3f} bits per dim",
-}
 NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
     "length": "token",
     "bucket_size": "position",
+    "d_ff": "hidden unit",
 }
 
 
@@ -54,6 +56,8 @@ def suite_finding(view: View, measure: str) -> str:
     settings it tells the change from first to last. Local attention is told beside. Of changes of a
     base it tells how many are visible, and the largest.
     """
+    if view.categories:
+        return category_finding(view, measure)
     found = rivals_of(view.series, measure)
     line = found.ours or found.local or found.dense
     if line is None:
@@ -138,11 +142,14 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
 
 def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
     measured = MEASURES[measure]
+    both = common_points(line, dense, measured) if dense and dense.on_axis else []
     points = [(x, c) for x, c in line.points if measured(c) is not None]
+    if len(both) > 1:  # both are told over the same range
+        points = [(x, one) for x, one, _ in both]
     unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
-        return f"{view.name}: one point measured, {line.name}"
+        return too_few_text(view, measure, [line.name])
     a = f"{x0:,g}"
     b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
@@ -151,18 +158,22 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     else:
         growth = growth_text(last, first, measure)
         text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
+    lost = [first_failure_text(one, measured) for one in (line, dense) if one]
+    ending = "".join(f"; {what}" for what in lost if what)
     if dense is None:
-        return text
+        return text + ending
     name = rival_name(dense, measure)
     if dense.on_axis:
-        others = [c for _, c in dense.points if measured(c) is not None]
-        if len(others) < 2:
-            return text
+        if len(both) < 2:
+            return text + ending
+        (_, _, start), *_, (_, _, end) = both
         if measure == "quality":
-            return f"{text}, {name} by {paired_change(others[-1], others[0])}"
-        return f"{text}, {growth_text(others[-1], others[0], measure)} with {name}"
+            return f"{text}, {name} by {paired_change(end, start)}{ending}"
+        return f"{text}, {growth_text(end, start, measure)} with {name}{ending}"
     common = common_points(line, dense, measured)
-    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}"
+    if not common:
+        return text + ending
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}{ending}"
 
 
 def changes_finding(view: View, measure: str) -> str:
@@ -226,47 +237,29 @@ def _best_and_worst(view: View, measure: str) -> str:
         for x, case in s.points
         if (value := measured(case)) is not None
     ]
-    if not found:
-        return f"{view.name}: no {measure} was measured"
-    best, best_name, one = min(found, key=lambda entry: entry[0])
-    worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = VALUE_TEXT[measure]
-    text = f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-    if no_visible_difference(one, other, measure):
-        span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
-        text = f"No visible difference between {len(found)} combinations ({span})"
+    if len(found) < 2:
+        return too_few_text(view, measure, [name for _, name, _ in found])
+    text = ends_text(found, measure, "combinations")
     lines = rivals_of(view.series, measure)
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
         if rival and values:
-            text += f"; {rival_name(rival, measure)}: {told(values[0])}"
+            text += f"; {rival_name(rival, measure)}: {VALUE_TEXT[measure](values[0])}"
     return text
 
 
 def _best_of_each(view: View, measure: str) -> str:
     measured, told = MEASURES[measure], VALUE_TEXT[measure]
-    best = []
+    best, single = [], []
     for line in view.series:
         found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
-        if found:
+        if len(found) > 1:
             value, x = min(found)
             best.append(f"{line.name} at {x:g} ({told(value)})")
+        single += [f"{line.name} at {x:g}" for _, x in found if len(found) == 1]
+    if not best:
+        return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"
-
-
-def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
-    """Return whether two cases show no difference on a measure.
-
-    For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
-    for quality: the interval over seeds holds 0.
-    """
-    if measure == "time":
-        ratio = time_ratio(a, b)
-        return ratio is None or ratio.verdict in ("same", "ambiguous")
-    if measure == "memory":
-        return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
-    change = bits_difference(a, b)
-    return change is not None and change.has_interval and change.low <= 0 <= change.high
 
 
 def difference_text(change: Estimate) -> str:

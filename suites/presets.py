@@ -154,6 +154,21 @@ def ordinary(base: Settings) -> Settings:
     return change(base, reversible=False, ff_chunks=1, loss_chunks=1)
 
 
+def in_one_piece(base: Settings) -> Settings:
+    """Return `base` with feed-forward and loss in one piece: the same function, by more memory."""
+    return change(base, ff_chunks=1, loss_chunks=1)
+
+
+def models_of_table_3(base: Settings) -> list[Settings]:
+    """Return the five models of the paper's Table 3, as settings that measure costs only.
+
+    They are the Transformer, reversible, chunked reversible, the LSH Transformer and the Reformer.
+    """
+    fair = dense_with_means(base)
+    models = (dense(base), in_one_piece(fair), fair, ordinary(base), base)
+    return [costs_only(one) for one in models]
+
+
 def dense(base: Settings, attention: str = "sdpa") -> Settings:
     """Return the settings of the dense Transformer, as published, beside the Reformer of `base`.
 

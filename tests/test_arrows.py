@@ -73,14 +73,21 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
+    "report/extremes.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/findings.py": [
+        *("report.extremes", "report.reading.*", "report.text", "report.statistics.*"),
+    ],
     "report/claims/*": [
         *("report.claims.*", *READING, "report.statistics.*", "pandas"),
     ],
-    "report/findings.py": ["report.reading.*", "report.text", "report.statistics.*"],
     "report/statistics/*": STATISTICS,
+    "report/reading/planned.py": [
+        *("report.reading.cases", f"{ENGINE}.store.plan", f"{ENGINE}.store.records"),
+    ],
     "report/reading/*": [*READING, "report.statistics.*", "baselines.config", "numpy"],
     "report/tables/*": [
         *("report.tables.*", "report.paper", *READING, "report.statistics.*", "numpy", "pandas"),
+        f"{ENGINE}.sweep.prediction",
     ],
     "report/compare/*": [
         *("report.compare.*", "report.tables.markup", *READING, "report.statistics.*"),
@@ -94,6 +101,7 @@ ARROWS: dict[str, list[str]] = {
         *("report.page.*", "report.claims.*", "report.compare.*", "report.figures.*"),
         *("report.tables.*", "report.findings", *READING),
         *("report.statistics.*", "baselines.config", "jinja2", "pandas"),
+        *(f"{ENGINE}.store.plan", f"{ENGINE}.store.runs"),
     ],
 }
 # For each of them an import that would be wrong, in a file that is there.
@@ -127,9 +135,11 @@ PLANTED = {
     "report/commands.py": ("report/commands.py", "suites.engine.sweep.planning"),
     "report/paper.py": ("report/paper.py", "report.text"),
     "report/text.py": ("report/text.py", "report.reading.cases"),
+    "report/extremes.py": ("report/extremes.py", "report.findings"),
     "report/claims/*": ("report/claims/claim.py", "report.page.page"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
+    "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),
     "report/reading/*": ("report/reading/cases.py", "report.findings"),
     "report/tables/*": ("report/tables/cases_table.py", "suites.engine.measure.memory"),
     "report/compare/*": ("report/compare/runs.py", "report.figures.style"),

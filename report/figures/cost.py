@@ -1,6 +1,7 @@
 """This figure draws quality against cost: what each level of a setting buys and costs."""
 
 from collections.abc import Callable, Sequence
+from math import nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -92,14 +93,20 @@ def draw_path(
     axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
 ) -> None:
     """Draw the levels of a group, joined in their order, with their names if `named`."""
+    gap = Estimate(nan)
     points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.bits_change)]
     if not points:
         return
+    known = {id(one): (c, b) for c, b, one in points}
+    # no line crosses a level that failed
+    path = [
+        known.get(id(one), (gap, gap)) for one in levels if id(one) in known or one.case.failure[0]
+    ]
     axes.errorbar(
-        [c.value for c, _, _ in points],
-        [b.value for _, b, _ in points],
-        xerr=error_bars([c for c, _, _ in points]),
-        yerr=error_bars([b for _, b, _ in points]),
+        [c.value for c, _ in path],
+        [b.value for _, b in path],
+        xerr=error_bars([c for c, _ in path]),
+        yerr=error_bars([b for _, b in path]),
         color=colour,
         marker="o",
         markersize=7,

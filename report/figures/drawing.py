@@ -1,6 +1,7 @@
 """All figures draw lines with intervals, levels, seeds and failures alike."""
 
 from collections.abc import Callable, Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 
@@ -32,12 +33,13 @@ def draw_lines(
         if not series.on_axis:
             draw_levels(axes, [e for _, e in found], colour, style, name)
             continue
-        xs = [shifted(x, i, view) if spread else x for x, _ in found]
+        drawn = with_gaps(series, value)
+        xs = [shifted(x, i, view) if spread else x for x, _ in drawn]
         if found:
             axes.errorbar(
                 xs,
-                [e.value for _, e in found],
-                yerr=error_bars([e for _, e in found]),
+                [e.value for _, e in drawn],
+                yerr=error_bars([e for _, e in drawn]),
                 color=colour,
                 linestyle=style,
                 marker=marker,
@@ -47,6 +49,13 @@ def draw_lines(
                 label=name,
             )
     return seen
+
+
+def with_gaps(series: Series, value: Value) -> list[tuple[float, Estimate]]:
+    """Return (x, value) of a line, nan where a case failed or is missing: no line crosses it."""
+    found = [(x, value(case), case) for x, case in series.points]
+    gap = Estimate(nan)
+    return [(x, e or gap) for x, e, case in found if e is not None or case.failure[0]]
 
 
 def draw_levels(

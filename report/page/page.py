@@ -3,6 +3,7 @@
 A page holds all it shows: style, script and figures are inside, and nothing is fetched.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,11 +21,14 @@ from report.page.caveats import caveats
 from report.page.sections import facts_of, place_of, section_of
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
-from report.reading.series import view_of
+from report.reading.planned import is_missing, missing_records, unfinished_text
+from report.reading.view import view_of
 from report.tables.cases_table import FLOOR, write_tables
 from report.tables.markup import to_markdown
 from report.text import plural
+from suites.engine.store.plan import Plan
 from suites.engine.store.records import Record
+from suites.engine.store.runs import RunFolder
 
 FIGURES = "figures"
 BANNER = (
@@ -44,7 +48,8 @@ FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
 
-    Raises ValueError if there are no records, or if they are of different identity and not `mixed`.
+    What the run's plan has and the records have not is told and drawn as missing. Raises ValueError
+    if there are no records, or if they are of different identity and not `mixed`.
     """
     return _write_run(Path(run_folder), mixed).paths
 
@@ -97,8 +102,9 @@ class Reported:
 
 
 def _write_run(folder: Path, mixed: bool = False) -> Reported:
-    records = load_run(folder)
-    cases = gather(records, mixed)
+    records, plan = load_run(folder), plan_of(folder)
+    cases = gather([*records, *missing_records(plan, records)], mixed)
+    unfinished = unfinished_text(plan, records)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
     run = facts_of(folder, {record["case"] for record in records})
     views = [view_of(name, cases) for name in sorted(suite_names(cases), key=place_of)]
@@ -108,6 +114,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         paths += drawn
         sections.append(section_of(view, drawn, run, cases))
     with (folder / "table.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{unfinished}\n" if unfinished else "")
         for part in sections:
             for title, table, note in part["tables"]:
                 file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(table)}\n{note}\n")
@@ -121,11 +128,20 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
         "files": [(name, name) for name in FILES if (folder / name).exists()],
-        "machine": caption_of(cases),
-        "caveats": caveats(records, cases),
+        "machine": caption_of([case for case in cases if not is_missing(case)]),
+        "caveats": [*filter(None, [unfinished]), *caveats(records, cases)],
     }
     page.write_text(render(records, cases, shown), encoding="utf-8")
     return Reported(folder, records, cases, sections, [*paths, page])
+
+
+def plan_of(folder: Path) -> Plan | None:
+    """Read the plan of a run; None, with a note, if there is none or none that can be read."""
+    try:
+        return RunFolder(folder).plan()
+    except ValueError as error:
+        print(f"note: what is missing cannot be told: {error}", file=sys.stderr)
+        return None
 
 
 def answers(records: Sequence[Record]) -> list[dict[str, str]]:
@@ -151,7 +167,7 @@ def failures(cases: Sequence[CaseResult], folder: Path, home: Path) -> list[dict
     found = []
     for case in cases:
         status, reason = case.failure
-        if status and status != "skipped":
+        if status and status != "skipped" and not is_missing(case):
             log = folder / "logs" / f"{case.id}.txt"
             has_log = case.id.isalnum() and log.exists()
             told = {"label": case.label, "status": status, "reason": reason}

@@ -15,17 +15,23 @@ from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.analyses_table import mass_table, past_only_table
 from report.tables.cases_table import suite_table
+from report.tables.curves_table import curves_table
 from report.tables.evaluated_with_table import are_evaluated, rounds_note, rounds_table
+from report.tables.parts_table import parts_table
 from report.tables.scaling_table import scaling_table
 from report.text import plural
 
 # In the order of the questions that people ask; other suites follow by name.
 ORDER = (
-    *("sequence_length", "hash_rounds", "bucket_size", "layers", "components", "means"),
+    *("sequence_length", "hash_rounds", "bucket_size", "layers", "components", "feed_forward"),
     *("attention_details", "layer_kinds", "duplication", "recall", "shared_qk", "reversible"),
     *("hash_rounds_pictures", "learning_rate", "attention_speed", "attention_length", "million"),
 )
 QUICK = "quick"
+PRINTED = (
+    "Printed: the power with which the paper's bound (Tables 1 and 3, the larger term) grows "
+    "at these sizes. Memory is that of activations and workspace."
+)
 # Of planned cases that were not measured, so many are named.
 NAMED = 5
 
@@ -97,10 +103,15 @@ def figure_name(path: Path) -> str:
 
 def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:
     """Return the tables of a suite beside the one of its cases: title, table and a note."""
-    found = []
-    scaling = scaling_table(view)
-    if scaling is not None:
-        found.append(("how it scales", scaling, ""))
+    found = [
+        (title, table, note)
+        for title, table, note in (
+            ("what each part changes, with it over without it", parts_table(view), ""),
+            ("at equal training time", curves_table(view), ""),
+            ("how it scales", scaling_table(view), PRINTED),
+        )
+        if table is not None
+    ]
     if are_evaluated(view.cases):
         title = "trained with (rows), evaluated with (columns)"
         found.append((title, rounds_table(view.cases), rounds_note(view.cases)))

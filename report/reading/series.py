@@ -1,14 +1,11 @@
 """The cases of a suite become the lines of a figure, one per variant of a model."""
 
-import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report.reading.captions import caption_of
-from report.reading.cases import CaseResult, in_suite
-from suites.base import Suite
+from report.reading.cases import CaseResult
 from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
-from suites.labels import OF_MEANS, phrases, with_means
+from suites.labels import OF_MEANS, phrase, phrases, with_means
 from suites.settings import SETTINGS
 
 # In the order of lines, each with the settings that have no effect on it.
@@ -26,6 +23,7 @@ AXIS_LABELS = {
     "chunk_length": "chunk length m (positions)",
     "n_layers": "layers",
     "learning_rate": "peak learning rate",
+    "d_ff": "width of the feed-forward layers (d_ff)",
 }
 
 
@@ -58,6 +56,8 @@ class View:
     series: tuple[Series, ...]
     caption: str
     analyses: frozenset[str] = frozenset()  # that the suite asks for
+    categories: tuple[str, ...] = ()  # names in place of numbers on the axis; x is their place
+    named_by: tuple[str, ...] = ()  # the settings that make these names
 
     @property
     def cases(self) -> list[CaseResult]:
@@ -69,24 +69,11 @@ class View:
         """Return the measured values on the x axis, ascending."""
         return sorted({x for s in self.series if s.on_axis for x, _ in s.points})
 
-
-def view_of(name: str, cases: Iterable[CaseResult]) -> View:
-    """Arrange the cases of the suite `name` into lines along the suite's own axis.
-
-    For a suite that is no longer in the code, the axis is the setting with most values.
-    """
-    members = in_suite(cases, name)
-    suite = _suite(name)
-    varies = suite.varies if suite else _widest_setting(members)
-    return View(
-        name=name,
-        question=suite.question if suite else "",
-        varies=varies,
-        log_x=suite.log_x if suite else True,
-        series=tuple(lines(members, varies)),
-        caption=caption_of(members),
-        analyses=frozenset(suite.analyses if suite else ()),
-    )
+    def x_text(self, x: float) -> str:
+        """Say in words where on the axis x is: "4 layers", or the name of a category."""
+        if self.categories:
+            return self.categories[int(x)]
+        return phrase(self.varies, int(x) if x == int(x) else x)
 
 
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
@@ -159,25 +146,6 @@ def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
     kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
     return name_by_settings(case, keys)
-
-
-def _suite(name: str) -> Suite | None:
-    if not name.isidentifier():  # from a record: it imports nothing but a suite
-        return None
-    try:
-        found = getattr(importlib.import_module(f"suites.{name}"), "SUITE", None)
-    except ModuleNotFoundError:
-        return None
-    return found if isinstance(found, Suite) else None
-
-
-def _widest_setting(cases: Sequence[CaseResult]) -> str:
-    def width(name: str) -> int:
-        values = {case.settings.get(name) for case in cases} - {None}
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        return len(values) if numbers else 0
-
-    return max((name for name in SETTINGS if name not in HOW), key=width)
 
 
 def _x(case: CaseResult, varies: str) -> float:

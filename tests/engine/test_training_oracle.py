@@ -209,6 +209,27 @@ def test_it_trains_in_training_mode_and_evaluates_in_the_other(
         assert call["autocast"] is (precision == "bfloat16")
 
 
+@pytest.mark.parametrize("every", [0, 2, 3])
+def test_the_seconds_of_the_curve_are_of_training_alone(
+    planted: tuple[Bigram, Planted], monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """On a clock by which a step takes 10 s and an evaluation 1,000 s."""
+    now = [0.0]
+
+    def slowly(work: Any, seconds: float) -> Any:
+        def wrapped(*arguments: Any, **keywords: Any) -> Any:
+            now[0] += seconds
+            return work(*arguments, **keywords)
+
+        return wrapped
+
+    monkeypatch.setattr(training, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training, "step_loss", slowly(training.step_loss, 10.0))
+    monkeypatch.setattr(training, "evaluate", slowly(training.evaluate, 1000.0))
+    found = train_and_evaluate(replace(SETTINGS, evaluate_every=every), 0, "cpu")
+    assert found["curve_s"] == [10.0 * step for step, _ in found["curve"]]
+
+
 @pytest.mark.parametrize(("every", "steps"), [(0, [11]), (11, [11]), (5, [5, 10, 11])])
 def test_the_curve_ends_at_the_last_step_and_has_it_once(
     planted: tuple[Bigram, Planted], every: int, steps: list[int]

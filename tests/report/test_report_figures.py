@@ -15,7 +15,7 @@ from report.page.caveats import caveats, speed_caveats, timing_caveats
 from report.page.page import write_report
 from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical_line
-from report.reading.series import view_of
+from report.reading.view import view_of
 from report.statistics.scaling import crossover
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.scaling_table import scaling_table

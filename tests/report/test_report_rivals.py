@@ -13,7 +13,7 @@ from report.figures.looks import looks
 from report.findings import suite_finding
 from report.reading.cases import gather
 from report.reading.rivals import rivals_of
-from report.reading.series import view_of
+from report.reading.view import view_of
 from report.tables.cases_table import suite_table
 from report.tables.scaling_table import scaling_table
 from suites.base import grid, unique

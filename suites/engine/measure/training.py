@@ -8,6 +8,7 @@ fraction of the time.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -43,15 +44,22 @@ def train_and_evaluate(
     model = build_model(settings, task.vocabulary, seed, device)
     train_losses: list[float] = []
     curve: list[tuple[int, float]] = []
+    curve_s: list[float] = []
+    trained_s, started = 0.0, perf_counter()
     for step in train(model, task, settings, seed, train_losses):
+        trained_s += perf_counter() - started
         if settings.evaluate_every and step % settings.evaluate_every == 0:
             curve.append((step, evaluate(model, task, settings)["bits_per_dim"]))
+            curve_s.append(trained_s)
+        started = perf_counter()
     final = evaluate(model, task, settings)
     if not curve or curve[-1][0] != settings.train_steps:
         curve.append((settings.train_steps, final["bits_per_dim"]))
+        curve_s.append(trained_s)
     return {
         **final,
         "curve": curve,
+        "curve_s": curve_s,
         "train_curve": thin_out(train_losses),
         "evaluated_with": {
             name: evaluate_with(model, change(settings, **changes), task, seed)

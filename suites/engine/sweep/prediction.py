@@ -64,6 +64,8 @@ UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
 TIMED_STEPS, LEAST_TIMED_STEPS = 22, 7
 UNSAMPLED_S, ONE_SAMPLE_S = 0.2, 60.0
 MEMORY_STEPS = 5
+# From so many tokens on the memory pass of a model is one whole step, and a short one before it.
+LONG, LONG_MEMORY_STEPS = 2**16, 1.2
 EVALUATION_SHARE = 0.35  # of a training step
 # Windows that analyses evaluate, or what takes as long; suites.engine.measure has them with torch.
 ANALYSED_WINDOWS = {"past only": 256, "attention mass": 16, "head": 4}
@@ -242,7 +244,8 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
         wanted = min(s.time_budget_s + step, UNSAMPLED_S + TIMED_STEPS * step)
         return START_S + max(LEAST_TIMED_STEPS * step, wanted)
     if kind == "memory":
-        return START_S + MEMORY_STEPS * step
+        is_long = s.can_train and s.length >= LONG
+        return START_S + (LONG_MEMORY_STEPS if is_long else MEMORY_STEPS) * step
     short = SHORT_WINDOWS_SHARE * s.first_batch * s.first_length / (s.batch * s.length)
     steps = s.train_steps - s.first_steps + s.first_steps * short
     points = 1 + len(evaluations(s))
