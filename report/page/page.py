@@ -13,7 +13,7 @@ from report.page.caveats import caveats
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.measures import MEASURES
-from report.reading.series import View, view_of
+from report.reading.series import View, views_of
 from report.tables.cases_table import FLOOR, suite_table, write_tables
 from report.tables.evaluated_with_table import are_evaluated, rounds_table
 from report.tables.markup import to_markdown
@@ -37,7 +37,7 @@ def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     records = load_run(folder)
     cases = gather(records, mixed)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
-    views = [view_of(name, cases) for name in suite_names(cases)]
+    views = [view for name in suite_names(cases) for view in views_of(name, cases)]
     sections = []
     for view in views:
         drawn = draw_suite(view, folder / FIGURES)

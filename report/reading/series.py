@@ -1,8 +1,9 @@
 """The cases of a suite become the lines of a figure, one per variant of a model."""
 
 import importlib
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, in_suite
@@ -87,6 +88,20 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
     )
 
 
+def views_of(name: str, cases: Iterable[CaseResult]) -> list[View]:
+    """Arrange the cases of a suite into a view, or into one per task where they are of several."""
+    members = in_suite(cases, name)
+    tasks = list(dict.fromkeys(c.settings["task"] for c in members if c.settings.get("task")))
+    if len(tasks) < 2:
+        return [view_of(name, members)]
+    found = []
+    for task in tasks:
+        view = view_of(name, [c for c in members if c.settings.get("task", tasks[0]) == task])
+        # a name becomes that of a file
+        found.append(replace(view, name=f"{name}_{re.sub(r'[^A-Za-z0-9-]', '_', str(task))}"))
+    return found
+
+
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
     """Group cases into lines along the setting `varies`, ours first, then by their settings."""
     found = []
@@ -107,18 +122,21 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
-    What follows from `varies` is left out too, such as batch = tokens / length. Reversible layers
-    and pieces are told together (suites.labels.MEANS) where that tells as much.
+    What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
+    differ, what follows from the task. Reversible layers and pieces are told together
+    (suites.labels.MEANS) where that tells as much.
     """
+    n_tasks = len({case.settings["task"] for case in cases if "task" in case.settings})
+    by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
     keys = []
     for key in SETTINGS:
         values: dict[object, set[object]] = {}
         for case in cases:
             if key in case.settings:
-                at = case.settings.get(varies) if varies else None
+                at = tuple(case.settings.get(other) for other in by if other != key)
                 values.setdefault(at, set()).add(case.settings[key])
         several = len(set().union(*values.values())) > 1 if values else False
-        tied = bool(varies) and all(len(found) == 1 for found in values.values())
+        tied = bool({*by} - {key}) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
     if varies in OF_MEANS:
