@@ -96,10 +96,11 @@ CPU_PICTURES = change(
     n_heads=2,
     bucket_size=16,
     embedding_std=0.1,
+    batch=2,
     first_length=96,
-    train_steps=6000,
-    first_steps=3000,
-    evaluate_every=500,
+    train_steps=4800,
+    first_steps=3200,
+    evaluate_every=400,
     heldout_tokens=64 * 768,
 )
 

@@ -22,7 +22,7 @@ from report.page.sections import facts_of, place_of, section_of
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.planned import is_missing, missing_records, unfinished_text
-from report.reading.view import view_of
+from report.reading.view import views_of
 from report.tables.cases_table import FLOOR, write_tables
 from report.tables.markup import to_markdown
 from report.text import plural
@@ -107,12 +107,13 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     unfinished = unfinished_text(plan, records)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
     run = facts_of(folder, {record["case"] for record in records})
-    views = [view_of(name, cases) for name in sorted(suite_names(cases), key=place_of)]
+    names = sorted(suite_names(cases), key=place_of)
+    views = [view for name in names for view in views_of(name, cases)]
     sections = []
     for view in views:
         drawn = draw_suite(view, folder / FIGURES)
         paths += drawn
-        sections.append(section_of(view, drawn, run, cases))
+        sections.append(section_of(view, drawn, run))
     with (folder / "table.md").open("a", encoding="utf-8") as file:
         file.write(f"\n{unfinished}\n" if unfinished else "")
         for part in sections:

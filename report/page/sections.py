@@ -10,7 +10,6 @@ import pandas as pd
 
 from report.findings import suite_finding
 from report.page.svg import inline_svg
-from report.reading.cases import CaseResult, in_suite
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.analyses_table import mass_table, past_only_table
@@ -67,10 +66,8 @@ def facts_of(folder: Path, measured: set[str]) -> RunFacts:
         return RunFacts(folder.name)
 
 
-def section_of(
-    view: View, drawn: Sequence[Path], run: RunFacts, cases: Sequence[CaseResult]
-) -> dict[str, Any]:
-    """Collect what a page shows of a suite. cases: those of the run."""
+def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
+    """Collect what a page shows of a suite."""
     told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
     if run.is_quick:
         told = [measure for measure in told if measure != "quality"]
@@ -80,12 +77,12 @@ def section_of(
         "id": view.name,
         "question": view.question,
         "findings": [suite_finding(view, measure) for measure in told],
-        "missing": missing_text(run, view.name),
+        "missing": missing_text(run, view.suite),
         "figures": [inline_svg(path, figure_name(path)) for path in figures],
         "tables": tables_of(view),
-        "table": suite_table(in_suite(cases, view.name)),
+        "table": suite_table(view.cases),
         "facts": facts_text(view, run),
-        "command": command_of(view.name, run),
+        "command": command_of(view.suite, run),
         "run": "",
     }
 

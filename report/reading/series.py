@@ -49,7 +49,8 @@ class Series:
 class View:
     """A view is a suite as it is drawn: its lines, its axis and its caption."""
 
-    name: str
+    name: str  # of the suite, and of the task where it has several
+    suite: str
     question: str
     varies: str  # "" if each case changes something else of a base (suites.base.Suite)
     log_x: bool
@@ -96,18 +97,21 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
-    What follows from `varies` is left out too, such as batch = tokens / length. Reversible layers
-    and pieces are told together (suites.labels.MEANS) where that tells as much.
+    What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
+    differ, what follows from the task. Reversible layers and pieces are told together
+    (suites.labels.MEANS) where that tells as much.
     """
+    n_tasks = len({case.settings["task"] for case in cases if "task" in case.settings})
+    by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
     keys = []
     for key in SETTINGS:
         values: dict[object, set[object]] = {}
         for case in cases:
             if key in case.settings:
-                at = case.settings.get(varies) if varies else None
+                at = tuple(case.settings.get(other) for other in by if other != key)
                 values.setdefault(at, set()).add(case.settings[key])
         several = len(set().union(*values.values())) > 1 if values else False
-        tied = bool(varies) and all(len(found) == 1 for found in values.values())
+        tied = bool({*by} - {key}) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
     if varies in OF_MEANS:

@@ -1,7 +1,9 @@
 """The view of a suite is how its cases are drawn: lines along its axis, or categories."""
 
 import importlib
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, in_suite
@@ -31,6 +33,7 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
         series, categories = tuple(lines(members, varies)), ()
     return View(
         name=name,
+        suite=name,
         question=suite.question if suite else "",
         varies=varies,
         log_x=suite.log_x if suite else True,
@@ -40,6 +43,20 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
         named_by=named_by,
         analyses=frozenset(suite.analyses if suite else ()),
     )
+
+
+def views_of(name: str, cases: Iterable[CaseResult]) -> list[View]:
+    """Arrange the cases of a suite into a view, or into one per task where they are of several."""
+    members = in_suite(cases, name)
+    tasks = list(dict.fromkeys(c.settings["task"] for c in members if c.settings.get("task")))
+    if len(tasks) < 2:
+        return [view_of(name, members)]
+    found = []
+    for task in tasks:
+        view = view_of(name, [c for c in members if c.settings.get("task", tasks[0]) == task])
+        # a name becomes that of a file
+        found.append(replace(view, name=f"{name}_{re.sub(r'[^A-Za-z0-9-]', '_', str(task))}"))
+    return found
 
 
 def _places(suite: Suite | None) -> dict[str, int]:
