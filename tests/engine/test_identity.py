@@ -38,14 +38,18 @@ PINNED: dict[str, Any] = {
     "correct_duplicates": True,
     "logit_scale": 1.0,
     "factorize_hash": True,
+    "rotation": "orthonormal",
     "kernel": "auto",
     "shared_qk": False,
+    "unit_keys": True,
+    "attend_self": False,
     "reversible": True,
     "ff_chunks": 1,
     "loss_chunks": 1,
     "dropout": 0.0,
     "axial_positions": None,
     "embedding_std": 1.0,
+    "positions_start": "sinusoids",
     "precision": "float32",
     "subject": "model",
     "measures": ("time", "memory", "quality"),
@@ -63,6 +67,7 @@ PINNED: dict[str, Any] = {
     "heldout_tokens": 16384,
     "evaluate_every": 0,
     "evaluate_rounds": (),
+    "evaluate_as": (),
 }
 
 
