@@ -49,6 +49,7 @@ PINNED: dict[str, Any] = {
     "dropout": 0.0,
     "axial_positions": None,
     "embedding_std": 1.0,
+    "positions_start": "sinusoids",
     "precision": "float32",
     "subject": "model",
     "measures": ("time", "memory", "quality"),
