@@ -26,6 +26,7 @@ AXIS_LABELS = {
     "chunk_length": "chunk length m (positions)",
     "n_layers": "layers",
     "learning_rate": "peak learning rate",
+    "n_pairs": "key-value pairs in a sequence",
 }
 
 
