@@ -41,6 +41,8 @@ class LanguageModel(nn.Module):
         self.head = nn.Sequential(
             nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)
         )
+        if config.tie_embeddings:
+            cast(nn.Linear, self.head[1]).weight = self.embedding.weight
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.choice_source = ChoiceSource()
@@ -148,7 +150,7 @@ def initialise(model: LanguageModel, config: ModelConfig) -> None:
             if name.endswith(("narrow", "merge")):
                 std /= (2 * config.n_layers) ** 0.5
             if name.startswith("head"):
-                std = 0.02
+                std = config.embedding_std if config.tie_embeddings else 0.02
             draw(module.weight, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -3,7 +3,13 @@
 from collections.abc import Callable
 
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import (
+    bits_difference,
+    memory_ratio,
+    score_difference,
+    time_ratio,
+)
+from report.reading.judged import judged_together
 from report.reading.measures import MEASURES, rest_bytes
 from report.reading.parts import LAST, Change, changes_of
 from report.reading.series import View
@@ -14,8 +20,15 @@ BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
 VALUE_TEXT: dict[str, Callable[[float], str]] = {
     "time": lambda v: f"{v:,.3g} ms a step",
     "memory": bytes_text,
-    "quality": lambda v: f"{v:.3f} bits per dim",
 }
+
+
+def value_text_and_sign(view: View, measure: str) -> tuple[Callable[[float], str], int]:
+    """Return what writes a value of a measure, and -1 where higher is better, else 1."""
+    if measure != "quality":
+        return VALUE_TEXT[measure], 1
+    judged = judged_together(view.cases)
+    return judged.text, -1 if judged.higher_is_better else 1
 
 
 def category_finding(view: View, measure: str) -> str:
@@ -41,7 +54,7 @@ def category_finding(view: View, measure: str) -> str:
     if told:
         unit = {"time": ", a step takes", "memory": ", the activations are", "quality": ":"}
         return f"{where}ach beside the other two{unit[measure]} {', '.join(told)}"
-    text = ends_text(found, measure, "models")
+    text = ends_text(found, view, measure, "models")
     return f"At {size}: {text[0].lower()}{text[1:]}" if size else text
 
 
@@ -61,11 +74,13 @@ def part_text(one: Change, measure: str) -> str:
     return f"{signed_text(bits)} bits per dim with {one.part}" if bits else ""
 
 
-def ends_text(found: list[tuple[float, str, CaseResult]], measure: str, noun: str) -> str:
+def ends_text(
+    found: list[tuple[float, str, CaseResult]], view: View, measure: str, noun: str
+) -> str:
     """Name the best and the worst of (value, name, case), or say that no difference is visible."""
-    best, best_name, one = min(found, key=lambda entry: entry[0])
-    worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = VALUE_TEXT[measure]
+    told, sign = value_text_and_sign(view, measure)
+    best, best_name, one = min(found, key=lambda entry: sign * entry[0])
+    worst, worst_name, other = max(found, key=lambda entry: sign * entry[0])
     if no_visible_difference(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
         return f"No visible difference between {len(found)} {noun} ({span})"
@@ -89,5 +104,5 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
         return ratio is None or ratio.verdict in ("same", "ambiguous")
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
-    change = bits_difference(a, b)
+    change = score_difference(a, b)
     return change is not None and change.has_interval and change.low <= 0 <= change.high

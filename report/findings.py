@@ -7,15 +7,16 @@ from math import isinf
 
 from report.extremes import (
     BEST,
-    VALUE_TEXT,
     category_finding,
     ends_text,
     no_visible_difference,
     too_few_text,
+    value_text_and_sign,
 )
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, changes_of
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import memory_ratio, score_difference, time_ratio
+from report.reading.judged import Judged, judged_of
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
@@ -45,6 +46,7 @@ NOUN_OF_SETTING = {
     "length": "token",
     "bucket_size": "position",
     "d_ff": "hidden unit",
+    "n_pairs": "pair",
 }
 
 
@@ -105,8 +107,8 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         share = f" ({factor_digits(mine / other)}x)" if other else ""
         return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
-    change = bits_difference(a, b)
-    return f"is {difference_text(change)}" if change else "has no seed in common with"
+    change = score_difference(a, b)
+    return f"is {difference_text(change, judged_of(a))}" if change else "has no seed in common with"
 
 
 def first_failure_text(line: Series, measured: Measured) -> str:
@@ -184,9 +186,10 @@ def changes_finding(view: View, measure: str) -> str:
     found = [(v, c) for c in changes if (v := measured(c.case)) is not None]
     if start is None or not found:
         return f"{view.name}: no change of {name} has a {measure} beside it"
-    told_of = [(v - start, c) for v, c in found if _has_interval(c.case, base, measure)]
+    _, sign = value_text_and_sign(view, measure)
+    told_of = [(sign * (v - start), c) for v, c in found if _has_interval(c.case, base, measure)]
     seen = [one for one in told_of if _is_visible(one[1].case, base, measure)]
-    worse, better = ([one for one in seen if sign * one[0] > 0] for sign in (1, -1))
+    worse, better = ([one for one in seen if side * one[0] > 0] for side in (1, -1))
     told = []
     for words, side in (("worse", worse), ("better", better)):
         if side:
@@ -202,7 +205,7 @@ def changes_finding(view: View, measure: str) -> str:
 
 def _has_interval(case: CaseResult, base: CaseResult, measure: str) -> bool:
     """Return whether a difference can be judged; memory is exact enough without an interval."""
-    change = bits_difference(case, base) if measure == "quality" else time_ratio(case, base)
+    change = score_difference(case, base) if measure == "quality" else time_ratio(case, base)
     return measure == "memory" or (change is not None and change.has_interval)
 
 
@@ -223,9 +226,11 @@ def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
-    """Tell the change in bits per dim from the first case to the last, paired over seeds."""
-    change = bits_difference(last, first)
-    return f"{signed_text(change)} bits per dim" if change else UNKNOWN_CHANGE
+    """Tell the change in quality from the first case to the last, paired over seeds."""
+    change, judged = score_difference(last, first), judged_of(last)
+    return (
+        f"{signed_text(change, judged.decimals)} {judged.difference}" if change else UNKNOWN_CHANGE
+    )
 
 
 def _best_and_worst(view: View, measure: str) -> str:
@@ -239,22 +244,23 @@ def _best_and_worst(view: View, measure: str) -> str:
     ]
     if len(found) < 2:
         return too_few_text(view, measure, [name for _, name, _ in found])
-    text = ends_text(found, measure, "combinations")
+    told, _ = value_text_and_sign(view, measure)
+    text = ends_text(found, view, measure, "combinations")
     lines = rivals_of(view.series, measure)
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
         if rival and values:
-            text += f"; {rival_name(rival, measure)}: {VALUE_TEXT[measure](values[0])}"
+            text += f"; {rival_name(rival, measure)}: {told(values[0])}"
     return text
 
 
 def _best_of_each(view: View, measure: str) -> str:
-    measured, told = MEASURES[measure], VALUE_TEXT[measure]
+    measured, (told, sign) = MEASURES[measure], value_text_and_sign(view, measure)
     best, single = [], []
     for line in view.series:
         found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
         if len(found) > 1:
-            value, x = min(found)
+            value, x = min(found, key=lambda entry: sign * entry[0])
             best.append(f"{line.name} at {x:g} ({told(value)})")
         single += [f"{line.name} at {x:g}" for _, x in found if len(found) == 1]
     if not best:
@@ -262,17 +268,17 @@ def _best_of_each(view: View, measure: str) -> str:
     return f"{BEST[measure]}: {'; '.join(best)}"
 
 
-def difference_text(change: Estimate) -> str:
-    """Tell a difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+def difference_text(change: Estimate, judged: Judged) -> str:
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:
         change = Estimate(-change.value, -change.high, -change.low, change.n)
-        return f"{interval_in_brackets(change)} bits per dim better than"
-    return f"{interval_in_brackets(change)} bits per dim worse than"
+    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word} than"
 
 
-def interval_in_brackets(estimate: Estimate) -> str:
+def interval_in_brackets(estimate: Estimate, decimals: int) -> str:
     """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
-    value = f"{estimate.value:.3f}"
-    return (
-        f"{value} ({estimate.low:.3f} to {estimate.high:.3f})" if estimate.has_interval else value
+    value, low, high = (
+        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
     )
+    return f"{value} ({low} to {high})" if estimate.has_interval else value

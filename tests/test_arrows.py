@@ -18,7 +18,7 @@ DATA = ("numpy", "PIL")
 # process, sweep around jobs, store keeps what they found; sweep reaches measure by name only.
 ENGINE = "suites.engine"
 TRAVELS = [f"{ENGINE}.{name}" for name in ("code", "failures", "host", "job")]
-SETTINGS = [f"suites.{name}" for name in ("effects", "evaluations", "settings")]
+SETTINGS = [f"suites.{name}" for name in ("effects", "evaluations", "pairs", "settings")]
 SUITE_WORDS = ["suites.base", "suites.labels", *SETTINGS]
 SHARED_PARTS = [
     f"reformer.{name}"
@@ -45,10 +45,13 @@ ARROWS: dict[str, list[str]] = {
     "baselines/*": ["torch", "baselines.*", *SHARED_PARTS],
     "suites/effects.py": ["baselines.config"],
     "suites/evaluations.py": ["suites.effects"],
+    "suites/pairs.py": ["reformer.checks"],
     "suites/settings.py": ["reformer.checks", *CONFIGS, *SETTINGS],
     "suites/labels.py": SETTINGS,
     "suites/base.py": ["suites.settings", "reformer.checks", *CONFIGS],
-    "suites/tasks/*": ["torch", *DATA, "suites.tasks", "suites.tasks.*", "reformer.checks"],
+    "suites/tasks/*": [
+        *("torch", *DATA, "suites.tasks", "suites.tasks.*", "suites.pairs", "reformer.checks"),
+    ],
     "suites/engine/commands.py": [
         *(f"{ENGINE}.{room}.*" for room in ("sweep", "store")),
         *TRAVELS,
@@ -117,6 +120,7 @@ PLANTED = {
     "baselines/*": ("baselines/model.py", "reformer.lsh_attention"),
     "suites/effects.py": ("suites/effects.py", "suites.settings"),
     "suites/evaluations.py": ("suites/evaluations.py", "reformer.config"),
+    "suites/pairs.py": ("suites/pairs.py", "suites.settings"),
     "suites/settings.py": ("suites/settings.py", "suites.base"),
     "suites/labels.py": ("suites/labels.py", "suites.engine.store.records"),
     "suites/base.py": ("suites/base.py", "torch"),

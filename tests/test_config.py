@@ -88,6 +88,7 @@ SHARED_CHANGES = {  # field: (another value, what it changes, as `seen` names it
     "axial_positions": ((8, 8), "logits"),
     "embedding_std": (0.02, "logits"),
     "positions_start": ("normal", "logits"),
+    "tie_embeddings": (True, "logits"),
     "seed": (7, "logits"),
 }
 CHANGES = [

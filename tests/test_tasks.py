@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from suites.settings import NEED_DATA, TASKS, TEXT_TASKS
-from suites.tasks import EMBEDDED, IGNORED, TAKES_PATH, enwiki_head, load_task
+from suites.settings import BY_ACCURACY, NEED_DATA, TASKS, TEXT_TASKS
+from suites.tasks import EMBEDDED, IGNORED, TAKES_PAIRS, TAKES_PATH, enwiki_head, load_task
 from suites.tasks.text import TextTask
 
 
@@ -168,7 +168,7 @@ def test_duplication_chance() -> None:
     assert load_task("duplication").heldout_reference(10, 100) == {"chance": math.log2(127)}
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", [*EMBEDDED, *TAKES_PAIRS])
 def test_describe_goes_through_json(name: str) -> None:
     facts = load_task(name).describe()
     assert json.loads(json.dumps(facts)) == facts
@@ -183,9 +183,9 @@ def test_unknown_task_names_the_nearest() -> None:
 
 
 def test_the_names_of_the_settings_are_those_of_the_tasks() -> None:
-    assert sorted(TASKS) == sorted((*EMBEDDED, *TAKES_PATH))
+    assert sorted(TASKS) == sorted((*EMBEDDED, *TAKES_PAIRS, *TAKES_PATH))
     assert NEED_DATA == TAKES_PATH
-    assert set(TEXT_TASKS) == set(TASKS) - {"duplication", "photos64", "imagenet64"}
+    assert set(TEXT_TASKS) == set(TASKS) - {*BY_ACCURACY, "photos64", "imagenet64"}
 
 
 def test_own_text_is_its_bytes_split_by_position(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_text_that_is_not_there_is_a_sentence(
         load_task("text", str(file))
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", [*EMBEDDED, *TAKES_PAIRS])
 def test_path_without_effect_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"takes no path.*tasks that take one: enwik8"):
         load_task(name, str(tmp_path))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.measures import rest_bytes
 from report.reading.rivals import ORDINARY, TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
@@ -37,9 +37,9 @@ class Level:
     previous: "Level | None" = None  # the level below, of the same group
 
     @property
-    def bits_change(self) -> Estimate | None:
-        """Return bits per dim less those of the base, paired over seeds; None without a pair."""
-        return bits_difference(self.case, self.base)
+    def score_change(self) -> Estimate | None:
+        """Return bits per dim, or accuracy in %, less that of the base; None without a pair."""
+        return score_difference(self.case, self.base)
 
     @property
     def time_ratio(self) -> Ratio | None:

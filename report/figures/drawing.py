@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from report.figures.looks import looks
 from report.reading.cases import CaseResult
+from report.reading.judged import Judged, scores_of
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
@@ -81,12 +82,12 @@ def shifted(x: float, i: float, view: View) -> float:
     return x + share * (view.x_values[-1] - view.x_values[0])
 
 
-def draw_seeds(axes: Axes, view: View) -> list[float]:
-    """Draw each seed's bits per dim as a small dot, and return the values drawn."""
+def draw_seeds(axes: Axes, view: View, judged: Judged) -> list[float]:
+    """Draw each seed's score as a small dot, and return the values drawn."""
     seen = []
     for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
         for x, case in series.points:
-            values = list(case.quality().values())
+            values = list(scores_of(case, judged).values())
             seen += values
             if series.on_axis and len(values) > 1:
                 at = [shifted(x, i + 0.35, view)] * len(values)

@@ -50,7 +50,7 @@ def _told(found: Ablation) -> dict[str, Any]:
 
 def _point(one: Level) -> dict[str, Any] | None:
     """Return a level as a point of quality against cost, with the ends of its intervals."""
-    bits, time = one.bits_change, one.time_ratio
+    bits, time = one.score_change, one.time_ratio
     if bits is None or time is None:
         return None
     numbers = {

@@ -24,6 +24,7 @@ AXIS_LABELS = {
     "n_layers": "layers",
     "learning_rate": "peak learning rate",
     "d_ff": "width of the feed-forward layers (d_ff)",
+    "n_pairs": "key-value pairs in a sequence",
 }
 
 

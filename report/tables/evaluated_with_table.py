@@ -10,6 +10,7 @@ import pandas as pd
 
 from report import paper
 from report.reading.cases import CaseResult
+from report.reading.judged import judged_together
 from report.reading.series import distinguishing
 from report.statistics.estimates import Estimate
 from report.statistics.seeds import mean_over_seeds
@@ -95,9 +96,8 @@ def column_name(column: str) -> str:
 
 
 def rounds_measure(cases: Sequence[CaseResult]) -> str:
-    """Choose what the table shows: "accuracy" on the paper's task, "bits_per_dim" on others."""
-    tasks = {case.settings.get("task") for case in cases}
-    return "accuracy" if tasks == {"duplication"} else "bits_per_dim"
+    """Choose what the table shows: "accuracy" where all are judged by it, else "bits_per_dim"."""
+    return judged_together(cases).name
 
 
 def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:

@@ -14,8 +14,9 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 class Task(Protocol):
     """A task is data for a next-symbol model.
 
-    Batches are (tokens, targets), both (batch, length) int64 on the CPU. `targets[:, t]` is the
-    symbol after `tokens[:, t]`, or IGNORED where the task does not count it.
+    Batches are (tokens, targets), both (batch, length) int64 on the CPU. `targets[:, t]` is
+    what is to be predicted from the tokens up to t, in texts the symbol after `tokens[:, t]`, or
+    IGNORED where the task does not count it.
     """
 
     @property

@@ -36,7 +36,13 @@ class Bigram(nn.Module):
         self.calls: list[dict[str, Any]] = []
 
     def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.hidden(tokens))
+
+    def hidden(self, tokens: Tensor) -> Tensor:
         self.note("forward", tokens)
+        return tokens
+
+    def head(self, tokens: Tensor) -> Tensor:
         return self.SHARPNESS * self.table[tokens]
 
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:

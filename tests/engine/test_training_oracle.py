@@ -159,7 +159,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bigram, Planted]]
     """Plant a model and a task in the place of those that the settings name."""
     model, task = Bigram(5), Planted()
     monkeypatch.setattr(training, "build_model", lambda *_: model)
-    monkeypatch.setattr(training, "load_task", lambda *_: task)
+    monkeypatch.setattr(training, "load_task", lambda *_, **__: task)
     return model, task
 
 

@@ -40,7 +40,7 @@ def train_and_evaluate(
 
     Raises Diverged if a loss is not finite.
     """
-    task = load_task(settings.task, data_path)
+    task = load_task(settings.task, data_path, n_pairs=settings.n_pairs)
     model = build_model(settings, task.vocabulary, seed, device)
     train_losses: list[float] = []
     curve: list[tuple[int, float]] = []
@@ -145,12 +145,13 @@ def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, 
     model.eval()
     nats, n_correct, n_counted = 0.0, 0, 0
     for tokens, targets in heldout_batches(task, settings):
-        tokens, targets = tokens.to(device), targets.to(device).flatten()
+        counted = targets != IGNORED
+        tokens, targets = tokens.to(device), targets[counted].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = model(tokens).float().flatten(0, 1)
-        nats += float(cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"))
+            logits = model.head(model.hidden(tokens)[counted.to(device)]).float()
+        nats += float(cross_entropy(logits, targets, reduction="sum"))
         n_correct += int((logits.argmax(dim=-1) == targets).sum())
-        n_counted += int((targets != IGNORED).sum())
+        n_counted += len(targets)
     model.train()
     if not math.isfinite(nats):
         raise Diverged(f"the held-out loss was {nats}")
