@@ -147,7 +147,9 @@ def draw_rows(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches of rows of that length, at random heights of random smallest pictures.
 
-    A window of eight rows of eight pictures teaches more than the same bytes of one picture.
+    Two rows of eight pictures hold the pixel above and eight palettes in the bytes of one picture:
+    in a sketch with local attention, held-out bits per dim were 0.4 lower after as much time as
+    with whole pictures alone. Single rows, without the pixel above, bought nothing.
     """
     side = SIDE_OF_LENGTH[SMALLEST]
     while True:
