@@ -110,7 +110,8 @@ def side_of(length: int) -> int:
     legal = " or ".join(f"{n:,} ({side} x {side})" for n, side in SIDE_OF_LENGTH.items())
     require(
         length in SIDE_OF_LENGTH,
-        f"length {length} is no whole square RGB picture of this task; legal: {legal}",
+        f"length {length} is no whole square RGB picture of this task; legal: {legal}, "
+        f"and {ROW} to {SMALLEST - ROW} in steps of {ROW} as first_length",
     )
     return SIDE_OF_LENGTH[length]
 
