@@ -75,7 +75,10 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
-# The same on pictures, the length of which tells their side; short windows are rows of them.
+# The same on pictures, the length of which tells their side; short windows are two rows of them,
+# which hold the pixel above. Small chunks: with 24 of them LSH has something to choose, and local
+# attention does not always see the pixel above. What positions and bytes start from is small: large
+# embeddings of 256 values, each seen rarely, are slow to become those of neighbouring brightness.
 PICTURES: dict[str, Any] = {"task": "photos64", "length": 768, "axial_positions": (16, 48)}
 QUICK_PICTURES = change(
     QUICK,
