@@ -114,7 +114,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
     add("--where", **pairs("KEY=VALUE", "only cases with these settings"))
     add("--set", **pairs("KEY=VALUE", "change settings of all cases, such as d_model=512"))
-    add("--data", **pairs("NAME=PATH", "text=FILE trains on your own text; enwik8=PATH"))
+    add("--data", **pairs("NAME=PATH", "your own text=FILE, enwik8=PATH, imagenet64=FOLDER"))
     add("--download", action="store_true", help="fetch missing public data")
     add("--seeds", type=int, metavar="N", help="default: 1 at quick, 3 otherwise")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")

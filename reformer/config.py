@@ -29,6 +29,8 @@ FACTORIZE_FROM = 128
 SELF_PENALTY = 1e5
 # What the hash rotates by (reformer/hashing.py).
 ROTATIONS = ("orthonormal", "normal")
+# What the tables of position embeddings start from (reformer/positions.py).
+POSITION_STARTS = ("sinusoids", "normal")
 KERNELS = ("auto", "plain", "blocked", "compiled", "flex", "native")  # in reformer/kernels
 
 
@@ -135,6 +137,8 @@ class ModelConfig:
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None  # (rows, columns), rows * columns >= length
     embedding_std: float = 1.0  # of token embeddings at the start; it multiplies positions too
+    positions_start: str = "sinusoids"  # or "normal": without likeness between near positions
+    tie_embeddings: bool = False  # the output layer has the token embeddings as its weight
     seed: int = 0  # of the weights, the hashes and dropout
 
     def __post_init__(self) -> None:
@@ -142,7 +146,8 @@ class ModelConfig:
         require_positive(self, "vocabulary", "length", "d_model", "d_ff", "n_heads", "n_layers")
         require_positive(self, "ff_chunks", "loss_chunks")
         require_divides(self, "n_heads", "d_model")
-        require_switches(self, "reversible")
+        require_switches(self, "reversible", "tie_embeddings")
+        refuse_unknown(self.positions_start, POSITION_STARTS, "positions_start")
         require(
             is_number(self.dropout) and 0 <= self.dropout < 1,
             f"dropout is {self.dropout!r}; it must be in [0, 1)",

@@ -41,6 +41,8 @@ class LanguageModel(nn.Module):
         self.head = nn.Sequential(
             nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)
         )
+        if config.tie_embeddings:
+            cast(nn.Linear, self.head[1]).weight = self.embedding.weight
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.choice_source = ChoiceSource()
@@ -126,10 +128,11 @@ class LanguageModel(nn.Module):
         return self.choice_source.draw(self.generator, tokens, len(self.layers))
 
 
-def initialise(model: nn.Module, config: ModelConfig) -> None:
+def initialise(model: LanguageModel, config: ModelConfig) -> None:
     """Draw normal weights of variance 1 / fan-in, and small ones in the output layer.
 
-    Embeddings have the config's `embedding_std`. The last weights of every branch are divided by
+    Embeddings have the config's `embedding_std`, positions too where they start from normal
+    numbers: then no other weight changes. The last weights of every branch are divided by
     sqrt(2 n_layers), so that the residual streams keep their size at any depth (Radford et al.,
     2019, section 2.3). Drawn on the CPU in float32: the same weights, but for rounding, whatever
     device and dtype they are made for.
@@ -147,9 +150,12 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
             if name.endswith(("narrow", "merge")):
                 std /= (2 * config.n_layers) ** 0.5
             if name.startswith("head"):
-                std = 0.02
+                std = config.embedding_std if config.tie_embeddings else 0.02
             draw(module.weight, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             draw(module.weight, config.embedding_std)
+    if config.positions_start == "normal":
+        for table in model.positions.tables:
+            draw(table, config.embedding_std)

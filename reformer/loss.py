@@ -40,6 +40,7 @@ def chunked_cross_entropy(
     n_counted = (targets_BL != IGNORED).sum().clamp(min=1)
 
     def piece_loss(hidden: Tensor, targets: Tensor) -> Tensor:
+        hidden, targets = counted_only(hidden, targets)
         logits_XV = head(hidden).float() if hidden.dtype.itemsize < 4 else head(hidden)
         logits_XV = logits_XV.flatten(0, -2)
         nats = cross_entropy(logits_XV, targets.flatten(), ignore_index=IGNORED, reduction="sum")
@@ -58,6 +59,19 @@ def chunked_cross_entropy(
     recording = Recording(head, hidden_BLD)
     call = _Call(piece_loss, targets_BL, n_chunks, recording)
     return _InPieces.apply(hidden_BLD, call, *recording.tensors)
+
+
+def counted_only(hidden_BLD: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """Leave out, on the CPU, the positions that do not count: (1, N, D) and (1, N).
+
+    Elsewhere their number is known only by waiting for the device. Where all count nothing changes.
+    """
+    if targets_BL.device.type != "cpu":
+        return hidden_BLD, targets_BL
+    counted_BL = targets_BL != IGNORED
+    if bool(counted_BL.all()):
+        return hidden_BLD, targets_BL
+    return hidden_BLD[counted_BL].unsqueeze(0), targets_BL[counted_BL].unsqueeze(0)
 
 
 def without_cast_weights(x: Tensor) -> AbstractContextManager[Any]:

@@ -1,7 +1,8 @@
 """Position embeddings are learned, one vector per position or, axial, one per row and column.
 
 Both start from the sinusoids of Vaswani et al. (2017, section 3.5): near positions look alike from
-the first step, which shared-QK attention needs to find its neighbours. Axial positions (the
+the first step, which shared-QK attention needs to find its neighbours. Where what counts is far
+away, as in the task duplication, they can start from normal numbers instead. Axial positions (the
 authors' code, not the paper) lay the sequence out in rows and columns, and give every row and every
 column a vector: rows + columns vectors instead of rows * columns. As there, a quarter of the width
 tells the row (256 of 1024).
@@ -20,7 +21,8 @@ from reformer.config import ModelConfig
 class Positions(nn.Module):
     """Embed positions 0 to length - 1, for any length up to the config's.
 
-    The initial tables are multiplied by `scale`.
+    The initial tables are sinusoids multiplied by `scale`; `initialise` of language_model.py draws
+    them anew where they are to be normal.
     """
 
     def __init__(self, config: ModelConfig, scale: float) -> None:

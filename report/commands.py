@@ -15,7 +15,7 @@ from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
 from report.compare.paired import paired_ratios
 from report.compare.runs import band_of, compare_runs
 from report.figures.cost import write_ablation
-from report.page.page import write_report
+from report.page.page import write_overview, write_report
 from report.tables.markup import to_markdown
 from suites.engine.store.names import expanded
 from suites.engine.store.runs import ROOT, RunFolder, find_run, shorten
@@ -24,8 +24,16 @@ REFERENCE = ROOT / "results" / "reference"
 
 
 def report(options: Namespace) -> int:
-    """Write tables, figures and index.html of each run that is named, or of the last run."""
+    """Write tables, figures and index.html of each run that is named, or of the last run.
+
+    A folder of runs gets one page over all of them besides.
+    """
     for name in options.names or [None]:
+        if name is not None and any(_folder_of(name).glob("*/records.jsonl")):
+            overview = _folder_of(name)
+            written = write_overview(overview)
+            print(f"{len(written)} files; open {shorten(overview / 'index.html')}")
+            continue
         folder = find_run(name)
         written = write_report(folder.path, mixed=options.mixed)
         print(

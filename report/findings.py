@@ -3,12 +3,20 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
-from collections.abc import Callable
 from math import isinf
 
+from report.extremes import (
+    BEST,
+    category_finding,
+    ends_text,
+    no_visible_difference,
+    too_few_text,
+    value_text_and_sign,
+)
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, changes_of
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import memory_ratio, score_difference, time_ratio
+from report.reading.judged import Judged, judged_of
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
@@ -32,17 +40,13 @@ from report.text import (
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
 NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
-BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
-VALUE_TEXT: dict[str, Callable[[float], str]] = {
-    "time": lambda v: f"{v:,.3g} ms a step",
-    "memory": bytes_text,
-    "quality": lambda v: f"{v:.3f} bits per dim",
-}
 NOUN_OF_SETTING = {
     "n_rounds": "hash round",
     "n_layers": "layer",
     "length": "token",
     "bucket_size": "position",
+    "d_ff": "hidden unit",
+    "n_pairs": "pair",
 }
 
 
@@ -54,6 +58,8 @@ def suite_finding(view: View, measure: str) -> str:
     settings it tells the change from first to last. Local attention is told beside. Of changes of a
     base it tells how many are visible, and the largest.
     """
+    if view.categories:
+        return category_finding(view, measure)
     found = rivals_of(view.series, measure)
     line = found.ours or found.local or found.dense
     if line is None:
@@ -101,8 +107,8 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         share = f" ({factor_digits(mine / other)}x)" if other else ""
         return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
-    change = bits_difference(a, b)
-    return f"is {difference_text(change)}" if change else "has no seed in common with"
+    change = score_difference(a, b)
+    return f"is {difference_text(change, judged_of(a))}" if change else "has no seed in common with"
 
 
 def first_failure_text(line: Series, measured: Measured) -> str:
@@ -138,11 +144,14 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
 
 def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
     measured = MEASURES[measure]
+    both = common_points(line, dense, measured) if dense and dense.on_axis else []
     points = [(x, c) for x, c in line.points if measured(c) is not None]
+    if len(both) > 1:  # both are told over the same range
+        points = [(x, one) for x, one, _ in both]
     unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
-        return f"{view.name}: one point measured, {line.name}"
+        return too_few_text(view, measure, [line.name])
     a = f"{x0:,g}"
     b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
@@ -151,18 +160,22 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     else:
         growth = growth_text(last, first, measure)
         text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
+    lost = [first_failure_text(one, measured) for one in (line, dense) if one]
+    ending = "".join(f"; {what}" for what in lost if what)
     if dense is None:
-        return text
+        return text + ending
     name = rival_name(dense, measure)
     if dense.on_axis:
-        others = [c for _, c in dense.points if measured(c) is not None]
-        if len(others) < 2:
-            return text
+        if len(both) < 2:
+            return text + ending
+        (_, _, start), *_, (_, _, end) = both
         if measure == "quality":
-            return f"{text}, {name} by {paired_change(others[-1], others[0])}"
-        return f"{text}, {growth_text(others[-1], others[0], measure)} with {name}"
+            return f"{text}, {name} by {paired_change(end, start)}{ending}"
+        return f"{text}, {growth_text(end, start, measure)} with {name}{ending}"
     common = common_points(line, dense, measured)
-    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}"
+    if not common:
+        return text + ending
+    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}{ending}"
 
 
 def changes_finding(view: View, measure: str) -> str:
@@ -173,9 +186,10 @@ def changes_finding(view: View, measure: str) -> str:
     found = [(v, c) for c in changes if (v := measured(c.case)) is not None]
     if start is None or not found:
         return f"{view.name}: no change of {name} has a {measure} beside it"
-    told_of = [(v - start, c) for v, c in found if _has_interval(c.case, base, measure)]
+    _, sign = value_text_and_sign(view, measure)
+    told_of = [(sign * (v - start), c) for v, c in found if _has_interval(c.case, base, measure)]
     seen = [one for one in told_of if _is_visible(one[1].case, base, measure)]
-    worse, better = ([one for one in seen if sign * one[0] > 0] for sign in (1, -1))
+    worse, better = ([one for one in seen if side * one[0] > 0] for side in (1, -1))
     told = []
     for words, side in (("worse", worse), ("better", better)):
         if side:
@@ -191,7 +205,7 @@ def changes_finding(view: View, measure: str) -> str:
 
 def _has_interval(case: CaseResult, base: CaseResult, measure: str) -> bool:
     """Return whether a difference can be judged; memory is exact enough without an interval."""
-    change = bits_difference(case, base) if measure == "quality" else time_ratio(case, base)
+    change = score_difference(case, base) if measure == "quality" else time_ratio(case, base)
     return measure == "memory" or (change is not None and change.has_interval)
 
 
@@ -212,9 +226,11 @@ def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
 
 
 def paired_change(last: CaseResult, first: CaseResult) -> str:
-    """Tell the change in bits per dim from the first case to the last, paired over seeds."""
-    change = bits_difference(last, first)
-    return f"{signed_text(change)} bits per dim" if change else UNKNOWN_CHANGE
+    """Tell the change in quality from the first case to the last, paired over seeds."""
+    change, judged = score_difference(last, first), judged_of(last)
+    return (
+        f"{signed_text(change, judged.decimals)} {judged.difference}" if change else UNKNOWN_CHANGE
+    )
 
 
 def _best_and_worst(view: View, measure: str) -> str:
@@ -226,15 +242,10 @@ def _best_and_worst(view: View, measure: str) -> str:
         for x, case in s.points
         if (value := measured(case)) is not None
     ]
-    if not found:
-        return f"{view.name}: no {measure} was measured"
-    best, best_name, one = min(found, key=lambda entry: entry[0])
-    worst, worst_name, other = max(found, key=lambda entry: entry[0])
-    told = VALUE_TEXT[measure]
-    text = f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
-    if no_visible_difference(one, other, measure):
-        span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
-        text = f"No visible difference between {len(found)} combinations ({span})"
+    if len(found) < 2:
+        return too_few_text(view, measure, [name for _, name, _ in found])
+    told, _ = value_text_and_sign(view, measure)
+    text = ends_text(found, view, measure, "combinations")
     lines = rivals_of(view.series, measure)
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
@@ -244,42 +255,30 @@ def _best_and_worst(view: View, measure: str) -> str:
 
 
 def _best_of_each(view: View, measure: str) -> str:
-    measured, told = MEASURES[measure], VALUE_TEXT[measure]
-    best = []
+    measured, (told, sign) = MEASURES[measure], value_text_and_sign(view, measure)
+    best, single = [], []
     for line in view.series:
         found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
-        if found:
-            value, x = min(found)
+        if len(found) > 1:
+            value, x = min(found, key=lambda entry: sign * entry[0])
             best.append(f"{line.name} at {x:g} ({told(value)})")
+        single += [f"{line.name} at {x:g}" for _, x in found if len(found) == 1]
+    if not best:
+        return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"
 
 
-def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
-    """Return whether two cases show no difference on a measure.
-
-    For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
-    for quality: the interval over seeds holds 0.
-    """
-    if measure == "time":
-        ratio = time_ratio(a, b)
-        return ratio is None or ratio.verdict in ("same", "ambiguous")
-    if measure == "memory":
-        return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
-    change = bits_difference(a, b)
-    return change is not None and change.has_interval and change.low <= 0 <= change.high
-
-
-def difference_text(change: Estimate) -> str:
-    """Tell a difference in bits per dim: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+def difference_text(change: Estimate, judged: Judged) -> str:
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:
         change = Estimate(-change.value, -change.high, -change.low, change.n)
-        return f"{interval_in_brackets(change)} bits per dim better than"
-    return f"{interval_in_brackets(change)} bits per dim worse than"
+    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word} than"
 
 
-def interval_in_brackets(estimate: Estimate) -> str:
+def interval_in_brackets(estimate: Estimate, decimals: int) -> str:
     """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
-    value = f"{estimate.value:.3f}"
-    return (
-        f"{value} ({estimate.low:.3f} to {estimate.high:.3f})" if estimate.has_interval else value
+    value, low, high = (
+        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
     )
+    return f"{value} ({low} to {high})" if estimate.has_interval else value

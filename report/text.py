@@ -12,6 +12,7 @@ STATUS_TEXT = {
     "crash": "crashed",
     "diverged": "diverged",
     "skipped": "skipped",
+    "missing": "not measured yet",
 }
 
 

@@ -93,14 +93,17 @@ class Suite:
     """A suite holds one question and, per preset, the cases that answer it."""
 
     question: str
-    # the setting on the x axis of its figures; "" if each case changes something else of a base:
-    # then they have a row for each change
+    # the setting on the x axis of its figures, where words make names in place of an axis; "" if
+    # each case changes something else of a base: then they have a row for each change
     varies: str
     log_x: bool = True
+    categories: tuple[str, ...] = ()  # settings that make such names together
     presets: dict[str, list[Case]]
 
     def __post_init__(self) -> None:
         refuse_unknown(self.varies, ("", *SETTINGS), "setting")
+        for name in self.categories:
+            refuse_unknown(name, SETTINGS, "setting")
         for preset in self.presets:
             refuse_unknown(preset, PRESETS, "preset")
 

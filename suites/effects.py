@@ -32,11 +32,14 @@ TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what thi
 NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
 SHARED_QK_ONLY = ("unit_keys", "attend_self")
 DENSE_ONLY = ("shared_qk", *SHARED_QK_ONLY)
+NO_PEER = (*OURS_ONLY, *DENSE_ONLY, "tie_embeddings")
 MODEL_ONLY = (
     "task",
+    "n_pairs",
     "d_ff",
     "n_layers",
     *DENSE_ONLY,
+    "tie_embeddings",
     "reversible",
     "ff_chunks",
     "loss_chunks",
@@ -53,6 +56,7 @@ HOW = (
 )
 QUALITY_ONLY = (
     "embedding_std",
+    "positions_start",
     "train_steps",
     "first_length",
     "first_batch",
@@ -96,13 +100,15 @@ def without_effect(s: Any) -> set[str]:
     elif "local" in kinds:
         unused = {*NOT_LOCAL, *DENSE_ONLY}
     elif s.attention in PEERS:
-        unused = {*OURS_ONLY, *DENSE_ONLY}
+        unused = {*NO_PEER}
         if s.attention == "transformers":
             unused -= set(TRANSFORMERS_TOO)
         else:
             unused |= set(NOT_REFORMER_PYTORCH)
     elif not s.shared_qk:
         unused |= set(SHARED_QK_ONLY)
+    if s.task != "recall":
+        unused.add("n_pairs")
     if not can_attend_otherwise(s):
         unused |= set(OTHER_ATTENTIONS)
     if s.subject == "attention":

@@ -32,16 +32,18 @@ ANALYSES: dict[str, tuple[str, ...]] = {
 def evaluations(s: Any) -> dict[str, dict[str, Any]]:
     """Return by name with what else the trained model of `s` (Settings) is evaluated.
 
-    Each is the settings to change: "4" has 4 hash rounds, "full" is full attention. There are none
-    where queries are not keys, or layers have other attention than LSH and full.
+    Each is the settings to change: "4" has 4 hash rounds, "full" is full attention. Trained across
+    buckets, "4" is across buckets too. There are none where queries are not keys, or layers have
+    other attention than LSH and full.
     """
     if not can_attend_otherwise(s):
         return {}
     found: dict[str, dict[str, Any]] = {}
+    across = all(getattr(s, name) == value for name, value in ACROSS_BUCKETS.items())
     for n_rounds in s.evaluate_rounds:
         lsh = {"attention": "lsh", "n_rounds": n_rounds}
         found["full" if n_rounds == 0 else str(n_rounds)] = FULL if n_rounds == 0 else lsh
-        if ACROSS in s.evaluate_as and n_rounds:
+        if ACROSS in s.evaluate_as and n_rounds and not across:
             found[f"{n_rounds} {ACROSS}"] = lsh | ACROSS_BUCKETS
     ways = {f"full {way}": WAYS_OF_FULL[way] for way in s.evaluate_as if way in WAYS_OF_FULL}
     return found | ways

@@ -16,11 +16,13 @@ PHRASES = {
     "length": "length {}",
     "batch": "batch {}",
     "n_layers": "{} layers",
+    "n_pairs": "{} pairs",
     "d_model": "width {}",
     "ff_chunks": "{} ff chunks",
     "precision": "{}",
     "task": "{}",
     "rotation": "{} rotation",
+    "positions_start": "positions from {}",
     "kernel": "kernel {}",
     "optimizer": "{}",
 }
@@ -31,6 +33,7 @@ SWITCHES = {
     "correct_duplicates": ("duplicates kept", ""),
     "unit_keys": ("raw keys", ""),
     "attend_self": ("", "attends to itself"),
+    "tie_embeddings": ("", "tied embeddings"),
 }
 
 # With what layers save memory, whatever their attention; told in one phrase as the key MEANS.

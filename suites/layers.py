@@ -1,27 +1,12 @@
 """This suite asks whether memory is flat in depth, and what depth buys."""
 
 from suites.base import Case, Suite, grid
-from suites.presets import (
-    CPU,
-    PAPER,
-    QUICK,
-    costs_only,
-    dense,
-    dense_with_means,
-    local,
-    ordinary,
-)
+from suites.presets import CPU, PAPER, QUICK, dense, local, models_of_table_3
 from suites.settings import Settings
 
 
 def _cases(base: Settings, n_layers: list[int]) -> list[Case]:
-    models = (
-        base,
-        local(base),
-        dense(base),
-        costs_only(dense_with_means(base)),
-        costs_only(ordinary(base)),
-    )
+    models = (base, local(base), dense(base), *models_of_table_3(base))
     return [case for model in models for case in grid(model, n_layers=n_layers)]
 
 

@@ -75,6 +75,44 @@ PAPER = Settings(
     evaluate_every=5000,
 )
 
+# The same on pictures, the length of which tells their side; short windows are rows of them.
+PICTURES: dict[str, Any] = {"task": "photos64", "length": 768, "axial_positions": (16, 48)}
+QUICK_PICTURES = change(
+    QUICK,
+    **PICTURES,
+    measures=("quality",),
+    first_length=96,
+    first_steps=7,
+    train_steps=14,
+    warmup_steps=5,
+    heldout_tokens=4 * 768,
+)
+
+CPU_PICTURES = change(
+    CPU,
+    **PICTURES,
+    d_model=64,
+    d_ff=256,
+    n_heads=2,
+    bucket_size=16,
+    embedding_std=0.1,
+    batch=2,
+    first_length=96,
+    train_steps=4800,
+    first_steps=3200,
+    evaluate_every=400,
+    heldout_tokens=64 * 768,
+)
+
+PAPER_PICTURES = change(
+    PAPER,
+    task="imagenet64",
+    length=12288,
+    axial_positions=(64, 192),
+    dropout=0.0,
+    heldout_tokens=100 * 12288,
+)
+
 # A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
 DEEP = Settings(
     measures=("time", "memory"),
@@ -115,6 +153,21 @@ def at_rate(settings: Settings, family: str) -> Settings:
 def ordinary(base: Settings) -> Settings:
     """Return `base` with ordinary residuals, and feed-forward and loss in one piece."""
     return change(base, reversible=False, ff_chunks=1, loss_chunks=1)
+
+
+def in_one_piece(base: Settings) -> Settings:
+    """Return `base` with feed-forward and loss in one piece: the same function, by more memory."""
+    return change(base, ff_chunks=1, loss_chunks=1)
+
+
+def models_of_table_3(base: Settings) -> list[Settings]:
+    """Return the five models of the paper's Table 3, as settings that measure costs only.
+
+    They are the Transformer, reversible, chunked reversible, the LSH Transformer and the Reformer.
+    """
+    fair = dense_with_means(base)
+    models = (dense(base), in_one_piece(fair), fair, ordinary(base), base)
+    return [costs_only(one) for one in models]
 
 
 def dense(base: Settings, attention: str = "sdpa") -> Settings:

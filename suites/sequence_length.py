@@ -8,8 +8,8 @@ from suites.presets import (
     at_length,
     costs_only,
     dense,
-    dense_with_means,
     local,
+    models_of_table_3,
 )
 from suites.settings import Settings, change
 
@@ -24,9 +24,8 @@ def _cases(trained: list[Settings], longer: list[int]) -> list[Case]:
     cases = []
     for at in trained + untrained:
         others = costs_only(dense(at))
-        cases += [
-            make_case(one) for one in (at, local(at), dense(at), costs_only(dense_with_means(at)))
-        ]
+        models = (at, local(at), dense(at), *models_of_table_3(at))
+        cases += [make_case(one) for one in models]
         cases += grid(others, attention=["naive", "memory_efficient"])
     half = change(untrained[-1], precision="bfloat16")
     return [*cases, *(make_case(one) for one in (half, local(half), dense(half)))]

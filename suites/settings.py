@@ -29,17 +29,21 @@ from suites.effects import (
     without_effect,
 )
 from suites.evaluations import ANALYSES, WAYS
+from suites.pairs import require_pairs_fit
 
 # Raised whenever a change of the code changes what a number means; CHANGELOG.md says what changed.
 METHOD_VERSION = 4
 
 MEASURES = ("time", "memory", "quality")
-TASKS = ("enwiki-head", "enwik8", "duplication", "text")  # in suites.tasks
+TASKS = ("enwiki-head", "enwik8", "duplication", "recall", "text", "photos64", "imagenet64")
 TEXT_TASKS = ("enwiki-head", "enwik8", "text")
-NEED_DATA = ("enwik8", "text")
+BY_ACCURACY = ("duplication", "recall")  # judged by it, others by bits per dim
+NEED_DATA = ("enwik8", "text", "imagenet64")
+# Their name alone does not say what they hold: it is the user's, or up to the decoder of photos.
+OF_VERSIONS = ("text", "photos64", "imagenet64")
 SWITCHES = (
     *("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible"),
-    *("unit_keys", "attend_self"),
+    *("unit_keys", "attend_self", "tie_embeddings"),
 )
 
 
@@ -54,6 +58,7 @@ class Settings:
     """
 
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
+    n_pairs: int = 8  # in each sequence of the task "recall"
     # the model
     # of OURS, of baselines.config.ATTENTIONS or PEERS, "package.module:function", or a pattern over
     # the layers such as "local+lsh"
@@ -83,6 +88,8 @@ class Settings:
     dropout: float = 0.0
     axial_positions: tuple[int, int] | None = None
     embedding_std: float = 1.0  # at the start; smaller for the task "duplication"
+    positions_start: str = "sinusoids"  # or "normal", with the deviation embedding_std
+    tie_embeddings: bool = False  # the output layer's weight is that of the token embeddings
     precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call
@@ -127,7 +134,7 @@ class Settings:
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
-        require_positive(self, "heldout_tokens", "max_processes")
+        require_positive(self, "heldout_tokens", "max_processes", "n_pairs")
         require(self.within > 0, f"within is {self.within}; it must be positive")
         require(
             self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
@@ -143,6 +150,8 @@ class Settings:
             self.first_steps == 0 or self.first_length <= self.length,
             f"first_length {self.first_length} is longer than length {self.length}",
         )
+        if self.task == "recall":
+            require_pairs_fit(self.n_pairs, self.first_length if self.first_steps else self.length)
 
     def _require_attention(self) -> None:
         if is_own(self.attention):

@@ -11,14 +11,14 @@ OURS = (*PACKAGES, "run_bench")
 CHECKS = ("reformer.checks",)
 CONFIGS = ("reformer.config", "baselines.config")
 PEERS = ("reformer_pytorch", "transformers")
-DATA = ("numpy", "gensim", "skimage")
+DATA = ("numpy", "PIL")
 
 # Which file may import what, besides the standard library. First the file, as a pattern (the first
 # that fits counts), then the modules. A folder says where its code runs: measure inside a job's
 # process, sweep around jobs, store keeps what they found; sweep reaches measure by name only.
 ENGINE = "suites.engine"
 TRAVELS = [f"{ENGINE}.{name}" for name in ("code", "failures", "host", "job")]
-SETTINGS = [f"suites.{name}" for name in ("effects", "evaluations", "settings")]
+SETTINGS = [f"suites.{name}" for name in ("effects", "evaluations", "pairs", "settings")]
 SUITE_WORDS = ["suites.base", "suites.labels", *SETTINGS]
 SHARED_PARTS = [
     f"reformer.{name}"
@@ -45,10 +45,13 @@ ARROWS: dict[str, list[str]] = {
     "baselines/*": ["torch", "baselines.*", *SHARED_PARTS],
     "suites/effects.py": ["baselines.config"],
     "suites/evaluations.py": ["suites.effects"],
+    "suites/pairs.py": ["reformer.checks"],
     "suites/settings.py": ["reformer.checks", *CONFIGS, *SETTINGS],
     "suites/labels.py": SETTINGS,
     "suites/base.py": ["suites.settings", "reformer.checks", *CONFIGS],
-    "suites/tasks/*": ["torch", *DATA, "suites.tasks", "suites.tasks.*", "reformer.checks"],
+    "suites/tasks/*": [
+        *("torch", *DATA, "suites.tasks", "suites.tasks.*", "suites.pairs", "reformer.checks"),
+    ],
     "suites/engine/commands.py": [
         *(f"{ENGINE}.{room}.*" for room in ("sweep", "store")),
         *TRAVELS,
@@ -73,14 +76,21 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
+    "report/extremes.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/findings.py": [
+        *("report.extremes", "report.reading.*", "report.text", "report.statistics.*"),
+    ],
     "report/claims/*": [
         *("report.claims.*", *READING, "report.statistics.*", "pandas"),
     ],
-    "report/findings.py": ["report.reading.*", "report.text", "report.statistics.*"],
     "report/statistics/*": STATISTICS,
+    "report/reading/planned.py": [
+        *("report.reading.cases", f"{ENGINE}.store.plan", f"{ENGINE}.store.records"),
+    ],
     "report/reading/*": [*READING, "report.statistics.*", "baselines.config", "numpy"],
     "report/tables/*": [
         *("report.tables.*", "report.paper", *READING, "report.statistics.*", "numpy", "pandas"),
+        f"{ENGINE}.sweep.prediction",
     ],
     "report/compare/*": [
         *("report.compare.*", "report.tables.markup", *READING, "report.statistics.*"),
@@ -91,8 +101,10 @@ ARROWS: dict[str, list[str]] = {
         *("report.paper", *READING, "report.statistics.*", "matplotlib", "numpy"),
     ],
     "report/page/*": [
-        *("report.page.*", "report.figures.*", "report.tables.*", "report.findings", *READING),
+        *("report.page.*", "report.claims.*", "report.compare.*", "report.figures.*"),
+        *("report.tables.*", "report.findings", *READING),
         *("report.statistics.*", "baselines.config", "jinja2", "pandas"),
+        *(f"{ENGINE}.store.plan", f"{ENGINE}.store.runs"),
     ],
 }
 # For each of them an import that would be wrong, in a file that is there.
@@ -108,6 +120,7 @@ PLANTED = {
     "baselines/*": ("baselines/model.py", "reformer.lsh_attention"),
     "suites/effects.py": ("suites/effects.py", "suites.settings"),
     "suites/evaluations.py": ("suites/evaluations.py", "reformer.config"),
+    "suites/pairs.py": ("suites/pairs.py", "suites.settings"),
     "suites/settings.py": ("suites/settings.py", "suites.base"),
     "suites/labels.py": ("suites/labels.py", "suites.engine.store.records"),
     "suites/base.py": ("suites/base.py", "torch"),
@@ -126,9 +139,11 @@ PLANTED = {
     "report/commands.py": ("report/commands.py", "suites.engine.sweep.planning"),
     "report/paper.py": ("report/paper.py", "report.text"),
     "report/text.py": ("report/text.py", "report.reading.cases"),
+    "report/extremes.py": ("report/extremes.py", "report.findings"),
     "report/claims/*": ("report/claims/claim.py", "report.page.page"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
+    "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),
     "report/reading/*": ("report/reading/cases.py", "report.findings"),
     "report/tables/*": ("report/tables/cases_table.py", "suites.engine.measure.memory"),
     "report/compare/*": ("report/compare/runs.py", "report.figures.style"),

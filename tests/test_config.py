@@ -87,6 +87,8 @@ SHARED_CHANGES = {  # field: (another value, what it changes, as `seen` names it
     "dropout": (0.3, "logits in training"),
     "axial_positions": ((8, 8), "logits"),
     "embedding_std": (0.02, "logits"),
+    "positions_start": ("normal", "logits"),
+    "tie_embeddings": (True, "logits"),
     "seed": (7, "logits"),
 }
 CHANGES = [
@@ -213,6 +215,7 @@ ILLEGAL_MODEL = [
     ({"n_heads": 3}, "d_model 16 is not a multiple of n_heads 3"),
     ({"dropout": 1.0}, "dropout is 1.0; it must be in [0, 1)"),
     ({"embedding_std": 0.0}, "embedding_std is 0.0; it must be positive and finite"),
+    ({"positions_start": "normals"}, "unknown positions_start 'normals'; did you mean 'normal'?"),
     ({"dropout": -0.1}, "dropout is -0.1; it must be in [0, 1)"),
     ({"axial_positions": (8,)}, "axial_positions is (8,); it must be (rows, columns)"),
     ({"axial_positions": (0, 99)}, "axial_positions is (0, 99); it must be (rows, columns)"),

@@ -24,7 +24,12 @@ CONFIGS = {
     "lsh defaults": LSHConfig(),
     "reformer": ReformerConfig(**SIZES, attention=LSH, axial_positions=(8, 9), kernel="plain"),
     "shared-QK": ReformerConfig(
-        **SIZES, attention="dense", dropout=0.1, embedding_std=0.02, seed=-3
+        **SIZES,
+        attention="dense",
+        dropout=0.1,
+        embedding_std=0.02,
+        positions_start="normal",
+        seed=-3,
     ),
     "in turns": ReformerConfig(**SIZES, attention=(LSHConfig(rotation="normal"), "dense", LSH)),
     "dense": DenseConfig(**SIZES, attention="naive", axial_positions=(8, 8), reversible=True),

@@ -78,12 +78,12 @@ def test_reference_covers_the_targets_of_the_heldout_batches() -> None:
     train, heldout = task.data[:300].tobytes(), bytes(torch.cat(targets).flatten().tolist())
     context = task.data[499:501].tobytes()
     slow = slow_count_model(train, context + heldout, 2)
-    assert list(task.heldout_reference(160).values()) == pytest.approx(slow, abs=1e-12)
+    assert list(task.heldout_reference(16, 160).values()) == pytest.approx(slow, abs=1e-12)
 
 
 def test_reference_of_enwiki_head(enwiki: TextTask) -> None:
     # whole split, then the part that suites use; 2.23 bits per byte is what bzip2 needs
     whole = {"order 0": 5.0857, "order 1": 3.9192, "order 2": 3.1829}
     part = {"order 0": 5.0803, "order 1": 3.9140, "order 2": 3.1605}
-    assert enwiki.heldout_reference(10**9) == pytest.approx(whole, abs=1e-4)
-    assert enwiki.heldout_reference(131_072) == pytest.approx(part, abs=1e-4)
+    assert enwiki.heldout_reference(64, 10**9) == pytest.approx(whole, abs=1e-4)
+    assert enwiki.heldout_reference(64, 131_072) == pytest.approx(part, abs=1e-4)

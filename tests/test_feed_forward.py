@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, layer_norm
 from reformer import ReformerConfig
 from reformer.choices import Choices
 from reformer.feed_forward import FeedForward
-from reformer.loss import IGNORED, chunked_cross_entropy
+from reformer.loss import IGNORED, chunked_cross_entropy, counted_only
 
 D_MODEL, D_FF, VOCABULARY = 6, 20, 13
 
@@ -189,9 +189,26 @@ def test_one_piece_of_logits_is_alive_at_a_time():
     lengths = []
     head[1].register_forward_hook(lambda _, __, logits: lengths.append(logits.shape[1]))
     hidden, _ = random_input(1, (2, 40, D_MODEL))
-    targets = random_targets(1, shape=(2, 40))
+    targets = random_targets(1, ignored=0.0, shape=(2, 40))
     chunked_cross_entropy(hidden, head, targets, 5).backward()
     assert lengths == [8] * 5  # nothing is recomputed
+
+
+@pytest.mark.parametrize("n_chunks", [1, 5])
+def test_on_the_cpu_what_does_not_count_costs_no_logits(n_chunks):
+    head = make_head(1)
+    n_logits = []
+    head[1].register_forward_hook(lambda _, __, logits: n_logits.append(logits[..., 0].numel()))
+    hidden, _ = random_input(1, (2, 40, D_MODEL))
+    targets = random_targets(1, ignored=0.7, shape=(2, 40))
+    chunked_cross_entropy(hidden, head, targets, n_chunks).backward()
+    assert n_logits == [int((part != IGNORED).sum()) for part in targets.chunk(n_chunks, dim=1)]
+
+
+def test_elsewhere_nobody_waits_to_know_what_counts():
+    """A tensor without values cannot be waited for: on another device all logits are made."""
+    hidden, targets = torch.empty(2, 6, 4, device="meta"), torch.empty(2, 6, device="meta").long()
+    assert counted_only(hidden, targets) == (hidden, targets)
 
 
 @pytest.mark.parametrize("n_chunks", [1, 5])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from reformer import ReformerConfig
+from reformer import Reformer, ReformerConfig
 from reformer.positions import Positions, sinusoids
 
 LENGTH, D_MODEL = 30, 12
@@ -84,3 +84,26 @@ def test_near_positions_look_alike_from_the_start(axial):
 
     assert likeness(1) > 0.85
     assert likeness(1) > likeness(4) > likeness(13)
+
+
+@pytest.mark.parametrize("axial", [None, (8, 8)])
+def test_a_normal_start_has_no_likeness_and_changes_no_other_weight(axial):
+    usual, normal = (
+        Reformer(
+            ReformerConfig(
+                vocabulary=50,
+                length=64,
+                axial_positions=axial,
+                embedding_std=0.02,
+                positions_start=start,
+            )
+        )
+        for start in ("sinusoids", "normal")
+    )
+    for (name, a), b in zip(usual.named_parameters(), normal.parameters(), strict=True):
+        assert torch.equal(a, b) == (not name.startswith("positions")), name
+    for table in normal.positions.tables:
+        assert table.std().item() == pytest.approx(0.02, rel=0.1)
+        unit = table / table.norm(dim=-1, keepdim=True)
+        likeness = unit @ unit.T - torch.eye(len(unit))
+        assert likeness.abs().max() < 5 * table.shape[-1] ** -0.5

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from suites.settings import NEED_DATA, TASKS, TEXT_TASKS
-from suites.tasks import EMBEDDED, IGNORED, TAKES_PATH, enwiki_head, load_task
+from suites.settings import BY_ACCURACY, NEED_DATA, TASKS, TEXT_TASKS
+from suites.tasks import EMBEDDED, IGNORED, TAKES_PAIRS, TAKES_PATH, enwiki_head, load_task
 from suites.tasks.text import TextTask
 
 
@@ -62,12 +62,14 @@ def test_training_windows_start_everywhere_equally_often() -> None:
     assert all(850 < count < 1150 for count in counts)
 
 
-@pytest.mark.parametrize("name", ["enwiki-head", "duplication"])
-def test_seed_decides_training_batches(name: str, enwiki: TextTask) -> None:
+@pytest.mark.parametrize(
+    ("name", "length"), [("enwiki-head", 64), ("duplication", 64), ("photos64", 768)]
+)
+def test_seed_decides_training_batches(name: str, length: int, enwiki: TextTask) -> None:
     task = enwiki if name == "enwiki-head" else load_task(name)
 
     def first(seed: int) -> torch.Tensor:
-        return torch.stack([tokens for tokens, _ in islice(task.train_batches(64, 2, seed), 4)])
+        return torch.stack([tokens for tokens, _ in islice(task.train_batches(length, 2, seed), 4)])
 
     assert torch.equal(first(3), first(3))
     assert not torch.equal(first(3), first(4))
@@ -163,10 +165,10 @@ def test_duplication_refuses_lengths(length: int, near: str) -> None:
 
 
 def test_duplication_chance() -> None:
-    assert load_task("duplication").heldout_reference(100) == {"chance": math.log2(127)}
+    assert load_task("duplication").heldout_reference(10, 100) == {"chance": math.log2(127)}
 
 
-@pytest.mark.parametrize("name", ["enwiki-head", "duplication"])
+@pytest.mark.parametrize("name", [*EMBEDDED, *TAKES_PAIRS])
 def test_describe_goes_through_json(name: str) -> None:
     facts = load_task(name).describe()
     assert json.loads(json.dumps(facts)) == facts
@@ -181,9 +183,9 @@ def test_unknown_task_names_the_nearest() -> None:
 
 
 def test_the_names_of_the_settings_are_those_of_the_tasks() -> None:
-    assert sorted(TASKS) == sorted((*EMBEDDED, *TAKES_PATH))
+    assert sorted(TASKS) == sorted((*EMBEDDED, *TAKES_PAIRS, *TAKES_PATH))
     assert NEED_DATA == TAKES_PATH
-    assert set(TEXT_TASKS) == set(TASKS) - {"duplication"}
+    assert set(TEXT_TASKS) == set(TASKS) - {*BY_ACCURACY, "photos64", "imagenet64"}
 
 
 def test_own_text_is_its_bytes_split_by_position(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_text_that_is_not_there_is_a_sentence(
         load_task("text", str(file))
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", [*EMBEDDED, *TAKES_PAIRS])
 def test_path_without_effect_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"takes no path.*tasks that take one: enwik8"):
         load_task(name, str(tmp_path))

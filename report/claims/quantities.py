@@ -11,7 +11,8 @@ from report.reading.cases import CaseResult, in_suite
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
 from report.reading.measures import rest_bytes
 from report.reading.rivals import crossover_of, scaling_of
-from report.reading.series import Series, view_of
+from report.reading.series import Series
+from report.reading.view import view_of
 from report.statistics.estimates import Estimate
 from report.statistics.seeds import mean_over_seeds
 from report.text import bytes_text, factor_digits, ms_text

@@ -4,7 +4,8 @@ from typing import Any
 
 from report.compare.levels import Level
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, time_ratio, time_verdict
+from report.reading.differences import score_difference, time_ratio, time_verdict
+from report.reading.judged import judged_of, score_of
 from report.reading.measures import rest_bytes
 from report.text import (
     STATUS_TEXT,
@@ -29,8 +30,8 @@ def row_of(one: Level, factor: str) -> dict[str, Any]:
     }
     row |= {"case": one.case.id, "status": one.case.failure[0] or "ok"}
     for name, estimate in (
-        ("bits_per_dim", one.case.bits()),
-        ("bits_change", one.bits_change),
+        (judged_of(one.case).name, score_of(one.case)),
+        (judged_of(one.case).change, one.score_change),
         ("step_ms", one.case.time()),
         ("time_ratio", one.time_ratio),
     ):
@@ -52,15 +53,18 @@ def row_of(one: Level, factor: str) -> dict[str, Any]:
 def words_of(one: Level, factor: str) -> dict[str, str]:
     """Return what a level buys and costs in words, by column; "" where nothing is known."""
     is_base = one.case is one.base
-    bits, time, memory = one.bits_change, one.time_ratio, one.memory_ratio
+    judged, change = judged_of(one.case), one.score_change
+    time, memory = one.time_ratio, one.memory_ratio
     status, reason = one.case.failure
     per_unit = _per_unit(one) if factor in UNIT_OF_FACTOR else ("", "")
     unit = UNIT_OF_FACTOR.get(factor, "unit")
     return {
         factor.replace("_", " "): f"{one.level} (base)" if is_base else str(one.level),
         "where": one.group,
-        "bits per dim": interval_text(one.case.bits(), 3),
-        "buys: bits against base": "" if is_base or bits is None else signed_text(bits),
+        judged.head: interval_text(score_of(one.case), judged.decimals),
+        f"buys: {judged.short} against base": ""
+        if is_base or change is None
+        else signed_text(change, judged.decimals),
         "time of a step": ms_text(one.case.time()),
         "costs: time against base": ""
         if is_base or time is None
@@ -69,22 +73,22 @@ def words_of(one: Level, factor: str) -> dict[str, str]:
         "costs: memory against base": ""
         if is_base or memory is None
         else f"{factor_digits(memory)}x",
-        f"per extra {unit}: bits": per_unit[0],
+        f"per extra {unit}: {judged.short}": per_unit[0],
         f"per extra {unit}: time": per_unit[1],
         "failure": f"{status}: {reason}" if status else "",
     }
 
 
 def _per_unit(one: Level) -> tuple[str, str]:
-    """Tell the bits and ms that a unit of the factor adds to the level below; "" if unknown."""
+    """Tell the score and ms that a unit of the factor adds to the level below; "" if unknown."""
     below = one.previous
     if below is None:
         return "", ""
     n_units = one.level - below.level
-    bits = time = ""
-    change = bits_difference(one.case, below.case)
+    score = time = ""
+    change = score_difference(one.case, below.case)
     if change is not None:
-        bits = signed_text(change.divided_by(n_units))
+        score = signed_text(change.divided_by(n_units), judged_of(one.case).decimals)
     there = below.case.time()
     ratio = time_ratio(one.case, below.case)
     if there and ratio is not None:
@@ -92,7 +96,7 @@ def _per_unit(one: Level) -> tuple[str, str]:
             f"{(r - 1) * there.value / n_units:+,.3g}" for r in (ratio.value, ratio.low, ratio.high)
         )
         time = f"{value} ({' to '.join(ends)}) ms" if ratio.has_interval else f"{value} ms"
-    return bits, time
+    return score, time
 
 
 def step_text(one: Level, below: CaseResult, start: str) -> str:
@@ -103,9 +107,10 @@ def step_text(one: Level, below: CaseResult, start: str) -> str:
     if one.case.failure[0]:
         return f"{one.name}: {STATUS_TEXT[one.case.failure[0]]}"
     parts = []
-    change, ratio = bits_difference(one.case, below), time_ratio(one.case, below)
+    judged = judged_of(one.case)
+    change, ratio = score_difference(one.case, below), time_ratio(one.case, below)
     if change is not None:
-        parts.append(f"{signed_text(change)} bits per dim")
+        parts.append(f"{signed_text(change, judged.decimals)} {judged.difference}")
     if ratio is not None:
         parts.append(f"{factor_digits(ratio.value)}x the time")
     return f"{start} to {one.name}: {' for '.join(parts) or 'nothing measured'}"

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.reading.cases import CaseResult
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.measures import rest_bytes
-from report.reading.rivals import TYPICAL_DENSE
+from report.reading.rivals import ORDINARY, TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
-from suites.effects import DENSE_ONLY, HOW, LSH_ONLY
+from suites.effects import DENSE_ONLY, HOW, LSH_ONLY, SHARED_QK_ONLY
 from suites.labels import MEANS, OF_MEANS, phrase, phrases
 
 # What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
 # two are compared it is left free.
 FAMILY = (*LSH_ONLY, *DENSE_ONLY, *OF_MEANS, MEANS, "learning_rate")
+# What need not be equal where cases are compared by a setting, besides that setting itself.
+FREE = {"attention": FAMILY, "shared_qk": (*SHARED_QK_ONLY, "learning_rate")}
+
+PIECES = ("ff_chunks", "loss_chunks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ class Level:
     previous: "Level | None" = None  # the level below, of the same group
 
     @property
-    def bits_change(self) -> Estimate | None:
-        """Return bits per dim less those of the base, paired over seeds; None without a pair."""
-        return bits_difference(self.case, self.base)
+    def score_change(self) -> Estimate | None:
+        """Return bits per dim, or accuracy in %, less that of the base; None without a pair."""
+        return score_difference(self.case, self.base)
 
     @property
     def time_ratio(self) -> Ratio | None:
@@ -49,19 +53,30 @@ class Level:
 
 
 def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseResult]]:
-    """Group cases that are equal but for the factor; each group maps levels to cases."""
-    without = {factor, *HOW, *(FAMILY if factor == "attention" else ())}
-    groups: dict[object, dict[Any, CaseResult]] = {}
+    """Group cases that are equal but for the factor; each group maps levels to cases.
+
+    Pieces of feed-forward and of the loss are one factor: they change together.
+    """
+    pieces = PIECES if factor in PIECES else ()
+    without = {factor, *pieces, *HOW, *FREE.get(factor, ())}
+    alike: dict[object, list[CaseResult]] = {}
     for case in cases:
-        if factor not in case.settings:
-            continue
-        key = (case.mark, *((k, v) for k, v in sorted(case.settings.items()) if k not in without))
-        level = _family_name(case, cases) if factor == "attention" else case.settings[factor]
-        known = groups.setdefault(key, {}).get(level)
+        if factor in case.settings:
+            settings = sorted(case.settings.items())
+            key = (case.mark, *((k, v) for k, v in settings if k not in without))
+            alike.setdefault(key, []).append(case)
+    return [_by_level(members, factor) for members in alike.values()]
+
+
+def _by_level(members: Sequence[CaseResult], factor: str) -> dict[Any, CaseResult]:
+    found: dict[Any, CaseResult] = {}
+    for case in members:
+        level = _family_name(case, members) if factor == "attention" else case.settings[factor]
+        known = found.get(level)
         # the same settings measured in parts: the case that measured more stands for them
         if known is None or _n_measured(case) > _n_measured(known):
-            groups[key][level] = case
-    return list(groups.values())
+            found[level] = case
+    return found
 
 
 def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
@@ -72,7 +87,7 @@ def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
     """Name the groups by the fewest settings that tell them apart."""
     firsts = [next(iter(found.values())) for found in groups]
-    free = FAMILY if factor == "attention" else ()
+    free = FREE.get(factor, ())
     keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
 
     def told(names: Sequence[str], case: CaseResult) -> str:
@@ -92,7 +107,8 @@ def _n_measured(case: CaseResult) -> int:
 def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
     """Return the levels of a group in order, or none if the group lacks the base."""
     ordered = sorted(found, key=_sort_key)
-    usual = next((v for v in ordered if TYPICAL_DENSE in str(v)), ordered[0])
+    dense = [v for v in ordered if TYPICAL_DENSE in str(v)] or ordered
+    usual = next((v for v in dense if ORDINARY in str(v)), dense[0])
     start = usual if base is None else base
     levels: list[Level] = []
     for value in ordered if start in found else ():

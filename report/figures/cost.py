@@ -1,6 +1,7 @@
 """This figure draws quality against cost: what each level of a setting buys and costs."""
 
 from collections.abc import Callable, Sequence
+from math import nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ from report.figures.style import (
     save,
 )
 from report.reading.captions import caption_of
+from report.reading.judged import judged_together
 from report.statistics.estimates import Estimate
 from report.text import STATUS_TEXT
 
@@ -35,14 +37,14 @@ def write_ablation(found: Ablation, folder: Path) -> list[Path]:
     paths = [folder / f"{name}.md", folder / f"{name}.csv"]
     paths[0].write_text(found.markdown(), encoding="utf-8")
     found.table().to_csv(paths[1], index=False)
-    if any(level.bits_change is not None for level in found.levels):
+    if any(level.score_change is not None for level in found.levels):
         with own_settings():
             paths += draw_cost(found, folder, name)
     return paths
 
 
 def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
-    """Draw the change in bits per dim over time and over memory, a path per group of levels.
+    """Draw the change in quality over time and over memory, a path per group of levels.
 
     Dense cases are single marks.
     """
@@ -62,13 +64,15 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
             line(0 if line == axes.axhline else 1, color=GREY, linewidth=1, linestyle=":")
         axes.margins(0.18, 0.14)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-    by_time.set_ylabel(f"bits per dim less that of {base} (lower is better)")
+    judged = judged_together(level.case for level in found.levels)
+    better = "higher" if judged.higher_is_better else "lower"
+    by_time.set_ylabel(f"{judged.head} less that of {base} ({better} is better)")
     by_time.set_xlabel(f"time of a training step / that of {base}")
     by_memory.set_xlabel(f"activations / those of {base}")
     add_legend(figure, by_time)
     left_out = " More groups stand in the table." if len(bases) > len(groups) else ""
     note = (
-        "Each mark is a level: further left is cheaper, lower is better. Bars: 95 % intervals, "
+        f"Each mark is a level: further left is cheaper, {better} is better. Bars: 95 % intervals, "
         "vertical over seeds paired with the base's, horizontal over processes; "
         f"memory is measured once.{left_out}{failed_levels_text(found)}"
     )
@@ -92,14 +96,20 @@ def draw_path(
     axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
 ) -> None:
     """Draw the levels of a group, joined in their order, with their names if `named`."""
-    points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.bits_change)]
+    gap = Estimate(nan)
+    points = [(c, b, one) for one in levels if (c := cost(one)) and (b := one.score_change)]
     if not points:
         return
+    known = {id(one): (c, b) for c, b, one in points}
+    # no line crosses a level that failed
+    path = [
+        known.get(id(one), (gap, gap)) for one in levels if id(one) in known or one.case.failure[0]
+    ]
     axes.errorbar(
-        [c.value for c, _, _ in points],
-        [b.value for _, b, _ in points],
-        xerr=error_bars([c for c, _, _ in points]),
-        yerr=error_bars([b for _, b, _ in points]),
+        [c.value for c, _ in path],
+        [b.value for _, b in path],
+        xerr=error_bars([c for c, _ in path]),
+        yerr=error_bars([b for _, b in path]),
         color=colour,
         marker="o",
         markersize=7,
@@ -120,7 +130,7 @@ def draw_path(
 
 def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -> None:
     """Draw a dense case against the base of the group that it resembles."""
-    at, bits = cost(other), other.bits_change
+    at, bits = cost(other), other.score_change
     if at and bits:
         axes.errorbar(
             [at.value],

@@ -1,11 +1,13 @@
 """All figures draw lines with intervals, levels, seeds and failures alike."""
 
 from collections.abc import Callable, Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 
 from report.figures.looks import looks
 from report.reading.cases import CaseResult
+from report.reading.judged import Judged, scores_of
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
@@ -32,12 +34,13 @@ def draw_lines(
         if not series.on_axis:
             draw_levels(axes, [e for _, e in found], colour, style, name)
             continue
-        xs = [shifted(x, i, view) if spread else x for x, _ in found]
+        drawn = with_gaps(series, value)
+        xs = [shifted(x, i, view) if spread else x for x, _ in drawn]
         if found:
             axes.errorbar(
                 xs,
-                [e.value for _, e in found],
-                yerr=error_bars([e for _, e in found]),
+                [e.value for _, e in drawn],
+                yerr=error_bars([e for _, e in drawn]),
                 color=colour,
                 linestyle=style,
                 marker=marker,
@@ -47,6 +50,13 @@ def draw_lines(
                 label=name,
             )
     return seen
+
+
+def with_gaps(series: Series, value: Value) -> list[tuple[float, Estimate]]:
+    """Return (x, value) of a line, nan where a case failed or is missing: no line crosses it."""
+    found = [(x, value(case), case) for x, case in series.points]
+    gap = Estimate(nan)
+    return [(x, e or gap) for x, e, case in found if e is not None or case.failure[0]]
 
 
 def draw_levels(
@@ -72,12 +82,12 @@ def shifted(x: float, i: float, view: View) -> float:
     return x + share * (view.x_values[-1] - view.x_values[0])
 
 
-def draw_seeds(axes: Axes, view: View) -> list[float]:
-    """Draw each seed's bits per dim as a small dot, and return the values drawn."""
+def draw_seeds(axes: Axes, view: View, judged: Judged) -> list[float]:
+    """Draw each seed's score as a small dot, and return the values drawn."""
     seen = []
     for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
         for x, case in series.points:
-            values = list(case.quality().values())
+            values = list(scores_of(case, judged).values())
             seen += values
             if series.on_axis and len(values) > 1:
                 at = [shifted(x, i + 0.35, view)] * len(values)

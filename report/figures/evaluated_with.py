@@ -1,70 +1,172 @@
-"""This figure draws models trained with so many hash rounds and evaluated with others.
+"""This figure draws trained models by the attention that they are evaluated with.
 
-Its shape is that of the paper's Table 2.
+Its shape is that of the paper's Table 2: categories, in the order of the table's columns.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+
+from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import error_bars
-from report.figures.style import COLD, MARKERS, WARM, add_legend, add_words, new_figure, save
+from report.figures.style import (
+    COLD,
+    GREY,
+    MARKERS,
+    WARM,
+    add_legend,
+    add_words,
+    new_figure,
+    save,
+)
+from report.reading.cases import CaseResult
 from report.reading.series import View
 from report.tables.evaluated_with_table import (
+    all_columns,
+    block_of,
+    column_name,
     evaluated_cases,
-    evaluated_rounds,
     evaluated_value,
+    is_across,
+    papers_row,
+    papers_values,
     rounds_measure,
     trained_name,
 )
-from report.text import plural
+
+# How far the markers of a category lie apart, all in all, of the distance between categories.
+SPREAD = 0.56
 
 
 def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
-    """Draw a line per trained model over the rounds that it is evaluated with."""
-    cases = sorted(evaluated_cases(view.cases), key=lambda c: c.settings.get("n_rounds") or 0)
-    name = rounds_measure(cases)
-    columns = evaluated_rounds(cases)
+    """Draw a line per trained model, broken between kinds of attention, and the paper's numbers."""
+    cases = evaluated_cases(view.cases)
+    name, columns = rounds_measure(cases), all_columns(cases)
     figure, (axes,) = new_figure()
-    best: list[tuple[float, str, str]] = []
-    for i, case in enumerate(cases):
-        found = [(at, e) for at, r in enumerate(columns) if (e := evaluated_value(case, r, name))]
-        label = trained_name(case, cases)
-        best += [(e.value, label, columns[at]) for at, e in found]
-        axes.errorbar(
-            [at + 0.03 * (i - (len(cases) - 1) / 2) for at, _ in found],
-            [e.value for _, e in found],
-            yerr=error_bars([e for _, e in found]),
-            color=(*COLD, *WARM)[i % 8],
-            marker=MARKERS[i % len(MARKERS)],
-            capsize=3,
-            label=f"trained with {label}",
-        )
-    axes.set_xticks(range(len(columns)), ["full" if r == "full" else r for r in columns])
-    axes.set_xlabel("evaluated with so many hash rounds, or full attention")
-    unit = "accuracy (%)" if name == "accuracy" else "held-out bits per dim (lower is better)"
-    axes.set_ylabel(unit)
+    compared: set[str] = set()  # rows of the paper that are drawn
+    for i, (case, colour) in enumerate(zip(cases, colours_of(cases), strict=True)):
+        shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
+        marker = MARKERS[i % len(MARKERS)]
+        draw_case(axes, case, columns, shift, (colour, marker, trained_name(case, cases)))
+        row = papers_row(case)
+        if name != "accuracy" or row in compared or is_across(case.settings):
+            continue
+        values = papers_values(row, columns)
+        xs = [columns.index(column) + shift for column in values]
+        axes.plot(xs, list(values.values()), marker, color=colour, fillstyle="none", markersize=9)
+        compared |= {row} if values else set()
+    if compared:
+        label = f"hollow: {paper.NAME}"
+        axes.plot([], [], "o", color=GREY, fillstyle="none", markersize=9, label=label)
+    name_categories(axes, columns)
+    if name == "accuracy":
+        axes.set_ylim(-3, 105)
+        axes.set_yticks(range(0, 101, 20))
+        axes.set_ylabel("accuracy (%)")
+    else:
+        axes.set_ylabel("held-out bits per dim (lower is better)")
     add_legend(figure, axes)
-    add_words(
-        figure,
-        evaluated_finding(best, name),
-        f"{view.caption} {paper.TABLE_2_SOURCE.split(':')[0]} in shape.",
-    )
+    shape = f"{paper.TABLE_2_SOURCE.split(':')[0]} of {paper.NAME} in shape."
+    add_words(figure, evaluated_finding(cases), f"{view.caption} {shape}")
     return save(figure, folder, f"{view.name}_evaluated_with")
 
 
-def evaluated_finding(found: Sequence[tuple[float, str, str]], name: str) -> str:
-    """Name the best and the worst pair of rounds trained with and evaluated with.
+def draw_case(
+    axes: Axes,
+    case: CaseResult,
+    columns: Sequence[str],
+    shift: float,
+    look: tuple[str, str, str],
+) -> None:
+    """Draw the means of a trained model with their intervals, a line within each kind of attention.
 
-    `found` holds (value, name of the trained model, rounds evaluated with).
+    look: colour, marker and name.
     """
-    best, worst = (max(found), min(found)) if name == "accuracy" else (min(found), max(found))
-    unit = " %" if name == "accuracy" else " bits per dim"
+    colour, marker, label = look
+    name = rounds_measure([case])
+    for i, (_, alike) in enumerate(groupby(columns, key=block_of)):
+        found = [
+            (columns.index(column) + shift, estimate)
+            for column in alike
+            if (estimate := evaluated_value(case, column, name)) is not None
+        ]
+        axes.errorbar(
+            [x for x, _ in found],
+            [e.value for _, e in found],
+            yerr=error_bars([e for _, e in found]),
+            color=colour,
+            marker=marker,
+            markersize=5,
+            linewidth=1.0,
+            linestyle=":",
+            capsize=2,
+            label=None if i else f"trained with {label}",
+        )
 
-    def words(entry: tuple[float, str, str]) -> str:
-        value, trained, rounds = entry
-        digits = 1 if name == "accuracy" else 3
-        evaluated = "full attention" if rounds == "full" else plural(int(rounds), "round")
-        return f"trained with {trained} and evaluated with {evaluated} ({value:.{digits}f}{unit})"
 
-    return f"Best: {words(best)}; worst: {words(worst)}"
+def colours_of(cases: Sequence[CaseResult]) -> list[str]:
+    """Choose a warm colour for each kind of full attention, and a cold one for each LSH-r."""
+    rounds = list(dict.fromkeys(papers_row(case) for case in cases if case.kind == "reformer"))
+    dense = [case for case in cases if case.kind != "reformer"]
+    return [
+        COLD[rounds.index(papers_row(case)) % len(COLD)]
+        if case.kind == "reformer"
+        else WARM[dense.index(case) % len(WARM)]
+        for case in cases
+    ]
+
+
+def name_categories(axes: Axes, columns: Sequence[str]) -> None:
+    """Name each category below the axis, and each kind of attention above its categories."""
+    ticks = [column_name(c).removeprefix("full, ").split(", ")[0] for c in columns]
+    ticks = [tick.replace(" ", "\n") for tick in ticks]
+    axes.set_xticks(range(len(columns)), ticks, fontsize=8.5 if len(columns) > 6 else None)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("evaluated with")
+    for block, alike in groupby(range(len(columns)), key=lambda at: block_of(columns[at])):
+        places = list(alike)
+        if places[0]:
+            axes.axvline(places[0] - 0.5, color="#BBBBBB", linewidth=0.8)
+        axes.text(
+            (places[0] + places[-1]) / 2,
+            1.02,
+            block,
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            transform=axes.get_xaxis_transform(),
+        )
+
+
+def evaluated_finding(cases: Sequence[CaseResult]) -> str:
+    """Say what evaluating with another attention does.
+
+    On the paper's task it is what full attention makes of a model trained with LSH attention, with
+    and without a position's own key; else the best and the worst pair are named.
+    """
+    name, columns = rounds_measure(cases), all_columns(cases)
+    lsh = next((c for c in cases if c.kind == "reformer" and not is_across(c.settings)), None)
+    if name == "accuracy" and lsh and {"full", "full standard"} <= set(columns):
+        alone, standard = (evaluated_value(lsh, c, name) for c in ("full", "full standard"))
+        if alone and standard:
+            told = papers_values(papers_row(lsh), columns).get("full standard")
+            return (
+                f"Trained with {trained_name(lsh, cases)}, evaluated with full attention: "
+                f"{alone.value:.1f} % right where no position attends to itself, "
+                f"{standard.value:.1f} % with the standard one"
+            ) + (f" (in the paper {told} %)" if told else "")
+    found = [
+        (estimate.value, f"trained with {trained_name(case, cases)}", column_name(column))
+        for case in cases
+        for column in columns
+        if (estimate := evaluated_value(case, column, name)) is not None
+    ]
+    worst, best = min(found), max(found)
+    if name != "accuracy":
+        worst, best = best, worst
+    digits, unit = (1, " %") if name == "accuracy" else (3, " bits per dim")
+    words = [f"{how} and evaluated with {w} ({v:.{digits}f}{unit})" for v, how, w in (best, worst)]
+    return f"Best: {words[0]}; worst: {words[1]}"

@@ -1,107 +1,155 @@
-"""This figure draws held-out bits per dim against training steps (paper, Figures 3 to 5 left)."""
+"""This figure draws held-out bits per dim while models learn (paper, Figures 3 to 5 left).
 
-from collections.abc import Sequence
+The left panel is over training steps, the right one over the seconds that training took.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-import numpy as np
+from matplotlib.axes import Axes
 
-from report.figures.style import MARKERS, add_legend, add_words, new_figure, save
+from report.figures.looks import LIGHTEST, MARKERS, Look, lighter, look_of, looks
+from report.figures.style import GREY, add_legend, add_words, new_figure, save
+from report.reading.captions import stand_in_text
 from report.reading.cases import CaseResult
-from report.reading.series import View
+from report.reading.curves import curves_of, has_seconds, mean_curve
+from report.reading.leads import lead_finding, trained_names
+from report.reading.series import Series, View
+from report.text import plural
 from suites.engine.store.records import part_of
-from suites.labels import phrase
 
-MAX_LINES = 10
-
-
-def learning_curves(case: CaseResult) -> list[tuple[list[float], list[float]]]:
-    """Return (steps, bits per dim) per seed, where more than two points were measured."""
-    curves = [part_of(record, "quality").get("curve") or [] for record in case.records]
-    return [([p[0] for p in c], [p[1] for p in c]) for c in curves if len(c) > 2]
+# More lines than this stand in panels of their own, by x, so many at most.
+MAX_LINES, MAX_ROWS = 10, 4
+# Settings of which each model is asked on its own, as in the paper's Figure 5 (left).
+BY_MODEL = ("n_layers", "learning_rate")
+# The first part of training is left out of the y axis: there all curves fall steeply.
+LEFT_OUT = 0.2
+Named = Sequence[tuple[str, CaseResult]]
 
 
 def draw_learning_curves(view: View, folder: Path) -> list[Path]:
-    """Draw a learning curve per case, in up to three panels by x if there are many."""
-    cases = [case for case in view.cases if learning_curves(case)]
-    panels: dict[str, list[tuple[str, CaseResult]]] = {}
-    by_x = len(cases) > MAX_LINES
-    for series in view.series:
-        for x, case in series.points:
-            if learning_curves(case):
-                where = phrase(view.varies, int(x) if x == int(x) else x) if series.on_axis else ""
-                at = where if by_x else ""
-                name = ", ".join(part for part in (series.name, where) if part and part != at)
-                panels.setdefault(at, []).append((name, case))
-    shown = (
-        list(panels)[:3]
-        if len(panels) <= 3
-        else [list(panels)[i] for i in (0, len(panels) // 2, -1)]
-    )
-    figure, axes = new_figure(len(shown))
-    names = list(dict.fromkeys(name for at in shown for name, _ in panels[at]))
-    ramp = matplotlib.colormaps["viridis"]
-    colours = [
-        matplotlib.colors.to_hex(ramp(0.9 * i / max(len(names) - 1, 1))) for i in range(len(names))
-    ]
-    handles: dict[str, object] = {}
-    for one, at in zip(axes, shown, strict=True):
-        for name, case in panels[at]:
-            colour = colours[names.index(name)]
-            for steps, values in learning_curves(case):
-                one.plot(steps, values, color=colour, linewidth=0.7, alpha=0.4)
-            steps, mean = mean_curve(case)
-            (handles[name],) = one.plot(
-                steps,
-                mean,
-                color=colour,
-                linewidth=2,
-                marker=MARKERS[names.index(name) % 8],
-                markersize=4,
-            )
-        one.set_title(at, fontsize=10)
-        one.set_xlabel("training steps")
-    axes[0].set_ylabel("held-out bits per dim")
-    for name in names:
-        axes[0].plot(
-            [],
-            [],
-            color=colours[names.index(name)],
-            marker=MARKERS[names.index(name) % 8],
-            label=name,
-        )
-    add_legend(figure, axes[0])
-    add_words(
-        figure,
-        curve_finding(cases, names_by_case(panels)),
-        f"{view.caption} Thin: seeds; thick: their mean.",
-    )
+    """Draw the mean curve of each case with its interval, over steps and over training time."""
+    rows = rows_of(view)
+    timed = any(has_seconds(case) for named in rows.values() for _, case in named)
+    n_columns = 2 if timed else 1
+    height = 2.5 + 2.6 * len(rows)
+    figure, panels = new_figure(n_columns, height, len(rows))
+    figure.subplots_adjust(top=1 - 1.0 / height, bottom=1.35 / height, hspace=0.32, wspace=0.2)
+    looks_of = looks_by_name(rows, len(rows) > 1 and view.varies in BY_MODEL)
+    for i, (at, named) in enumerate(rows.items()):
+        axes, *further = panels[i * n_columns : (i + 1) * n_columns]
+        draw_curves(axes, named, looks_of, over_time=False)
+        axes.set_title(at, fontsize=10)
+        axes.set_ylabel("held-out bits per dim")
+        for other in further:
+            draw_curves(other, named, looks_of, over_time=True)
+            other.set_ylim(axes.get_ylim())
+            other.set_yticklabels([])
+    panels[-n_columns].set_xlabel("training steps")
+    if timed:
+        panels[-1].set_xlabel("training time (s)")
+    for name, (colour, marker) in looks_of.items():
+        panels[0].plot([], [], color=colour, marker=marker, label=name)
+    add_legend(figure, panels[0])
+    cases = [case for named in rows.values() for _, case in named]
+    add_words(figure, lead_finding(view), f"{view.caption} {curve_note(cases, timed)}")
     return save(figure, folder, f"{view.name}_curves")
 
 
-def names_by_case(panels: dict[str, list[tuple[str, CaseResult]]]) -> dict[int, str]:
-    """Map the identity of each case to its name, with the panel where there are several."""
-    return {
-        id(case): f"{name}, {at}" if at else name
-        for at, found in panels.items()
-        for name, case in found
-    }
+def rows_of(view: View) -> dict[str, list[tuple[str, CaseResult]]]:
+    """Return the cases with their names by row of panels.
+
+    There is a row for each model where a setting of BY_MODEL varies, else one row, or one for each
+    x if there are many lines. What has no row of its own stands in the table.
+    """
+    found = trained_names(view)
+    rows: dict[str, list[tuple[str, CaseResult]]] = {}
+    if view.varies in BY_MODEL and not view.categories:
+        for series in view.series:
+            named = [(name, case) for name, _, case in found if case in series.cases]
+            if len(named) > 1:
+                rows[series.name] = named
+    elif len(found) > MAX_LINES or view.varies == "length":
+        for name, where, case in sorted(found, key=lambda one: place_of(view, one[2])):
+            short = name.removesuffix(f", {where}") if where else name
+            rows.setdefault(where, []).append((short, case))
+    if not rows:
+        return {"": [(name, case) for name, _, case in found]}
+    chosen = list(rows)
+    if len(rows) > MAX_ROWS and view.varies not in BY_MODEL:
+        chosen = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
+    return {at: rows[at] for at in chosen[:MAX_ROWS]}
 
 
-def mean_curve(case: CaseResult) -> tuple[list[float], list[float]]:
-    """Return the steps that all seeds share, and the mean of their bits per dim."""
-    curves = [dict(zip(steps, values, strict=True)) for steps, values in learning_curves(case)]
-    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return steps, [float(np.mean([curve[step] for curve in curves])) for step in steps]
+def place_of(view: View, case: CaseResult) -> float:
+    """Return the x of a case."""
+    return next(x for series in view.series for x, one in series.points if one is case)
 
 
-def curve_finding(cases: Sequence[CaseResult], names: dict[int, str]) -> str:
-    """Say which model ends lowest, and what the last quarter of its training gained."""
-    ends = [(mean_curve(case)[1][-1], names[id(case)], case) for case in cases]
-    value, name, case = min(ends, key=lambda end: end[0])
-    steps, curve = mean_curve(case)
-    quarter = next(v for s, v in zip(steps, curve, strict=True) if s >= 0.75 * steps[-1])
-    return (
-        f"Lowest after {steps[-1]:,} steps: {name} ({value:.3f} bits per dim); "
-        f"its last quarter of training gained {quarter - value:.3f}"
-    )
+def looks_by_name(rows: Mapping[str, Named], by_model: bool) -> dict[str, Look]:
+    """Choose a colour and a marker for each name: those of its variant.
+
+    Where each row is of one model, its last line has them, and those before run to lighter colours.
+    """
+    series = [
+        [Series(name, case.kind, True, ((0.0, case),)) for name, case in named]
+        for named in rows.values()
+    ]
+    if not by_model:
+        found = [one for row in series for one in row]
+        return dict(zip((one.name for one in found), looks(found), strict=True))
+    chosen: dict[str, Look] = {}
+    for row in series:
+        colour = look_of(row[-1])[0]
+        for i, one in enumerate(row):
+            share = LIGHTEST * (1 - i / max(len(row) - 1, 1))
+            chosen[one.name] = lighter(colour, share), MARKERS[i % len(MARKERS)]
+    return chosen
+
+
+def draw_curves(axes: Axes, named: Named, looks_of: Mapping[str, Look], over_time: bool) -> None:
+    """Draw mean curves, with their 95 % intervals over seeds as bands."""
+    seen: list[float] = []
+    for name, case in named:
+        if over_time and not has_seconds(case):
+            continue
+        points = mean_curve(case)
+        colour, marker = looks_of[name]
+        xs = [point.seconds if over_time else point.step for point in points]
+        axes.plot(
+            xs,
+            [point.bits.value for point in points],
+            color=colour,
+            marker=marker,
+            linewidth=1.6,
+            markersize=4,
+        )
+        if all(point.bits.has_interval for point in points):
+            low, high = [p.bits.low for p in points], [p.bits.high for p in points]
+            axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+        seen += [p.bits.value for p in points if p.step >= LEFT_OUT * points[-1].step]
+    axes.ticklabel_format(axis="y", useOffset=False)
+    if seen:
+        margin = 0.08 * (max(seen) - min(seen)) or 0.1
+        axes.set_ylim(min(seen) - margin, max(seen) + margin)
+    short = {case.settings.get("first_steps") or 0 for _, case in named}
+    if len(short) == 1 and not over_time and (steps := short.pop()):
+        axes.axvline(steps, color=GREY, linewidth=1, linestyle=":")
+
+
+def curve_note(cases: Sequence[CaseResult], timed: bool) -> str:
+    """Say what lines, bands and seconds are."""
+    records = [record for case in cases for record in case.records]
+    n_seeds = max(len(curves_of(case)) for case in cases)
+    words = ["One seed: no interval."] if n_seeds == 1 else ["Bands: 95 % intervals over seeds."]
+    if any(case.settings.get("first_steps") for case in cases):
+        words.append("Dotted: from short windows to whole ones.")
+    if timed:
+        threads = {int(part_of(record, "quality").get("threads") or 0) for record in records}
+        with_threads = f" with {plural(max(threads), 'thread')}" if max(threads) else ""
+        words.append(
+            f"Seconds: each training's own{with_threads}, others beside it on a CPU, evaluations "
+            "not counted; mean over seeds. Rates decay over each one's own steps: at equal time "
+            "the slower one has the higher rate still."
+        )
+    return " ".join(filter(None, [*words, stand_in_text(records)]))

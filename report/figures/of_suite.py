@@ -8,15 +8,17 @@ from pathlib import Path
 from report.figures.angular_hashing import draw_angular_hashing
 from report.figures.attention_mass import draw_attention_mass
 from report.figures.attention_patterns import draw_attention_patterns
+from report.figures.categories import draw_categories
 from report.figures.changes import draw_changes
 from report.figures.evaluated_with import draw_evaluated_with
-from report.figures.learning_curves import draw_learning_curves, learning_curves
+from report.figures.learning_curves import draw_learning_curves
 from report.figures.memory import draw_memory
 from report.figures.paper_figure_5 import draw_paper_figure_5
 from report.figures.quality import draw_quality
 from report.figures.style import own_settings
 from report.figures.time import draw_time
 from report.reading.analyses import analysed, analysis_of
+from report.reading.curves import curves_of
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.evaluated_with_table import are_evaluated
@@ -39,7 +41,7 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
             paths += draw_attention_patterns(view, case, head, folder)
         if are_evaluated(view.cases):
             paths += draw_evaluated_with(view, folder)
-        if view.varies and any(learning_curves(case) for case in view.cases):
+        if view.varies and any(curves_of(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
         tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
@@ -58,5 +60,6 @@ def draw_over_axis(view: View, folder: Path) -> list[Path]:
     ):
         asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
         if asked or any(MEASURES[measure](case) is not None for case in view.cases):
-            paths += draw(view, folder)
+            as_names = bool(view.categories)
+            paths += draw_categories(view, folder, measure) if as_names else draw(view, folder)
     return paths

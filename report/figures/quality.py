@@ -1,5 +1,9 @@
-"""This figure draws held-out bits per dim, beside count models of the same text."""
+"""This figure draws what models are judged by: held-out bits per dim, or accuracy in %.
 
+Beside it are count models of the same text, or chance.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -8,24 +12,25 @@ from report.figures.drawing import draw_failures, draw_lines, draw_seeds, failed
 from report.figures.style import GREY, add_legend, add_words, new_figure, save, x_axis
 from report.findings import suite_finding
 from report.reading.captions import stand_in_text
-from report.reading.cases import CaseResult
+from report.reading.judged import Judged, judged_together, score_of
 from report.reading.series import View
 from suites.engine.store.records import part_of
 
 
 def draw_quality(view: View, folder: Path) -> list[Path]:
-    """Draw held-out bits per dim with their intervals, seeds as dots, and count models."""
+    """Draw the score of each case with its interval, seeds as dots, and trivial models."""
+    judged = judged_together(view.cases)
     figure, (axes,) = new_figure()
     at = {x for s in view.series if s.on_axis for x, case in s.points if case.quality()}
     at |= {x for s in view.series if s.on_axis for x, _ in failed_points(s, "quality")}
     x_axis(axes, view, sorted(at))
-    seen = draw_lines(axes, view, CaseResult.bits, spread=True)
-    seen += draw_seeds(axes, view)
+    seen = draw_lines(axes, view, lambda case: score_of(case, judged), spread=True)
+    seen += draw_seeds(axes, view, judged)
     if seen:
         margin = 0.15 * (max(seen) - min(seen)) or 0.1
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
-        draw_references(axes, view)
-    axes.set_ylabel("held-out bits per dim (lower is better)")
+        draw_references(axes, references_of(view, judged))
+    axes.set_ylabel(judged.axis)
     draw_failures(axes, view, "quality")
     add_legend(figure, axes)
     seeds = {len(case.quality()) for case in view.cases if case.quality()}
@@ -43,16 +48,26 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     return save(figure, folder, f"{view.name}_quality")
 
 
-def draw_references(axes: Axes, view: View) -> None:
-    """Draw count models as dotted lines, or name them in the legend if they are far off.
+def references_of(view: View, judged: Judged) -> dict[str, float]:
+    """Return what trivial models reach, by name: count models, or a uniform guess.
 
-    Drawn all, they would squeeze the lines.
+    Records have their bits; of tasks that are judged by accuracy, those of uniform guesses alone.
     """
     found: dict[str, float] = {}
     for case in view.cases:
         for record in case.records:
             data = part_of(record, "quality").get("data") or {}
             found |= data.get("reference") or {}
+    if judged.name == "accuracy":
+        return {name: judged.scale * 2**-bits for name, bits in found.items()}
+    return found
+
+
+def draw_references(axes: Axes, found: Mapping[str, float]) -> None:
+    """Draw trivial models as dotted lines, or name them in the legend if they are far off.
+
+    Drawn all, they would squeeze the lines.
+    """
     low, high = axes.get_ylim()
     room = high - low
     near = [v for v in found.values() if low - room <= v <= high + room]

@@ -56,14 +56,16 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def new_figure(n_panels: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    n_panels: int = 1, height: float = 4.8, n_rows: int = 1
+) -> tuple[Figure, list[Axes]]:
     """Make a figure of README width with room for a title, a caption and a legend.
 
-    Returns it with its panels, side by side from the left.
+    Returns it with its panels, side by side from the left, row by row.
     """
     figure = Figure(figsize=(WIDTH, height), dpi=DPI)
     bottom = 1.1 / height
-    axes = figure.subplots(1, n_panels, squeeze=False)[0]
+    axes = figure.subplots(n_rows, n_panels, squeeze=False).flatten()
     figure.subplots_adjust(left=0.1, right=0.73, top=1 - 0.85 / height, bottom=bottom, wspace=0.36)
     return figure, list(axes)
 

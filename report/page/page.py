@@ -1,103 +1,208 @@
-"""The report of a run is written into its folder: tables, figures and index.html."""
+"""The report of a run is written into its folder: tables, figures and index.html.
 
+A page holds all it shows: style, script and figures are inside, and nothing is fetched.
+"""
+
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from report.claims.answers import VERDICTS
+from report.claims.check import judge
+from report.claims.claim import read_claims
 from report.figures.of_suite import draw_suite
-from report.findings import suite_finding
+from report.page.ablations import ablations_json
 from report.page.caveats import caveats
+from report.page.sections import facts_of, place_of, section_of
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
-from report.reading.measures import MEASURES
-from report.reading.series import View, view_of
-from report.tables.analyses_table import mass_table, past_only_table
-from report.tables.cases_table import FLOOR, suite_table, write_tables
-from report.tables.evaluated_with_table import are_evaluated, rounds_table
+from report.reading.planned import is_missing, missing_records, unfinished_text
+from report.reading.view import views_of
+from report.tables.cases_table import FLOOR, write_tables
 from report.tables.markup import to_markdown
-from report.tables.scaling_table import scaling_table
+from report.text import plural
+from suites.engine.store.plan import Plan
 from suites.engine.store.records import Record
+from suites.engine.store.runs import RunFolder
 
 FIGURES = "figures"
-# The tables of a suite beside the one of all its cases, in their order.
-TABLE_TITLES = {
-    "scaling": "how it scales",
-    "rounds": "trained with (rows), evaluated with (columns)",
-    "past_only": "change if each position is predicted from its prefix alone",
-    "mass": "share of the true attention, in %, that pairs hold which met",
-}
+BANNER = (
+    "This is a run of the preset quick: it shows that everything runs. Its models are hardly "
+    "trained and its times rest on few samples; it says nothing about the Reformer."
+)
+METHOD = (
+    "Each timing has at least 5 samples in each of at least 3 fresh processes, taken in turns with "
+    "the other cases; a number is the geometric mean of the processes' medians, and its 95 % "
+    "interval is Student's over processes. Memory is the peak of one step, weights, gradients and "
+    "optimizer state told apart from activations. Bits per dim are of held-out data, with "
+    "intervals over seeds, differences paired by seed."
+)
+FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
 
 
 def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
     """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
 
-    Raises ValueError if there are no records, or if they are of different identity and not `mixed`.
+    What the run's plan has and the records have not is told and drawn as missing. Raises ValueError
+    if there are no records, or if they are of different identity and not `mixed`.
     """
-    folder = Path(run_folder)
-    records = load_run(folder)
-    cases = gather(records, mixed)
+    return _write_run(Path(run_folder), mixed).paths
+
+
+def write_overview(folder: Path) -> list[Path]:
+    """Report each run in a folder of runs, and all of them on one page, FOLDER/index.html.
+
+    Machines are never mixed: each suite is shown as its run measured it, and linked to its page.
+    """
+    runs = [_write_run(path.parent) for path in sorted(folder.glob("*/records.jsonl"))]
+    sections = [
+        {
+            **part,
+            "id": f"{run.folder.name}-{part['name']}",
+            "run": run.folder.name,
+            "page": f"{run.folder.name}/index.html",
+        }
+        for run in runs
+        for part in run.sections
+    ]
+    sections.sort(key=lambda part: place_of(part["name"]))
+    records = [record for run in runs for record in run.records]
+    cases = gather(records, mixed=True)
+    page = folder / "index.html"
+    shown = {
+        "title": "Is the Reformer worth it?",
+        "banner": "",
+        "answers": answers(records),
+        "sections": sections,
+        "ablations": "",
+        "failed": [one for run in runs for one in failures(run.cases, run.folder, folder)],
+        "left_out": left_out(cases),
+        "files": [(run.folder.name, f"{run.folder.name}/index.html") for run in runs],
+        "machine": "",
+        "caveats": [],
+    }
+    page.write_text(render(records, cases, shown), encoding="utf-8")
+    return [*(path for run in runs for path in run.paths), page]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What was written of a run, and what its page shows."""
+
+    folder: Path
+    records: list[Record]
+    cases: list[CaseResult]
+    sections: list[dict[str, Any]]
+    paths: list[Path]
+
+
+def _write_run(folder: Path, mixed: bool = False) -> Reported:
+    records, plan = load_run(folder), plan_of(folder)
+    cases = gather([*records, *missing_records(plan, records)], mixed)
+    unfinished = unfinished_text(plan, records)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
-    views = [view_of(name, cases) for name in suite_names(cases)]
+    run = facts_of(folder, {record["case"] for record in records})
+    names = sorted(suite_names(cases), key=place_of)
+    views = [view for name in names for view in views_of(name, cases)]
     sections = []
     for view in views:
         drawn = draw_suite(view, folder / FIGURES)
         paths += drawn
-        sections.append(section_of(view, drawn))
+        sections.append(section_of(view, drawn, run))
     with (folder / "table.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{unfinished}\n" if unfinished else "")
         for part in sections:
-            for name, title in TABLE_TITLES.items():
-                if part[name] is not None:
-                    file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(part[name])}")
+            for title, table, note in part["tables"]:
+                file.write(f"\n## {part['name']}: {title}\n\n{to_markdown(table)}\n{note}\n")
     page = folder / "index.html"
-    page.write_text(render(folder.name, records, cases, sections), encoding="utf-8")
-    return [*paths, page]
-
-
-def section_of(view: View, drawn: Sequence[Path]) -> dict[str, Any]:
-    """Collect what the page shows of a suite."""
-    told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
-    return {
-        "name": view.name,
-        "question": view.question,
-        "findings": [suite_finding(view, measure) for measure in told],
-        "figures": [path.stem for path in drawn if path.suffix == ".png"],
-        "table": suite_table(view.cases),
-        "scaling": scaling_table(view),
-        "rounds": rounds_table(view.cases) if are_evaluated(view.cases) else None,
-        "past_only": past_only_table(view),
-        "mass": mass_table(view),
+    shown = {
+        "title": f"Is the Reformer worth it? Run {folder.name}",
+        "banner": BANNER if run.is_quick else "",
+        "answers": [] if run.is_quick else answers(records),
+        "sections": sections,
+        "ablations": ablations_json(records, [view.varies for view in views if view.varies], mixed),
+        "failed": failures(cases, folder, folder),
+        "left_out": left_out(cases),
+        "files": [(name, name) for name in FILES if (folder / name).exists()],
+        "machine": caption_of([case for case in cases if not is_missing(case)]),
+        "caveats": [*filter(None, [unfinished]), *caveats(records, cases)],
     }
+    page.write_text(render(records, cases, shown), encoding="utf-8")
+    return Reported(folder, records, cases, sections, [*paths, page])
 
 
-def render(
-    name: str,
-    records: Sequence[Record],
-    cases: Sequence[CaseResult],
-    sections: Sequence[dict[str, Any]],
-) -> str:
-    """Return the page as HTML; it links figures relatively and holds everything else."""
-    environment = Environment(
-        loader=PackageLoader("report.page", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    failed = [(case.label, *case.failure) for case in cases if case.failure[0]]
+def plan_of(folder: Path) -> Plan | None:
+    """Read the plan of a run; None, with a note, if there is none or none that can be read."""
+    try:
+        return RunFolder(folder).plan()
+    except ValueError as error:
+        print(f"note: what is missing cannot be told: {error}", file=sys.stderr)
+        return None
+
+
+def answers(records: Sequence[Record]) -> list[dict[str, str]]:
+    """Return the claims that the records can judge, in words."""
+    return [
+        {
+            "sentence": f"{one.claim.asks} {one.sentence}".strip().rstrip(".") + ".",
+            "verdict": VERDICTS[one.verdict],
+            "css": VERDICTS[one.verdict],
+            "paper": one.claim.paper,
+            "why": one.claim.why,
+        }
+        for one in judge(read_claims(), records)
+        if one.found is not None
+    ]
+
+
+def failures(cases: Sequence[CaseResult], folder: Path, home: Path) -> list[dict[str, str]]:
+    """Return the cases of a run that failed, with the reason and the log where there is one.
+
+    folder: of the run. home: of the page that links to the log.
+    """
+    found = []
+    for case in cases:
+        status, reason = case.failure
+        if status and status != "skipped" and not is_missing(case):
+            log = folder / "logs" / f"{case.id}.txt"
+            has_log = case.id.isalnum() and log.exists()
+            told = {"label": case.label, "status": status, "reason": reason}
+            found.append({**told, "log": log.relative_to(home).as_posix() if has_log else ""})
+    return found
+
+
+def left_out(cases: Sequence[CaseResult]) -> list[str]:
+    """Say what was not to be measured, and why: what is not installed is no failure."""
+    reasons: dict[str, list[str]] = {}
+    for case in cases:
+        status, reason = case.failure
+        if status == "skipped":
+            reasons.setdefault(reason, []).append(case.label)
+    return [
+        f"Left out: {labels[0] if len(labels) == 1 else plural(len(labels), 'case')}; {reason}."
+        for reason, labels in reasons.items()
+    ]
+
+
+def render(records: Sequence[Record], cases: Sequence[CaseResult], shown: dict[str, Any]) -> str:
+    """Return the page as HTML."""
+    loader = PackageLoader("report.page", ".")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    css, script = (loader.get_source(environment, name)[0] for name in ("style.css", "script.js"))
     return environment.get_template("page.html").render(
-        name=name,
-        machine=caption_of(cases),
-        sections=sections,
-        failed=failed,
-        caveats=caveats(records, cases),
         n_cases=len(cases),
         n_records=len(records),
-        figures=FIGURES,
-        table_titles=TABLE_TITLES,
         floor=FLOOR,
+        method=METHOD,
         version=_version(),
+        css=css,
+        script=script,
+        **shown,
     )
 
 

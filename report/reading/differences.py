@@ -1,6 +1,7 @@
 """Two cases are compared in time, memory and quality."""
 
 from report.reading.cases import CaseResult
+from report.reading.judged import judged_of, scores_of
 from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate, Ratio
 from report.statistics.intervals import ratio_of_medians
@@ -38,3 +39,13 @@ def bits_difference(a: CaseResult, b: CaseResult) -> Estimate | None:
     """
     one, other = a.quality(), b.quality()
     return paired_difference(one, other) if set(one) & set(other) else None
+
+
+def score_difference(a: CaseResult, b: CaseResult) -> Estimate | None:
+    """Return what a is judged by (scores_of) less that of b, paired over seeds.
+
+    It is None without a seed in common, and where they are judged by different numbers.
+    """
+    one, other = scores_of(a), scores_of(b)
+    alike = judged_of(a) == judged_of(b) and set(one) & set(other)
+    return paired_difference(one, other) if alike else None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from report.reading.cases import CaseResult
+from report.reading.judged import score_of
 
 Measured = Callable[[CaseResult], float | None]
 
@@ -18,10 +19,10 @@ def rest_bytes(case: CaseResult) -> float | None:
     return case.memory("rest_bytes")
 
 
-def bits_per_dim(case: CaseResult) -> float | None:
-    """Return the held-out bits per dim, the mean over seeds."""
-    found = case.bits()
+def score(case: CaseResult) -> float | None:
+    """Return what the case is judged by, the mean over seeds: bits per dim, or accuracy in %."""
+    found = score_of(case)
     return found.value if found else None
 
 
-MEASURES: dict[str, Measured] = {"time": step_ms, "memory": rest_bytes, "quality": bits_per_dim}
+MEASURES: dict[str, Measured] = {"time": step_ms, "memory": rest_bytes, "quality": score}

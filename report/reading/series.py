@@ -1,14 +1,11 @@
 """The cases of a suite become the lines of a figure, one per variant of a model."""
 
-import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report.reading.captions import caption_of
-from report.reading.cases import CaseResult, in_suite
-from suites.base import Suite
+from report.reading.cases import CaseResult
 from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
-from suites.labels import OF_MEANS, phrases, with_means
+from suites.labels import OF_MEANS, phrase, phrases, with_means
 from suites.settings import SETTINGS
 
 # In the order of lines, each with the settings that have no effect on it.
@@ -26,6 +23,8 @@ AXIS_LABELS = {
     "chunk_length": "chunk length m (positions)",
     "n_layers": "layers",
     "learning_rate": "peak learning rate",
+    "d_ff": "width of the feed-forward layers (d_ff)",
+    "n_pairs": "key-value pairs in a sequence",
 }
 
 
@@ -51,13 +50,16 @@ class Series:
 class View:
     """A view is a suite as it is drawn: its lines, its axis and its caption."""
 
-    name: str
+    name: str  # of the suite, and of the task where it has several
+    suite: str
     question: str
     varies: str  # "" if each case changes something else of a base (suites.base.Suite)
     log_x: bool
     series: tuple[Series, ...]
     caption: str
     analyses: frozenset[str] = frozenset()  # that the suite asks for
+    categories: tuple[str, ...] = ()  # names in place of numbers on the axis; x is their place
+    named_by: tuple[str, ...] = ()  # the settings that make these names
 
     @property
     def cases(self) -> list[CaseResult]:
@@ -69,24 +71,11 @@ class View:
         """Return the measured values on the x axis, ascending."""
         return sorted({x for s in self.series if s.on_axis for x, _ in s.points})
 
-
-def view_of(name: str, cases: Iterable[CaseResult]) -> View:
-    """Arrange the cases of the suite `name` into lines along the suite's own axis.
-
-    For a suite that is no longer in the code, the axis is the setting with most values.
-    """
-    members = in_suite(cases, name)
-    suite = _suite(name)
-    varies = suite.varies if suite else _widest_setting(members)
-    return View(
-        name=name,
-        question=suite.question if suite else "",
-        varies=varies,
-        log_x=suite.log_x if suite else True,
-        series=tuple(lines(members, varies)),
-        caption=caption_of(members),
-        analyses=frozenset(suite.analyses if suite else ()),
-    )
+    def x_text(self, x: float) -> str:
+        """Say in words where on the axis x is: "4 layers", or the name of a category."""
+        if self.categories:
+            return self.categories[int(x)]
+        return phrase(self.varies, int(x) if x == int(x) else x)
 
 
 def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
@@ -109,18 +98,21 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
 def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
-    What follows from `varies` is left out too, such as batch = tokens / length. Reversible layers
-    and pieces are told together (suites.labels.MEANS) where that tells as much.
+    What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
+    differ, what follows from the task. Reversible layers and pieces are told together
+    (suites.labels.MEANS) where that tells as much.
     """
+    n_tasks = len({case.settings["task"] for case in cases if "task" in case.settings})
+    by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
     keys = []
     for key in SETTINGS:
         values: dict[object, set[object]] = {}
         for case in cases:
             if key in case.settings:
-                at = case.settings.get(varies) if varies else None
+                at = tuple(case.settings.get(other) for other in by if other != key)
                 values.setdefault(at, set()).add(case.settings[key])
         several = len(set().union(*values.values())) > 1 if values else False
-        tied = bool(varies) and all(len(found) == 1 for found in values.values())
+        tied = bool({*by} - {key}) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
     if varies in OF_MEANS:
@@ -159,25 +151,6 @@ def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
     kind = [other for other in among if other.kind == case.kind]
     keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
     return name_by_settings(case, keys)
-
-
-def _suite(name: str) -> Suite | None:
-    if not name.isidentifier():  # from a record: it imports nothing but a suite
-        return None
-    try:
-        found = getattr(importlib.import_module(f"suites.{name}"), "SUITE", None)
-    except ModuleNotFoundError:
-        return None
-    return found if isinstance(found, Suite) else None
-
-
-def _widest_setting(cases: Sequence[CaseResult]) -> str:
-    def width(name: str) -> int:
-        values = {case.settings.get(name) for case in cases} - {None}
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        return len(values) if numbers else 0
-
-    return max((name for name in SETTINGS if name not in HOW), key=width)
 
 
 def _x(case: CaseResult, varies: str) -> float:

@@ -20,6 +20,7 @@ from report.reading.cases import (
     version_of,
 )
 from report.reading.floor import floors_of, floors_of_case, share_text
+from report.reading.judged import judged_of, score_of
 from report.reading.series import name_among
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
@@ -121,7 +122,7 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     rows = []
     for case in sorted(cases, key=_sort_key):
         status, reason = case.failure
-        bits = case.bits()
+        score, judged = score_of(case), judged_of(case)
         row = {
             "model": name_among(case, cases),
             "version": case.version,
@@ -133,8 +134,8 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             "of it activations": bytes_text(case.memory("rest_bytes")),
             "live tensors": bytes_text(case.memory("live_peak_bytes")),
             "predicted": _predicted(case),
-            "bits per dim": interval_text(bits, 3),
-            "seeds": str(bits.n) if bits else "",
+            judged.head: interval_text(score, judged.decimals),
+            "seeds": str(score.n) if score else "",
             "failure": f"{status}: {reason}" if status else "",
         }
         rows.append(row)

@@ -1,83 +1,222 @@
-"""Models trained with so many hash rounds are evaluated with others, as in Table 2."""
+"""Trained models are evaluated with other attention than they were trained with, as in Table 2.
 
-from collections.abc import Sequence
+A column is one attention to evaluate with, by its name in suites.evaluations.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from report import paper
 from report.reading.cases import CaseResult
+from report.reading.judged import judged_together
 from report.reading.series import distinguishing
 from report.statistics.estimates import Estimate
 from report.statistics.seeds import mean_over_seeds
 from report.text import interval_text
 from suites.engine.store.records import part_of
+from suites.evaluations import ACROSS, ACROSS_BUCKETS
 from suites.labels import phrases
 
+# Full attention in the order of its columns, and what each means.
+FULL = {
+    "full standard": ("full, standard", "logits q . q / sqrt(width), up to and with itself"),
+    "full with itself": (
+        "full, itself too",
+        "unit keys as in LSH attention, up to and with itself",
+    ),
+    "full": (
+        "full, not itself",
+        "unit keys, and a position attends to itself only where it is alone, as in LSH attention",
+    ),
+}
+LSH_MEANS = "LSH-r: r hash rounds, each position among the keys of its own bucket"
+ACROSS_MEANS = (
+    f"{ACROSS}: keys of other buckets in the window count too, and a pair that met in several "
+    "rounds counts as often (the authors' later code)"
+)
+# Told in words of their own, or in the column of steps.
+IN_THE_NAME = ("attention", "n_rounds", "unit_keys", "attend_self", "train_steps")
 
-def evaluated_cases(cases: Sequence[CaseResult]) -> list[CaseResult]:
-    """Return the cases that were also evaluated with other numbers of rounds."""
-    return [case for case in cases if evaluated_rounds([case])]
+
+def evaluated_cases(cases: Iterable[CaseResult]) -> list[CaseResult]:
+    """Return the cases that were also evaluated with another attention, in the order of rows.
+
+    Full attention stands first, then more hash rounds before fewer.
+    """
+    return sorted((case for case in cases if columns_of(case)), key=_row_order)
 
 
 def are_evaluated(cases: Sequence[CaseResult]) -> bool:
-    """Was every trained Reformer of a suite evaluated with other numbers of rounds?
+    """Was every trained Reformer of a suite evaluated with another attention?
 
     Some are, where a suite shares a case with another one that asks for it: that is no finding.
     """
     trained = [case for case in cases if case.kind == "reformer" and case.quality()]
-    return bool(trained) and len(evaluated_cases(trained)) == len(trained)
+    return bool(trained) and all(columns_of(case) for case in trained)
 
 
-def evaluated_rounds(cases: Sequence[CaseResult]) -> list[str]:
-    """Return the numbers of rounds that cases were evaluated with, ascending, "full" last."""
+def columns_of(case: CaseResult) -> dict[str, str]:
+    """Return by column under which name the records of a case have it.
+
+    A model that was trained across buckets is so evaluated, whatever the number of rounds.
+    """
     names = {
-        name
-        for case in cases
+        name: None
         for record in case.records
         for name in part_of(record, "quality").get("evaluated_with") or {}
     }
-    return sorted(names, key=lambda name: (name == "full", int(name) if name.isdigit() else 0))
+    across = is_across(case.settings)
+    return {f"{name} {ACROSS}" if across and name.isdigit() else name: name for name in names}
+
+
+def all_columns(cases: Iterable[CaseResult]) -> list[str]:
+    """Return the columns of these cases: full attention, LSH from many rounds to few, and across.
+
+    What has an unknown name comes last.
+    """
+    return sorted({column for case in cases for column in columns_of(case)}, key=_column_order)
+
+
+def block_of(column: str) -> str:
+    """Return what a column is of: "full attention", "LSH attention" or "LSH across buckets"."""
+    rounds, _, way = column.partition(" ")
+    if not rounds.isdigit():
+        return "full attention"
+    return f"LSH {way}" if way else "LSH attention"
+
+
+def column_name(column: str) -> str:
+    """Name a column for people, such as "LSH-4, across buckets"."""
+    rounds, _, way = column.partition(" ")
+    if not rounds.isdigit():
+        return FULL[column][0] if column in FULL else column
+    return f"LSH-{rounds}, {way}" if way else f"LSH-{rounds}"
 
 
 def rounds_measure(cases: Sequence[CaseResult]) -> str:
-    """Choose what the table shows: "accuracy" on the paper's task, "bits_per_dim" on others."""
-    tasks = {case.settings.get("task") for case in cases}
-    return "accuracy" if tasks == {"duplication"} else "bits_per_dim"
+    """Choose what the table shows: "accuracy" where all are judged by it, else "bits_per_dim"."""
+    return judged_together(cases).name
 
 
-def evaluated_value(case: CaseResult, rounds: str, name: str) -> Estimate | None:
-    """Return the mean over seeds as evaluated with so many rounds; accuracy in %."""
+def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:
+    """Return the mean over seeds of a column, None if there is none; accuracy in %."""
+    recorded = columns_of(case).get(column)
     scale = 100 if name == "accuracy" else 1
-    values = [scale * v for v in case.quality(name, rounds).values()]
+    values = [scale * v for v in case.quality(name, recorded).values()] if recorded else []
     return mean_over_seeds(values) if values else None
 
 
 def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
-    """Return a table with a row per trained model and a column per rounds evaluated with.
+    """Return a table with a row per trained model and a column per attention evaluated with.
 
-    On the paper's task, the rows of its Table 2 follow.
+    On the paper's task the row of its Table 2 stands under those of the same attention. Steps have
+    a column where they differ.
     """
-    found = sorted(evaluated_cases(cases), key=lambda case: case.settings.get("n_rounds") or 0)
-    name = rounds_measure(found)
-    columns = evaluated_rounds(found)
-    heads = ["full attention" if r == "full" else f"LSH-{r}" for r in columns]
+    found = evaluated_cases(cases)
+    name, columns = rounds_measure(found), all_columns(found)
+    steps = {case.settings.get("train_steps") for case in found}
+    with_steps = len(steps) > 1
     rows = []
-    for case in found:
-        cells = [
-            interval_text(evaluated_value(case, r, name), 1 if name == "accuracy" else 3)
-            for r in columns
-        ]
-        rows.append([trained_name(case, found), *cells])
-    if name == "accuracy":
-        for trained, values in paper.TABLE_2.items():
-            label = f"{'full' if trained == 'full' else f'LSH-{trained}'} ({paper.NAME})"
-            rows.append([label, *(str(values.get(r, "")) for r in columns)])
+    for i, case in enumerate(found):
+        values = [evaluated_value(case, column, name) for column in columns]
+        cells = [interval_text(value, 1 if name == "accuracy" else 3) for value in values]
+        trained = [f"{case.settings.get('train_steps'):,}"] if with_steps else []
+        rows.append([trained_name(case, found), *trained, *cells])
+        is_last = i + 1 == len(found) or papers_row(found[i + 1]) != papers_row(case)
+        if name == "accuracy" and is_last:
+            in_the_paper = papers_values(papers_row(case), columns)
+            cells = [f"{in_the_paper[c]}" if c in in_the_paper else "" for c in columns]
+            if in_the_paper:
+                label = f"{papers_row(case)} ({paper.NAME})"
+                rows.append([label, *([paper.TABLE_2_STEPS] if with_steps else []), *cells])
     unit = "accuracy in %" if name == "accuracy" else "bits per dim"
+    heads = [*(["steps"] if with_steps else []), *map(column_name, columns)]
     return pd.DataFrame(rows, columns=[f"trained with ({unit})", *heads])
 
 
+def rounds_note(cases: Sequence[CaseResult]) -> str:
+    """Say in a few sentences what each column of the table means."""
+    found = evaluated_cases(cases)
+    columns = all_columns(found)
+    blocks = {block_of(column) for column in columns}
+    told = [f"{name}: {meaning}" for key, (name, meaning) in FULL.items() if key in columns]
+    told += [LSH_MEANS] if "LSH attention" in blocks else []
+    told += [ACROSS_MEANS] if f"LSH {ACROSS}" in blocks else []
+    text = f"Columns: {'; '.join(told)}. +- is half the 95 % interval over seeds."
+    buckets = {_buckets(case, column) for case in found for column in columns} - {None}
+    if len(buckets) == 1:
+        [(size, chunk)] = [pair for pair in buckets if pair is not None]
+        text += f" All LSH attention here has mean buckets of {size:g} and chunks of {chunk:g}."
+    if rounds_measure(found) == "accuracy":
+        text += (
+            f" {paper.NAME}: {paper.TABLE_2_SOURCE}. It does not say which full attention it has; "
+            "its numbers stand under the standard one."
+        )
+    return text
+
+
+def papers_row(case: CaseResult) -> str:
+    """Name the row of Table 2 that a case compares with: "full" or "LSH-4"."""
+    return f"LSH-{case.settings.get('n_rounds')}" if case.kind == "reformer" else "full"
+
+
+def papers_values(row: str, columns: Sequence[str]) -> dict[str, float]:
+    """Return the numbers of a row of Table 2 by column; of LSH they are of the paper's equations.
+
+    Its full attention is taken for the standard one, where that was evaluated.
+    """
+    full = "full standard" if "full standard" in columns else "full"
+    values = paper.TABLE_2.get(row.removeprefix("LSH-"), {})
+    found = {full if column == "full" else column: value for column, value in values.items()}
+    return {column: value for column, value in found.items() if column in columns}
+
+
 def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
-    """Name the rounds a case was trained with, and what else tells it from the others."""
-    keys = [key for key in distinguishing(among) if key != "n_rounds"]
-    rounds = case.settings.get("n_rounds")
-    return ", ".join([f"LSH-{rounds}", *phrases(case.settings, keys)])
+    """Name the attention a case was trained with, and what else tells it from the others."""
+    s = case.settings
+    keys = [key for key in distinguishing(among) if key not in IN_THE_NAME]
+    words = [f"LSH-{s.get('n_rounds')}"]
+    if case.kind != "reformer":
+        words = [column_name(_full_of(s))]
+        words += ["raw keys"] if s.get("unit_keys") is False and not s.get("attend_self") else []
+    elif is_across(s):
+        words.append(ACROSS)
+        keys = [key for key in keys if key not in ("within_bucket", "correct_duplicates")]
+    return ", ".join([*words, *phrases(s, keys)])
+
+
+def is_across(s: Mapping[str, Any]) -> bool:
+    """Was a model of these settings trained with LSH attention across buckets?"""
+    return all(s.get(name) == value for name, value in ACROSS_BUCKETS.items())
+
+
+def _full_of(s: Mapping[str, Any]) -> str:
+    """Name the column that evaluates full attention as it was trained."""
+    if not s.get("attend_self"):
+        return "full"
+    return "full with itself" if s.get("unit_keys", True) else "full standard"
+
+
+def _row_order(case: CaseResult) -> tuple[bool, int, int]:
+    s = case.settings
+    if case.kind == "reformer":
+        return True, -(s.get("n_rounds") or 0), is_across(s)
+    return False, 0, list(FULL).index(_full_of(s))
+
+
+def _column_order(column: str) -> tuple[int, int, str]:
+    if column in FULL:
+        return 0, list(FULL).index(column), ""
+    rounds, _, way = column.partition(" ")
+    known = rounds.isdigit() and way in ("", ACROSS)
+    return (2 if way else 1) if known else 3, -int(rounds) if known else 0, column
+
+
+def _buckets(case: CaseResult, column: str) -> tuple[float, float] | None:
+    recorded = columns_of(case).get(column, "")
+    sizes, chunks = (case.quality(name, recorded) for name in ("bucket_size", "chunk_length"))
+    if not (recorded and sizes and chunks):
+        return None
+    return next(iter(sizes.values())), next(iter(chunks.values()))

@@ -1,26 +1,35 @@
-"""A table tells how time and memory scale with length, and where lines cross."""
+"""A table tells how time and memory scale beside what the paper prints, and where lines cross."""
 
 import pandas as pd
 
+from report.reading.measures import MEASURES
 from report.reading.rivals import crossover_of, scaling_of
-from report.reading.series import View
+from report.reading.series import Series, View
+from report.tables.printed import printed_exponent, row_in_paper
+
+# The settings of which the paper's Tables 1 and 3 tell how costs grow with them.
+NAMES = {"length": "length", "n_layers": "layers", "d_ff": "d_ff"}
 
 
 def scaling_table(view: View) -> pd.DataFrame | None:
-    """Return exponents against length, and crossovers against each dense and local baseline.
+    """Return exponents against length, layers or d_ff, measured and printed, and crossovers.
 
-    A line that bends has its first and its last slope. It is None for a suite that does not vary
-    the length.
+    A line that bends has its first and its last slope. Memory is that of activations and workspace.
+    Printed is the power of the paper's bound at the sizes measured. Crossovers are of lengths,
+    against each dense and local baseline. It is None for a suite that varies something else.
     """
-    if view.varies != "length":
+    if view.varies not in NAMES:
         return None
-    rivals = [series for series in view.series if series.kind in ("dense", "local")]
+    of_length = view.varies == "length"
+    rivals = [s for s in view.series if s.kind in ("dense", "local") and of_length]
     rows = []
     for line in view.series:
-        row = {"model": line.name}
+        row = {"model": line.name, "in the paper": row_in_paper(line.cases[0])}
         for measure in ("time", "memory"):
             found = scaling_of(line, measure)
-            row[f"{measure} ~ length to the power"] = found.text() if found else ""
+            power = f"{measure} ~ {NAMES[view.varies]} to the power"
+            row[power] = found.text() if found else ""
+            row[f"{measure}, printed"] = printed_text(line, measure) if found else ""
         for rival in rivals:
             # dense lines come last, after local ones: what a line is to beat comes after it
             is_told = line.kind not in ("dense", rival.kind)
@@ -28,3 +37,10 @@ def scaling_table(view: View) -> pd.DataFrame | None:
             row[f"faster than {rival.name} from"] = crossing.text() if crossing else ""
         rows.append(row)
     return pd.DataFrame(rows) if rows else None
+
+
+def printed_text(line: Series, measure: str) -> str:
+    """Tell the power of the paper's bound at the sizes that were measured; "" without one."""
+    measured = [x for x, case in line.points if MEASURES[measure](case) is not None]
+    exponent = printed_exponent(line, measure, measured)
+    return "" if exponent is None else f"{exponent + 0.0:.2f}"

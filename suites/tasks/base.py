@@ -14,8 +14,9 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 class Task(Protocol):
     """A task is data for a next-symbol model.
 
-    Batches are (tokens, targets), both (batch, length) int64 on the CPU. `targets[:, t]` is the
-    symbol after `tokens[:, t]`, or IGNORED where the task does not count it.
+    Batches are (tokens, targets), both (batch, length) int64 on the CPU. `targets[:, t]` is
+    what is to be predicted from the tokens up to t, in texts the symbol after `tokens[:, t]`, or
+    IGNORED where the task does not count it.
     """
 
     @property
@@ -45,8 +46,8 @@ class Task(Protocol):
         the last batch may be smaller. Raises ValueError on a length that the task does not have.
         """
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         """Return the bits per dim of trivial models on the first `tokens` held-out tokens.
 
-        The keys are the models' names.
+        They come in windows of `length`, as in heldout_batches. The keys are the models' names.
         """

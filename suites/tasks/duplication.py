@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from reformer.checks import require
 from suites.tasks.base import IGNORED, Batches
+from suites.tasks.synthetic import draw_heldout, stream
 
 N_SYMBOLS = 127  # w is made of 1 ... 127
 VERSION = 1  # of the generator: raised when the same seed gives other sequences
@@ -35,7 +37,7 @@ class DuplicationTask:
         Raises ValueError unless `length` is even and at least 4.
         """
         require_even(length)
-        return draw_sequences(length, batch, generator("train", seed))
+        return draw_sequences(length, batch, stream("train", seed))
 
     def heldout_batches(self, length: int, batch: int, tokens: int) -> Batches:
         """Yield tokens / length sequences, at least one, that no training seed draws.
@@ -43,18 +45,11 @@ class DuplicationTask:
         Raises ValueError unless `length` is even and at least 4.
         """
         require_even(length)
-        n_sequences = max(1, tokens // length)
-        all_tokens, all_targets = next(draw_sequences(length, n_sequences, generator("test", 0)))
-        return zip(all_tokens.split(batch), all_targets.split(batch), strict=True)
+        return draw_heldout(partial(draw_sequences, length), length, batch, tokens)
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         """Return the bits per counted symbol of a uniform guess, by name."""
         return {"chance": math.log2(N_SYMBOLS)}
-
-
-def generator(part: str, seed: int) -> np.random.Generator:
-    """Make a stream of random numbers that is independent for each part and seed."""
-    return np.random.default_rng([("train", "test").index(part), seed])
 
 
 def require_even(length: int) -> None:

@@ -57,7 +57,7 @@ class TextTask:
         windows = sliding_window_view(heldout, length + 1)[: n_windows * length : length]
         return (as_batch(windows[i : i + batch]) for i in range(0, n_windows, batch))
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         """Return the bits per byte of count models of order 0, 1 and 2, by name.
 
         They are fitted on the training split.

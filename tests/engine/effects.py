@@ -139,6 +139,9 @@ def attentions() -> Iterator[Row]:
 ROWS = [
     *attentions(),
     Row("task", "enwiki-head", {"inputs": differs, "weights": grows, "data": differs}, ("rates",)),
+    Row(
+        "n_pairs", 4, {"inputs": differs, **COMPUTES}, ("weights", *TOKENS[:2]), {"task": "recall"}
+    ),
     Row("task", "own_attention:counting", {"inputs": differs, "data": becomes("counting")}),
     Row(
         "length",
@@ -194,6 +197,8 @@ ROWS = [
     Row("loss_chunks", 4, PIECES, ("gradients",), bases=OF_PEERS),
     Row("dropout", 0.3, COMPUTES, ("weights", *TOKENS)),
     Row("embedding_std", 0.5, COMPUTES, ("weights", *TOKENS)),
+    Row("positions_start", "normal", COMPUTES, ("weights", *TOKENS)),
+    Row("tie_embeddings", True, {"weights": shrinks, **COMPUTES}, TOKENS),
     Row("axial_positions", (8, 8), {"weights": shrinks, **COMPUTES}, TOKENS),
     Row(
         "precision", "bfloat16", {"dtypes": all_become(BFLOAT16)}, ("weights", *TOKENS), {}, TRAINED

@@ -28,6 +28,7 @@ SEED = 11
 # Every setting is named, whatever the presets and the defaults become.
 SETTINGS: dict[str, Any] = {
     "task": "enwiki-head",
+    "n_pairs": 8,
     "attention": "lsh",
     "length": 128,
     "batch": 2,
@@ -51,6 +52,7 @@ SETTINGS: dict[str, Any] = {
     "dropout": 0.1,
     "axial_positions": (8, 16),
     "embedding_std": 1.0,
+    "tie_embeddings": False,
     "precision": "float32",  # no autocast: all is in the default dtype, float64
     "subject": "model",
     "measures": ("quality",),

@@ -36,7 +36,13 @@ class Bigram(nn.Module):
         self.calls: list[dict[str, Any]] = []
 
     def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.hidden(tokens))
+
+    def hidden(self, tokens: Tensor) -> Tensor:
         self.note("forward", tokens)
+        return tokens
+
+    def head(self, tokens: Tensor) -> Tensor:
         return self.SHARPNESS * self.table[tokens]
 
     def loss(self, tokens: Tensor, targets: Tensor, first_position: int = 0) -> Tensor:
@@ -79,7 +85,7 @@ class Planted:
         windows, targets = next(draw_windows(length, n, -1))
         return zip(windows.split(batch), targets.split(batch), strict=True)
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         self.reference_tokens.append(tokens)
         return {"planted": 1.5}
 

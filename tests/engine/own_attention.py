@@ -34,7 +34,7 @@ class Counting:
         batches = self.train_batches(length, batch, seed=-1)
         return (next(batches) for _ in range(max(1, tokens // (length * batch))))
 
-    def heldout_reference(self, tokens: int) -> dict[str, float]:
+    def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
         return {}
 
 

@@ -265,6 +265,17 @@ def test_the_ways_of_full_attention_are_those_by_hand(
     assert len({row["bits_per_dim"] for row in table.values()}) == 5
 
 
+def test_a_model_trained_across_buckets_is_evaluated_so_with_any_rounds() -> None:
+    how = {"evaluate_rounds": (2, 1, 0), "evaluate_as": ("across buckets",)}
+    across = {"within_bucket": False, "correct_duplicates": False}
+    found = evaluations(replace(SETTINGS, **how, **across))
+    assert list(found) == ["2", "1", "full"]
+    for n_rounds in ("2", "1"):
+        settings = replace(SETTINGS, **across, **found[n_rounds]).lsh()
+        assert (settings.within_bucket, settings.correct_duplicates) == (False, False)
+    assert "2 across buckets" in evaluations(replace(SETTINGS, **how, within_bucket=False))
+
+
 def test_what_has_other_queries_than_keys_is_evaluated_as_trained_alone() -> None:
     how = {"evaluate_rounds": (2, 0), "evaluate_as": ("standard",)}
     for changes in ({"attention": "sdpa"}, {"attention": "local"}, {"attention": "local+lsh"}):

@@ -23,6 +23,7 @@ from suites.settings import DEFAULTS, METHOD_VERSION, Settings, change
 PINNED_METHOD = 4
 PINNED: dict[str, Any] = {
     "task": "enwiki-head",
+    "n_pairs": 8,
     "attention": "lsh",
     "length": 1024,
     "batch": 1,
@@ -49,6 +50,8 @@ PINNED: dict[str, Any] = {
     "dropout": 0.0,
     "axial_positions": None,
     "embedding_std": 1.0,
+    "positions_start": "sinusoids",
+    "tie_embeddings": False,
     "precision": "float32",
     "subject": "model",
     "measures": ("time", "memory", "quality"),

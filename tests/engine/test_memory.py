@@ -193,6 +193,6 @@ def test_the_predicted_peak_follows_the_settings(changes: dict[str, object]) -> 
 def test_the_prediction_knows_what_the_code_knows() -> None:
     assert SLICE == attention.SLICE
     assert BLOCK_LOGITS == blocked.BLOCK_LOGITS
-    for task in ("enwiki-head", "duplication"):
+    for task in ("enwiki-head", "duplication", "recall", "photos64"):
         assert vocabulary_of(task) == load_task(task).vocabulary
     assert weights_of(Settings())[0] > 0

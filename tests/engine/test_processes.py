@@ -14,7 +14,7 @@ from scipy import stats
 from sweeps import Measure, part_of, plan_of
 
 import run_bench
-from suites.engine.measure import timing
+from suites.engine.measure import timing, worker
 from suites.engine.store import runs
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep import prediction
@@ -221,6 +221,7 @@ def test_a_record_of_an_older_method_is_as_complete_as_it_was(measure: Measure) 
 def test_the_prediction_knows_the_rules_of_timing() -> None:
     assert prediction.UNSAMPLED_S == timing.START_S
     assert prediction.ONE_SAMPLE_S == timing.LONG_S
+    assert prediction.LONG == worker.LONG
     assert prediction.LEAST_TIMED_STEPS == 1 + 1 + timing.MIN_SAMPLES
 
 

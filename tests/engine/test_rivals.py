@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from suites.engine.code import ROOT
 from suites.engine.store.records import read_records
 from suites.engine.sweep.planning import find_suites
 from suites.presets import CPU, PAPER, at_length, dense, dense_with_means, local, ordinary, separate
-from suites.settings import Settings, change
+from suites.settings import TEXT_TASKS, Settings, change
 
-OF_MODELS = ("sequence_length", "hash_rounds", "bucket_size", "layers", "million", "means")
+OF_MODELS = ("sequence_length", "hash_rounds", "bucket_size", "layers", "million", "components")
 OF_CALLS = ("attention_speed", "attention_length")
 SUITES = find_suites()
 MEANS = ("reversible", "ff_chunks", "loss_chunks")
@@ -32,9 +33,9 @@ def means(settings: Settings) -> tuple[Any, ...]:
 @pytest.mark.parametrize("suite", OF_MODELS)
 def test_local_and_both_dense_forms_stand_beside_the_reformer(suite: str, preset: str) -> None:
     found = settings_of(suite, preset)
-    ours = next(s for s in found if s.attention == "lsh" and s.reversible)
+    beside = next(s for s in found if s.attention == "local" and s.reversible)
+    ours = next(s for s in found if s.attention == "lsh" and means(s) == means(beside))
     assert means(ours) != means(ordinary(ours))
-    assert any(s.attention == "local" and means(s) == means(ours) for s in found)
     shared = [means(s) for s in found if s.attention == "sdpa" and s.shared_qk]
     assert {means(ours), (False, 1, 1)} <= {*shared}
 
@@ -47,16 +48,69 @@ def test_local_attention_is_called_at_every_length_of_ours(suite: str, preset: s
     assert {s.length for s in found if s.attention == "local"} == lengths
 
 
-@pytest.mark.parametrize("suite", ["means", "layers"])
+@pytest.mark.parametrize("suite", ["sequence_length", "layers"])
 def test_lsh_with_ordinary_layers_shows_what_they_save(suite: str) -> None:
     found = {means(s) for s in settings_of(suite, "cpu") if s.attention == "lsh"}
     assert (False, 1, 1) in found
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("preset", ["quick", "cpu", "paper"])
+def test_components_are_all_combinations_and_chunks_are_trained_once(preset: str) -> None:
+    """Of LSH or not, reversible or not, in pieces or not, all else equal at each size."""
+    sizes: dict[tuple[int, int], list[Settings]] = {}
+    for s in settings_of("components", preset):
+        if "time" in s.measures and s.attention != "local":
+            sizes.setdefault((s.length, s.n_layers), []).append(s)
+    for found in sizes.values():
+        parts = [(s.attention, s.reversible, s.ff_chunks > 1) for s in found]
+        assert set(parts) == set(product(("lsh", "sdpa"), (False, True), (False, True)))
+        assert len(parts) == 8
+        alike = [{**s.measured(), **dict.fromkeys(MEANS)} for s in found]
+        for name in set.intersection(*({*one} for one in alike)) - {"attention", "measures"}:
+            assert len({repr(one[name]) for one in alike}) == 1, name
+        for s in found:
+            assert (s.ff_chunks > 1) == (s.loss_chunks > 1)
+    trained = [s for s in next(iter(sizes.values())) if "quality" in s.measures]
+    functions = {(s.attention, s.reversible) for s in trained}
+    assert len(functions) == len(trained) == 4
+
+
+def test_the_papers_twelve_layers_are_measured_in_memory_alone() -> None:
+    (found,) = (s for s in settings_of("components", "cpu") if s.n_layers == 12)
+    assert found.measures == ("memory",)
+    assert (found.d_model, found.d_ff, found.n_heads, found.length) == (1024, 4096, 8, 65536)
+    assert (found.attention, found.reversible, found.ff_chunks > 1) == ("lsh", True, True)
+    assert found.optimizer == "adafactor"
+    assert found.task != "enwik8", "a text that is there without asking"
+
+
+@pytest.mark.parametrize("preset", ["cpu", "paper"])
+def test_layers_of_several_kinds_differ_in_attention_alone(preset: str) -> None:
+    found = settings_of("layer_kinds", preset)
+    kinds = [[s.kinds[i % len(s.kinds)] for i in range(s.n_layers)] for s in found]
+    shares = [(of.count("lsh") / len(of), of.count("local") / len(of)) for of in kinds]
+    assert shares == [(1, 0), (0.5, 0.5), (0.25, 0.75), (0, 1), (0, 0)]
+    assert len({means(s) for s in found}) == 1
+    assert len({(s.n_layers, s.length, s.train_steps, s.d_model) for s in found}) == 1
+
+
+@pytest.mark.parametrize("setting", ["length", "n_layers", "d_ff"])
+def test_the_models_of_table_3_have_at_least_three_sizes(setting: str) -> None:
+    """Beside the printed exponents stand measured ones, which need three sizes."""
+    suite = {"length": "sequence_length", "n_layers": "layers", "d_ff": "feed_forward"}[setting]
+    values: dict[tuple[Any, ...], set[int]] = {}
+    for s in settings_of(suite, "cpu"):
+        if s.attention in ("lsh", "sdpa") and s.precision == "float32":
+            values.setdefault((s.attention, *means(s)), set()).add(getattr(s, setting))
+    assert len(values) == 5
+    assert all(len(found) >= 3 for found in values.values()), values
+
+
 @pytest.mark.parametrize("preset", ["quick", "cpu"])
 def test_at_least_half_of_the_tokens_are_on_whole_windows(preset: str) -> None:
-    trained = [s for suite in SUITES for s in settings_of(suite, preset) if "quality" in s.measures]
+    found = [s for suite in SUITES for s in settings_of(suite, preset) if "quality" in s.measures]
+    trained = [s for s in found if s.task in TEXT_TASKS]
     assert len({s.length for s in trained}) > 1
     for s in trained:
         short = s.first_steps * s.first_length * s.first_batch

@@ -44,7 +44,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Bigram:
     model = Bigram(1)
     model.kernel = "a table"
     monkeypatch.setattr(steps, "build_model", lambda *_: model)
-    monkeypatch.setattr(steps, "load_task", lambda *_: Planted())
+    monkeypatch.setattr(steps, "load_task", lambda *_, **__: Planted())
     return model
 
 

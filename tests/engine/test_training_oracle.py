@@ -144,12 +144,22 @@ def test_short_windows_stand_at_random_positions_and_whole_ones_at_the_start() -
     assert all(20 < count < 80 for count in counts)
 
 
+def test_short_windows_begin_a_row_where_positions_have_rows() -> None:
+    settings = replace(SETTINGS, train_steps=100, first_steps=90, axial_positions=(4, 3))
+    model = Bigram(0)
+    run(model, Planted(), settings, 0)
+    found = [call["first_position"] for call in model.calls_of("loss")]
+    # a window of 5 in 4 rows of 3: it may begin at the first three
+    assert set(found[:90]) == {0, 3, 6}
+    assert found[90:] == [0] * 10
+
+
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bigram, Planted]]:
     """Plant a model and a task in the place of those that the settings name."""
     model, task = Bigram(5), Planted()
     monkeypatch.setattr(training, "build_model", lambda *_: model)
-    monkeypatch.setattr(training, "load_task", lambda *_: task)
+    monkeypatch.setattr(training, "load_task", lambda *_, **__: task)
     return model, task
 
 
@@ -197,6 +207,27 @@ def test_it_trains_in_training_mode_and_evaluates_in_the_other(
         is_step = call["what"] == "loss"
         assert (call["training"], call["with grad"]) == (is_step, is_step)
         assert call["autocast"] is (precision == "bfloat16")
+
+
+@pytest.mark.parametrize("every", [0, 2, 3])
+def test_the_seconds_of_the_curve_are_of_training_alone(
+    planted: tuple[Bigram, Planted], monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """On a clock by which a step takes 10 s and an evaluation 1,000 s."""
+    now = [0.0]
+
+    def slowly(work: Any, seconds: float) -> Any:
+        def wrapped(*arguments: Any, **keywords: Any) -> Any:
+            now[0] += seconds
+            return work(*arguments, **keywords)
+
+        return wrapped
+
+    monkeypatch.setattr(training, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training, "step_loss", slowly(training.step_loss, 10.0))
+    monkeypatch.setattr(training, "evaluate", slowly(training.evaluate, 1000.0))
+    found = train_and_evaluate(replace(SETTINGS, evaluate_every=every), 0, "cpu")
+    assert found["curve_s"] == [10.0 * step for step, _ in found["curve"]]
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [11]), (11, [11]), (5, [5, 10, 11])])

@@ -1,6 +1,7 @@
 """Records are made whose truth is known: what was measured is drawn from stated formulas."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def true_step_ms(s: Settings) -> float:
 
     LSH is linear in length and rounds, dense attention has power 1.4; they cross at 512 * 2 ** 2.5.
     """
+    if len(s.kinds) > 1:
+        return mean_of_kinds(true_step_ms, s)
     layers = s.n_layers / 2
     if s.attention == "lsh":
         chunk = s.lsh().m
@@ -55,6 +58,8 @@ def true_rest_bytes(s: Settings) -> float:
 
     Reversible layers make them constant in layers; naive attention is quadratic in length.
     """
+    if len(s.kinds) > 1:
+        return mean_of_kinds(true_rest_bytes, s)
     per_layer = s.length * s.d_model * 64 * (1 + (s.length / 1024 if s.attention == "naive" else 0))
     if s.attention == "lsh":
         return per_layer * (1 + 0.5 * s.n_rounds)
@@ -68,12 +73,20 @@ def true_bits(s: Settings) -> float:
 
     More rounds help less and less, longer context helps, and dense attention is best.
     """
+    if len(s.kinds) > 1:
+        return mean_of_kinds(true_bits, s)
     base = 3.0 + 0.15 * np.log2(8192 / s.length) - 0.03 * s.n_layers
     if s.attention == "local":
         return float(base + 0.1)
     if s.attention == "lsh":
         return float(base + 0.2 / s.n_rounds + 0.02 * abs(np.log2(s.bucket_size / 32)))
     return float(base)
+
+
+def mean_of_kinds(truth: Callable[[Settings], float], s: Settings) -> float:
+    """Return the mean over the layers of what is true of models of their kinds alone."""
+    layers = [s.kinds[i % len(s.kinds)] for i in range(s.n_layers)]
+    return float(np.mean([truth(replace(s, attention=kind, shared_qk=True)) for kind in layers]))
 
 
 def suites() -> dict[str, list[Case]]:
@@ -198,14 +211,19 @@ def make_quality(s: Settings, seed: int, rng: np.random.Generator) -> dict[str, 
 
     final = at(true_bits(s))
     steps = range(s.evaluate_every, s.train_steps + 1, s.evaluate_every) if s.evaluate_every else []
-    curve = [[step, final["bits_per_dim"] + 2 * np.exp(-step / 60)] for step in steps][:-1]
+    curve = [[step, final["bits_per_dim"] + np.exp(-6 * step / s.train_steps)] for step in steps][
+        :-1
+    ]
     with_rounds = {
         "full" if r == 0 else str(r): at(true_bits(s) + (0.3 if r == 0 else 0.1 / r))
         for r in (s.evaluate_rounds if s.attention == "lsh" else ())
     }
+    curve.append([s.train_steps, final["bits_per_dim"]])
+    seed_s = true_step_ms(s) / 1e3 * (1 + 0.01 * seed)
     return {
         **final,
-        "curve": [*curve, [s.train_steps, final["bits_per_dim"]]],
+        "curve": curve,
+        "curve_s": [step * seed_s for step, _ in curve],
         "train_curve": [[s.train_steps, final["bits_per_dim"]]],
         "evaluated_with": with_rounds,
         "heldout_tokens": s.heldout_tokens,

@@ -18,7 +18,7 @@ from report.page.page import write_report
 from report.reading.analyses import analysed
 from report.reading.cases import gather
 from report.reading.changes import base_of, changes_of
-from report.reading.series import view_of
+from report.reading.view import view_of
 from report.tables.analyses_table import mass_table, past_only_table
 from suites import attention_details, hash_rounds
 from suites.base import Suite, one_at_a_time

@@ -9,7 +9,8 @@ from synthetic import BASE, DENSE, make_record, make_records
 
 from report.figures.looks import look_of, looks
 from report.reading.cases import gather, suite_names
-from report.reading.series import lines, view_of
+from report.reading.series import lines
+from report.reading.view import view_of
 from suites.base import grid
 
 VARIANTS = {

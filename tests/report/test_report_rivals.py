@@ -13,7 +13,7 @@ from report.figures.looks import looks
 from report.findings import suite_finding
 from report.reading.cases import gather
 from report.reading.rivals import rivals_of
-from report.reading.series import view_of
+from report.reading.view import view_of, views_of
 from report.tables.cases_table import suite_table
 from report.tables.scaling_table import scaling_table
 from suites.base import grid, unique
@@ -162,6 +162,15 @@ def test_families_are_compared_each_at_its_own_rate():
     assert [one.name for one in by_rounds.others] == ["local attention", ORDINARY, FAIR]
 
 
+def test_separate_queries_and_keys_are_compared_at_their_own_rate():
+    shared = replace(DENSE, shared_qk=True, learning_rate=6e-3)
+    separate = replace(DENSE, learning_rate=1e-3)
+    found = compare_by(records_of("shared_qk", [shared, separate], length=[512, 1024]), "shared_qk")
+    assert [one.level for one in found.levels] == [False, True, False, True]
+    assert [one.group for one in found.levels] == ["length 512"] * 2 + ["length 1024"] * 2
+    assert all(one.bits_change is not None for one in found.levels)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -174,3 +183,30 @@ def test_families_are_compared_each_at_its_own_rate():
 )
 def test_means_are_said_in_one_phrase(changes, said):
     assert means_text(Settings(**changes).measured()) == said
+
+
+PICTURES = replace(DENSE, task="photos64", length=768, d_model=64, train_steps=400)
+
+
+def test_each_task_of_a_suite_is_a_view_of_its_own():
+    cases = gather(records_of("reversible", [DENSE, PICTURES], reversible=[False, True]))
+    text, pictures = views_of("reversible", cases)
+    assert (text.name, pictures.name) == ("reversible_enwiki-head", "reversible_photos64")
+    for view, task in ((text, "enwiki-head"), (pictures, "photos64")):
+        assert {case.settings["task"] for case in view.cases} == {task}
+        assert [s.name for s in view.series] == ["dense sdpa"]
+    (only,) = views_of("reversible", text.cases)
+    assert only.name == "reversible"
+
+
+def test_the_name_of_ones_own_task_is_that_of_a_file():
+    own = replace(PICTURES, task="own.tasks:load")
+    views = views_of("reversible", gather(records_of("reversible", [DENSE, own], n_layers=[2])))
+    assert [view.name for view in views] == ["reversible_enwiki-head", "reversible_own_tasks_load"]
+
+
+def test_what_follows_from_the_task_is_not_said():
+    found = compare_by(
+        records_of("reversible", [DENSE, PICTURES], reversible=[False, True]), "reversible"
+    )
+    assert {one.group for one in found.levels} == {"enwiki-head", "photos64"}

@@ -12,7 +12,7 @@ from scipy.stats import gmean
 from synthetic import make_records, write_lines
 
 from report.reading.cases import gather, load_run, suite_names
-from report.reading.series import view_of
+from report.reading.view import view_of
 from report.statistics.estimates import Estimate
 from report.tables.cases_table import FIRST_COLUMNS, suite_table, to_frame
 from report.tables.markup import to_latex, to_markdown

@@ -55,7 +55,7 @@ def test_captions_and_page_name_the_versions(folder):
     for peer, version in VERSIONS.items():
         assert f"{package_of(peer)} {version}" in page
         assert f"<li>{peer} {version}, " in page
-    caption = page.split("<p>", 2)[1].split("</p>")[0]
+    caption = page.split('<p class="quiet">', 2)[1].split("</p>")[0]
     for text in (caption, figure.replace("</text>", "").replace("\n", "")):
         assert "reformer-pytorch 1.4.4" in text
     assert caption.count("reformer-pytorch 1.4.4") == 1

@@ -62,7 +62,7 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     keep_gradients: they are zeroed, not freed, after each step.
     """
     settings = job.settings
-    task = load_task(settings.task, job.data_path)
+    task = load_task(settings.task, job.data_path, n_pairs=settings.n_pairs)
     build = build_peer if settings.attention in PEERS else build_model
     model = build(settings, task.vocabulary, job.seed, device.type)
     optimizer = build_optimizer(settings, model)

@@ -8,6 +8,7 @@ fraction of the time.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -39,19 +40,26 @@ def train_and_evaluate(
 
     Raises Diverged if a loss is not finite.
     """
-    task = load_task(settings.task, data_path)
+    task = load_task(settings.task, data_path, n_pairs=settings.n_pairs)
     model = build_model(settings, task.vocabulary, seed, device)
     train_losses: list[float] = []
     curve: list[tuple[int, float]] = []
+    curve_s: list[float] = []
+    trained_s, started = 0.0, perf_counter()
     for step in train(model, task, settings, seed, train_losses):
+        trained_s += perf_counter() - started
         if settings.evaluate_every and step % settings.evaluate_every == 0:
             curve.append((step, evaluate(model, task, settings)["bits_per_dim"]))
+            curve_s.append(trained_s)
+        started = perf_counter()
     final = evaluate(model, task, settings)
     if not curve or curve[-1][0] != settings.train_steps:
         curve.append((settings.train_steps, final["bits_per_dim"]))
+        curve_s.append(trained_s)
     return {
         **final,
         "curve": curve,
+        "curve_s": curve_s,
         "train_curve": thin_out(train_losses),
         "evaluated_with": {
             name: evaluate_with(model, change(settings, **changes), task, seed)
@@ -63,7 +71,8 @@ def train_and_evaluate(
         "data": {
             **task.describe(),
             "reference": task.heldout_reference(
-                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings))
+                settings.length,
+                sum(tokens.numel() for tokens, _ in heldout_batches(task, settings)),
             ),
         },
     }
@@ -79,9 +88,11 @@ def train(
     optimizer = build_optimizer(settings, model)
     model.train()
     places = torch.Generator().manual_seed(seed)
+    # a window begins a row where positions have rows and columns
+    columns = settings.axial_positions[1] if settings.axial_positions else 1
     for step, (tokens, targets) in enumerate(schedule_batches(task, settings, seed)):
-        last = settings.length - tokens.shape[-1]
-        first_position = int(torch.randint(last + 1, (), generator=places))
+        n_places = (settings.length - tokens.shape[-1]) // columns + 1
+        first_position = columns * int(torch.randint(n_places, (), generator=places))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(step, settings)
         loss = step_loss(model, (tokens, targets), settings, first_position=first_position)
@@ -134,12 +145,13 @@ def evaluate(model: LanguageModel, task: Task, settings: Settings) -> dict[str, 
     model.eval()
     nats, n_correct, n_counted = 0.0, 0, 0
     for tokens, targets in heldout_batches(task, settings):
-        tokens, targets = tokens.to(device), targets.to(device).flatten()
+        counted = targets != IGNORED
+        tokens, targets = tokens.to(device), targets[counted].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = model(tokens).float().flatten(0, 1)
-        nats += float(cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"))
+            logits = model.head(model.hidden(tokens)[counted.to(device)]).float()
+        nats += float(cross_entropy(logits, targets, reduction="sum"))
         n_correct += int((logits.argmax(dim=-1) == targets).sum())
-        n_counted += int((targets != IGNORED).sum())
+        n_counted += len(targets)
     model.train()
     if not math.isfinite(nats):
         raise Diverged(f"the held-out loss was {nats}")

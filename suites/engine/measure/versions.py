@@ -8,7 +8,7 @@ from pathlib import Path
 from baselines.attention import find_attention
 from baselines.config import PEERS, package_of, require_installed
 from reformer.checks import is_own
-from suites.settings import TASKS, Settings
+from suites.settings import OF_VERSIONS, TASKS, Settings
 from suites.tasks import Task, load_task
 
 
@@ -32,7 +32,7 @@ def version_of_attention(name: str) -> str:
 def version_of_task(task: Task) -> str:
     """Return a checksum of data that its name alone does not identify; "" if it does."""
     facts = task.describe()
-    if task.name in TASKS and task.name != "text":
+    if task.name in TASKS and task.name not in OF_VERSIONS:
         return ""
     return str(facts.get("sha256") or facts.get("version") or "")[:12]
 
@@ -41,6 +41,6 @@ def versions_of(settings: Settings, data_path: str | None) -> dict[str, str]:
     """Return what must agree of a case beside the machine (Plan.versions)."""
     names = settings.measured()
     found = {names["attention"]: version_of_attention(names["attention"])}
-    if "task" in names and (is_own(names["task"]) or names["task"] == "text"):
+    if "task" in names and (is_own(names["task"]) or names["task"] in OF_VERSIONS):
         found[names["task"]] = version_of_task(load_task(names["task"], data_path))
     return {name: version for name, version in found.items() if version}

@@ -24,7 +24,7 @@ from suites.engine.measure.training import train_and_evaluate
 from suites.engine.measure.versions import versions_of
 
 # From LONG tokens on the memory pass warms up on a short piece of them.
-LONG = 2**18
+LONG = 2**16
 COMPILED_AT_FIRST_CALL = ("compiled", "flex")
 
 

@@ -90,16 +90,17 @@ class Quality(TypedDict):
     """The quality of a model is what its training led to.
 
     bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
-    right. curve: [step, held-out bits per dim], the last at the end of training; train_curve: the
-    same from the training loss. evaluated_with: {"1": {"bits_per_dim", "accuracy"}, ..., "full"},
-    the same weights with other numbers of hash rounds, or with full attention. analyses: what else
-    was looked at, by name. data: what suites.tasks says of the data. threads: of the training
-    process.
+    right. curve: [step, held-out bits per dim], the last at the end of training; curve_s: seconds
+    of training up to each of its points, evaluations not counted; train_curve: as curve, from the
+    training loss. evaluated_with: {"1": {"bits_per_dim", "accuracy"}, ..., "full"}, the same
+    weights with other numbers of hash rounds, or with full attention. analyses: what else was
+    looked at, by name. data: what suites.tasks says of the data. threads: of the training process.
     """
 
     bits_per_dim: float
     accuracy: float
     curve: list[list[float]]
+    curve_s: NotRequired[list[float]]
     train_curve: list[list[float]]
     evaluated_with: dict[str, dict[str, float]]
     analyses: NotRequired[Analyses]
@@ -244,6 +245,9 @@ def _misfit_of_quality(quality: Mapping[str, Any]) -> str:
     for rounds, found in quality.get("evaluated_with", {}).items():
         if "bits_per_dim" not in found:
             return f"quality.evaluated_with.{rounds} has no 'bits_per_dim'"
+    seconds = quality.get("curve_s") or [0] * len(quality.get("curve", []))
+    if len(seconds) != len(quality.get("curve", [])) or sorted(seconds) != [*seconds]:
+        return "quality.curve_s are not the seconds of the points of quality.curve"
     reference = quality.get("data", {}).get("reference")
     return misfit(reference, dict[str, float] | None, "quality.data.reference")
 

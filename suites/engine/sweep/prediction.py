@@ -22,7 +22,7 @@ from suites.settings import Settings
 
 BYTES_PER_FLOAT = 4
 BYTE_VOCABULARY = 256
-VOCABULARY = {"duplication": 128}
+VOCABULARY = {"duplication": 128, "recall": 8192}
 # suites.tasks and baselines.attention have these with torch; tests hold them equal.
 SLICE = 128
 BLOCK_LOGITS = 2**19
@@ -64,6 +64,8 @@ UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
 TIMED_STEPS, LEAST_TIMED_STEPS = 22, 7
 UNSAMPLED_S, ONE_SAMPLE_S = 0.2, 60.0
 MEMORY_STEPS = 5
+# From so many tokens on the memory pass of a model is one whole step, and a short one before it.
+LONG, LONG_MEMORY_STEPS = 2**16, 1.2
 EVALUATION_SHARE = 0.35  # of a training step
 # Windows that analyses evaluate, or what takes as long; suites.engine.measure has them with torch.
 ANALYSED_WINDOWS = {"past only": 256, "attention mass": 100, "head": 4}
@@ -136,14 +138,14 @@ def weights_of(s: Settings) -> tuple[int, int]:
     shared = s.in_chunks or s.shared_qk
     attention = (3 if shared else 4) * s.d_model**2 + 2 * s.d_model
     feed_forward = 2 * s.d_model * s.d_ff + s.d_ff + 3 * s.d_model
-    ends = 2 * v * s.d_model + v + 2 * s.d_model + positions
+    ends = (1 if s.tie_embeddings else 2) * v * s.d_model + v + 2 * s.d_model + positions
     total = ends + s.n_layers * (attention + feed_forward)
     return total, max(s.d_model * s.d_ff, v * s.d_model, positions)
 
 
 def rest_in_units(s: Settings) -> float:
     """Return the peak beyond weights, gradients and optimizer state, in units of N D floats."""
-    hidden, logits = s.d_ff / s.d_model, vocabulary_of(s.task) / s.d_model
+    hidden, logits = s.d_ff / s.d_model, live_outputs_in_units(s)
     orders = s.lsh().n_rounds * s.n_heads / s.d_model if s.in_chunks else 0.0
     if s.reversible:
         attention = {
@@ -153,7 +155,7 @@ def rest_in_units(s: Settings) -> float:
             "memory_efficient": REVERSIBLE_SLICED,
         }.get(s.attention, REVERSIBLE_DENSE)
         branches = (
-            REVERSIBLE_HEAD + HIDDEN * logits / s.loss_chunks,
+            REVERSIBLE_HEAD + HIDDEN * logits,
             REVERSIBLE_FF + HIDDEN * hidden / s.ff_chunks,
             attention + live_logits_in_units(s),
         )
@@ -165,8 +167,27 @@ def rest_in_units(s: Settings) -> float:
     attention_work = (
         max(ATTENTION, 2.5 + live_logits_in_units(s)) if s.attention != "naive" else 2 * matrix
     )
-    head = HEAD + HIDDEN * logits / s.loss_chunks
+    head = HEAD + HIDDEN * logits
     return s.n_layers * stored + max(head, ff_work, attention_work - stored_ff)
+
+
+def counted_share(s: Settings) -> float:
+    """Return the share of positions of which our output layer computes logits, on the CPU.
+
+    There it leaves out what the task does not count (reformer/loss.py).
+    """
+    if s.task == "recall" and s.attention not in PEERS:
+        return s.n_pairs / s.length
+    return 0.5 if s.task == "duplication" and s.attention not in PEERS else 1.0
+
+
+def live_outputs_in_units(s: Settings) -> float:
+    """Return the size of the logits of the output layer that are alive at a time, in units.
+
+    What counts may all be in one piece.
+    """
+    share = min(counted_share(s), 1 / s.loss_chunks)
+    return share * vocabulary_of(s.task) / s.d_model
 
 
 def logits_in_units(s: Settings) -> float:
@@ -221,7 +242,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
-    v = vocabulary_of(s.task)
+    v = counted_share(s) * vocabulary_of(s.task)
     projections = 3 if s.in_chunks or s.shared_qk else 4
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
@@ -242,7 +263,8 @@ def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
         wanted = min(s.time_budget_s + step, UNSAMPLED_S + TIMED_STEPS * step)
         return START_S + max(LEAST_TIMED_STEPS * step, wanted)
     if kind == "memory":
-        return START_S + MEMORY_STEPS * step
+        is_long = s.can_train and s.length >= LONG
+        return START_S + (LONG_MEMORY_STEPS if is_long else MEMORY_STEPS) * step
     short = SHORT_WINDOWS_SHARE * s.first_batch * s.first_length / (s.batch * s.length)
     steps = s.train_steps - s.first_steps + s.first_steps * short
     points = 1 + len(evaluations(s))

@@ -1,0 +1,217 @@
+"""This figure draws cases that words tell apart: a row for each, points with intervals."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from report.figures.drawing import Value, error_bars, failed_points, subject_of
+from report.figures.looks import Look, looks
+from report.figures.memory import memory_in_mib
+from report.figures.style import (
+    COLD,
+    GREY,
+    LOG_FROM,
+    MARKERS,
+    WARM,
+    add_legend,
+    add_words,
+    new_figure,
+    save,
+)
+from report.findings import suite_finding
+from report.reading.captions import stand_in_text
+from report.reading.cases import CaseResult
+from report.reading.measures import MEASURES
+from report.reading.series import Series, View
+from report.statistics.estimates import Estimate
+
+NAME_WIDTH = 22  # characters of a name in a line
+ROW, LINE = 0.26, 0.11  # inches of a row, and more for each line of points in it
+
+
+class Panel(NamedTuple):
+    """A panel has a title and what it draws.
+
+    beside: further readings, as (marker, label, value).
+    """
+
+    title: str
+    value: Value
+    beside: Sequence[tuple[str, str, Value]] = ()
+
+
+def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
+    """Draw "time", "memory" or "quality" of all categories that were to be measured on it."""
+    panels, note = {"time": _time, "memory": _memory, "quality": _quality}[measure](view)
+    view = replace(view, series=tuple(told_series(view, measure)))
+    rows = sorted(view.x_values)
+    height = 2.3 + len(rows) * (ROW + LINE * len(view.series))
+    figure, all_axes = new_figure(len(panels), height)
+    figure.subplots_adjust(left=0.2, wspace=0.12)
+    for axes, panel in zip(all_axes, panels, strict=True):
+        seen = draw_panel(axes, view, panel, rows)
+        value_axis(axes, seen, from_zero=measure != "quality")
+        axes.set_title(panel.title, fontsize=10)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        names = row_names(view, rows) if axes is all_axes[0] else []
+        axes.set_yticks(range(len(rows)), names or [""] * len(rows), fontsize=9.5)
+        axes.grid(axis="y", linewidth=0.4)
+    draw_what_failed(all_axes[0], view, measure, rows)
+    for i, series in enumerate(view.series):
+        if series.name:
+            colour, marker = look_of_point(view, i, series.cases[0])
+            all_axes[0].plot([], [], marker, color=colour, label=series.name)
+    for marker, label, _ in panels[0].beside:
+        all_axes[0].plot([], [], marker, color=GREY, markerfacecolor="none", label=label)
+    add_legend(figure, all_axes[0])
+    add_words(figure, suite_finding(view, measure), f"{view.caption} {note}")
+    return save(figure, folder, f"{view.name}_{measure}")
+
+
+def told_series(view: View, measure: str) -> Iterator[Series]:
+    """Yield the lines with the cases that were to be measured on this, without empty ones."""
+    for series in view.series:
+        points = tuple(
+            (x, case)
+            for x, case in series.points
+            if MEASURES[measure](case) is not None
+            or (case.failure[0] and measure in (case.settings.get("measures") or ()))
+        )
+        if points:
+            yield replace(series, points=points)
+
+
+def row_names(view: View, rows: Sequence[float]) -> list[str]:
+    """Return the names of the rows, in lines that fit beside the axis."""
+    return [textwrap.fill(view.x_text(x), NAME_WIDTH) for x in rows]
+
+
+def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> list[float]:
+    """Draw the points of a panel with their intervals, and return the values drawn."""
+    seen: list[float] = []
+    for i, series in enumerate(view.series):
+        for x, case in series.points:
+            at = rows.index(x) + offset(i, len(view.series))
+            colour, marker = look_of_point(view, i, case)
+            found = panel.value(case)
+            if found is not None:
+                axes.errorbar(
+                    [found.value],
+                    [at],
+                    xerr=error_bars([found]),
+                    color=colour,
+                    marker=marker,
+                    markersize=6,
+                    capsize=3,
+                )
+                seen += [v for v in (found.value, found.low, found.high) if v == v]
+            for mark, _, value in panel.beside:
+                other = value(case)
+                if other is not None:
+                    size = 12 if mark == "|" else 6
+                    (drawn,) = axes.plot([other.value], [at], mark, color=colour, markersize=size)
+                    drawn.set_markerfacecolor("none")
+                    seen.append(other.value)
+    return seen
+
+
+def look_of_point(view: View, i: int, case: CaseResult) -> Look:
+    """Return the look of a case on the i-th line: that of its size, or of its variant if alone."""
+    if len(view.series) == 1:
+        return looks([Series(case.label, case.kind, True, ((0.0, case),))])[0]
+    return (*COLD, *WARM)[i % 8], MARKERS[i % len(MARKERS)]
+
+
+def offset(i: int, n: int) -> float:
+    """Return how far below the middle of its row the i-th of n lines has its points."""
+    return 0.6 * ((i + 0.5) / n - 0.5) if n > 1 else 0.0
+
+
+def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
+    """Make the x axis a log axis for a wide range, else from zero where that says something."""
+    if not seen:
+        axes.set_xticks([])
+        return
+    low, high = min(seen), max(seen)
+    if low > 0 and high / low > LOG_FROM:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.4, high * 1.4)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 100 else (1.0,)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}")
+        )
+    elif from_zero:
+        axes.set_xlim(0, high * 1.15)
+    else:
+        margin = 0.15 * (high - low) or 0.1
+        axes.set_xlim(low - margin, high + margin)
+
+
+def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]) -> None:
+    """Write in its row what happened to each case that was to be measured and was not."""
+    for i, series in enumerate(view.series):
+        colour = GREY if len(view.series) == 1 else look_of_point(view, i, series.cases[0])[0]
+        for x, what in failed_points(series, measure):
+            name = f"{series.name}: {what}" if series.name else what
+            at = rows.index(x) + offset(i, len(view.series))
+            axes.text(
+                0.02,
+                at,
+                f"x {name}",
+                color=colour,
+                fontsize=8,
+                va="center",
+                transform=axes.get_yaxis_transform(),
+            )
+
+
+def _time(view: View) -> tuple[list[Panel], str]:
+    longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
+    size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
+
+    def of(part: str) -> Value:
+        def read(case: CaseResult) -> Estimate | None:
+            time = case.time(part)
+            return time and time.divided_by(size)
+
+        return read
+
+    parts = ["forward", "backward", "step"]
+    names = {"step": subject_of(view)}
+    panels = [Panel(f"{names.get(part, part)} ({unit})", of(part)) for part in parts]
+    return panels, "Means of the medians of processes; bars: 95 % intervals (Student's t)."
+
+
+def _memory(view: View) -> tuple[list[Panel], str]:
+    predicted = [("|", "predicted peak", memory_in_mib("predicted_bytes"))]
+    live = [("o", "live tensors", memory_in_mib("live_peak_bytes"))]
+    live_rest = [("o", "live tensors", memory_in_mib("live_rest_bytes"))]
+    panels = [
+        Panel("peak memory (MiB)", memory_in_mib("peak_bytes"), [*live, *predicted]),
+        Panel("activations and workspace (MiB)", memory_in_mib("rest_bytes"), live_rest),
+    ]
+    note = (
+        f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
+        "weights, gradients and optimizer state. Measured once per case: no interval."
+    )
+    return panels, note
+
+
+def _quality(view: View) -> tuple[list[Panel], str]:
+    trained = [case for case in view.cases if case.quality()]
+    steps = sorted({case.settings["train_steps"] for case in trained})
+    after = f"After {' or '.join(map(str, steps))} training steps. " if steps else ""
+    seeds = {len(case.quality()) for case in trained}
+    if seeds == {1}:
+        bars = "One seed: no interval."
+    else:
+        bars = "Bars: 95 % intervals over seeds (Student's t); differences in the title are paired."
+    stand_in = stand_in_text(record for case in view.cases for record in case.records)
+    panels = [Panel("held-out bits per dim (lower is better)", CaseResult.bits)]
+    return panels, f"{after}{bars} {stand_in}".strip()

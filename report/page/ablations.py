@@ -1,0 +1,68 @@
+"""The ablation view of a page holds every setting that varies alone, against each of its levels."""
+
+import json
+from collections.abc import Sequence
+from math import isnan
+from typing import Any
+
+from report.compare.ablation import Ablation, compare_by
+from report.compare.levels import Level
+from suites.effects import HOW
+from suites.engine.store.records import Record
+from suites.settings import SETTINGS
+
+
+def ablations_json(records: Sequence[Record], varied: Sequence[str], mixed: bool) -> str:
+    """Return {setting: {base: what compare_by found}} for the page's script; "" where none varies.
+
+    varied: the settings that suites vary, which come first. It is safe inside HTML: no text in it
+    can end the element.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for factor in dict.fromkeys((*varied, *SETTINGS)):
+        if factor in HOW:
+            continue
+        try:
+            first = compare_by(records, factor, mixed=mixed)
+        except ValueError:  # no two cases differ in it alone
+            continue
+        usual = next(one for one in first.levels if one.case is one.base)
+        levels = {str(one.level): one.level for one in first.levels}
+        bases = [str(usual.level), *(name for name in levels if name != str(usual.level))]
+        found[factor.replace("_", " ")] = {
+            name: _told(compare_by(records, factor, levels[name], mixed)) for name in bases
+        }
+    text = json.dumps(found, ensure_ascii=True) if found else ""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _told(found: Ablation) -> dict[str, Any]:
+    table = found.for_people()
+    main = [one for one in found.levels if one.group == found.levels[0].group]
+    points = [point for one in main if (point := _point(one)) is not None]
+    return {
+        "finding": found.finding(),
+        "columns": list(map(str, table.columns)),
+        "rows": [list(map(str, row)) for row in table.to_numpy()],
+        "points": points,
+    }
+
+
+def _point(one: Level) -> dict[str, Any] | None:
+    """Return a level as a point of quality against cost, with the ends of its intervals."""
+    bits, time = one.score_change, one.time_ratio
+    if bits is None or time is None:
+        return None
+    numbers = {
+        **_ends("bits", bits.value, bits.low, bits.high),
+        **_ends("time", time.value, time.low, time.high),
+    }
+    return {"name": one.name, "isBase": one.case is one.base, **numbers}
+
+
+def _ends(name: str, value: float, low: float, high: float) -> dict[str, float]:
+    return {
+        name: value,
+        f"{name}Low": value if isnan(low) else low,
+        f"{name}High": value if isnan(high) else high,
+    }

@@ -1,0 +1,162 @@
+"""A section of a page shows what a suite asked, found, drew and measured."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from report.findings import suite_finding
+from report.page.svg import inline_svg
+from report.reading.measures import MEASURES
+from report.reading.series import View
+from report.tables.analyses_table import mass_table, past_only_table
+from report.tables.cases_table import suite_table
+from report.tables.curves_table import curves_table
+from report.tables.evaluated_with_table import are_evaluated, rounds_note, rounds_table
+from report.tables.parts_table import parts_table
+from report.tables.scaling_table import scaling_table
+from report.text import plural
+
+# In the order of the questions that people ask; other suites follow by name.
+ORDER = (
+    *("sequence_length", "hash_rounds", "bucket_size", "layers", "components", "feed_forward"),
+    *("attention_details", "layer_kinds", "duplication", "recall", "shared_qk", "reversible"),
+    *("hash_rounds_pictures", "learning_rate", "attention_speed", "attention_length", "million"),
+)
+QUICK = "quick"
+PRINTED = (
+    "Printed: the power with which the paper's bound (Tables 1 and 3, the larger term) grows "
+    "at these sizes. Memory is that of activations and workspace."
+)
+# Of planned cases that were not measured, so many are named.
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Facts of a run that its records do not hold; "" and empty where its plan cannot be read."""
+
+    name: str
+    preset: str = ""
+    seeds: tuple[int, ...] = ()
+    # of each planned case that is no record: its suites and its name
+    missing: tuple[tuple[tuple[str, ...], str], ...] = field(default=())
+
+    @property
+    def is_quick(self) -> bool:
+        """Return whether the run shows only that everything runs."""
+        return self.preset == QUICK
+
+
+def facts_of(folder: Path, measured: set[str]) -> RunFacts:
+    """Read the facts of a run from its plan. measured: the ids of the cases that have records."""
+    try:
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        missing = tuple(
+            (tuple(map(str, case["suites"])), str(case["label"]))
+            for case in plan["cases"]
+            if case["id"] not in measured
+        )
+        seeds = tuple(map(int, plan["seeds"]))
+        return RunFacts(folder.name, str(plan["preset"]), seeds, missing)
+    except (OSError, ValueError, KeyError, TypeError):
+        return RunFacts(folder.name)
+
+
+def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
+    """Collect what a page shows of a suite."""
+    told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
+    if run.is_quick:
+        told = [measure for measure in told if measure != "quality"]
+    figures = sorted({path.with_suffix(".svg") for path in drawn}, key=drawn_order(drawn))
+    return {
+        "name": view.name,
+        "id": view.name,
+        "question": view.question,
+        "findings": [suite_finding(view, measure) for measure in told],
+        "missing": missing_text(run, view.suite),
+        "figures": [inline_svg(path, figure_name(path)) for path in figures],
+        "tables": tables_of(view),
+        "table": suite_table(view.cases),
+        "facts": facts_text(view, run),
+        "command": command_of(view.suite, run),
+        "run": "",
+    }
+
+
+def drawn_order(drawn: Sequence[Path]) -> Any:
+    """Return the key that sorts figures as they were drawn."""
+    first = {path.stem: i for i, path in reversed(list(enumerate(drawn)))}
+    return lambda path: first[path.stem]
+
+
+def figure_name(path: Path) -> str:
+    """Name a figure for those who cannot see it."""
+    return path.stem.replace("_", " ")
+
+
+def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:
+    """Return the tables of a suite beside the one of its cases: title, table and a note."""
+    found = [
+        (title, table, note)
+        for title, table, note in (
+            ("what each part changes, with it over without it", parts_table(view), ""),
+            ("at equal training time", curves_table(view), ""),
+            ("how it scales", scaling_table(view), PRINTED),
+        )
+        if table is not None
+    ]
+    if are_evaluated(view.cases):
+        title = "trained with (rows), evaluated with (columns)"
+        found.append((title, rounds_table(view.cases), rounds_note(view.cases)))
+    for title, table in (
+        ("change if each position is predicted from its prefix alone", past_only_table(view)),
+        ("share of the true attention, in %, that pairs hold which met", mass_table(view)),
+    ):
+        if table is not None:
+            found.append((title, table, ""))
+    return found
+
+
+def facts_text(view: View, run: RunFacts) -> str:
+    """Say of a suite's cases how many there are, the preset, the seeds, the date and the method."""
+    records = [record for case in view.cases for record in case.records]
+    dates = sorted(
+        str(job["started"])[:10]
+        for record in records
+        for job in record.get("jobs") or []
+        if job.get("started")
+    )
+    methods = sorted({str(record.get("method")) for record in records})
+    told = [
+        f"{len(view.cases)} cases",
+        f"preset {run.preset}" if run.preset else "",
+        plural(len(run.seeds), "seed") if run.seeds else "",
+        " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
+        f"method {' and '.join(methods)}",
+    ]
+    return ", ".join(filter(None, told))
+
+
+def command_of(suite: str, run: RunFacts) -> str:
+    """Return the command that measures the suite again."""
+    seeds = f" --seeds {len(run.seeds)}" if run.seeds else ""
+    preset = f" --preset {run.preset}" if run.preset else ""
+    return f"python run_bench.py run {suite}{preset}{seeds} --run {run.name}"
+
+
+def missing_text(run: RunFacts, suite: str) -> list[str]:
+    """Say which planned cases of a suite have no record yet."""
+    names = [name for suites, name in run.missing if suite in suites]
+    if not names:
+        return []
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return [f"Not measured yet: {'; '.join(names[:NAMED])}{more}."]
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """Return what sorts suites by ORDER."""
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)

@@ -1,0 +1,83 @@
+"""Say which model is ahead at equal training time, and from when."""
+
+from math import isnan
+
+from report.reading.cases import CaseResult
+from report.reading.curves import Lead, curves_of, lead_of, mean_curve
+from report.reading.rivals import TYPICAL_ROUNDS, rivals_of
+from report.reading.series import View
+from report.statistics.estimates import Estimate
+
+
+def trained_names(view: View) -> list[tuple[str, str, CaseResult]]:
+    """Return (name, where on the axis, case) of each case of which there are learning curves."""
+    several = sum(any(curves_of(case) for case in series.cases) for series in view.series) > 1
+    found = []
+    for series in view.series:
+        for x, case in series.points:
+            if not curves_of(case):
+                continue
+            where = view.x_text(x) if series.on_axis else ""
+            words = [series.name, where]
+            if view.categories:
+                words = [where, series.name if several else ""]
+            found.append((", ".join(word for word in words if word), where, case))
+    return found
+
+
+def rival_of(view: View, case: CaseResult) -> CaseResult | None:
+    """Find the trained dense case to set a case against: at the same x, or the only one."""
+    if view.categories:
+        dense = [c for s in view.series if case in s.cases for c in s.cases if c.kind == "dense"]
+        return next((c for c in reversed(dense) if curves_of(c)), None)
+    line = rivals_of(view.series, "quality").dense
+    if line is None:
+        return None
+    x = next((x for series in view.series for x, c in series.points if c is case), None)
+    at = [c for at, c in line.points if curves_of(c) and (not line.on_axis or at == x)]
+    return at[0] if at else None
+
+
+def lead_text(lead: Lead, name: str) -> str:
+    """Say how a model stands to another of that name at equal training time."""
+    at = f"after {lead.at_s:,.0f} s"
+    if not lead.is_visible:
+        return f"no visible difference to {name} {at} ({signed(lead.difference)})"
+    word = "ahead of" if lead.difference.value < 0 else "behind"
+    since = "at all times" if isnan(lead.since_s) else f"from {lead.since_s:,.0f} s on"
+    return f"{word} {name} {since}, {at} by {unsigned(lead.difference)}"
+
+
+def signed(change: Estimate) -> str:
+    """Write a difference in bits per dim with its sign and its interval."""
+    if not change.has_interval:
+        return f"{change.value:+.3f}, no interval"
+    return f"{change.value:+.3f}, {change.low:+.3f} to {change.high:+.3f}"
+
+
+def unsigned(change: Estimate) -> str:
+    """Write the size of a difference that has an interval, with that."""
+    low, high = sorted((abs(change.low), abs(change.high)))
+    return f"{abs(change.value):.3f} ({low:.3f} to {high:.3f}) bits per dim"
+
+
+def lead_finding(view: View) -> str:
+    """Say which model ends lowest, and who is ahead at equal training time.
+
+    That is the typical Reformer against the dense model at the last x that both have.
+    """
+    named = trained_names(view)
+    ends = [(mean_curve(case)[-1], name) for name, _, case in named]
+    point, name = min(ends, key=lambda end: end[0].bits.value)
+    text = f"after {point.step:,.0f} steps {name} ({point.bits.value:.3f} bits per dim)"
+    text = f"Lowest: {text}" if len(ends) > 1 else f"One model, {text}"
+    ours = [
+        (n, c, rival) for n, _, c in named if c.kind == "reformer" and (rival := rival_of(view, c))
+    ]
+    usual = [one for one in ours if one[1].settings.get("n_rounds") == TYPICAL_ROUNDS]
+    for name, case, rival in reversed(usual or ours):
+        lead = lead_of(case, rival)
+        if lead:
+            rival_name = next(n for n, _, c in named if c is rival)
+            return f"{text}; at equal training time {name} is {lead_text(lead, rival_name)}"
+    return text

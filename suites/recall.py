@@ -1,0 +1,66 @@
+"""This suite asks what finds a far position by its content alone: multi-query associative recall.
+
+Sizes and tied embeddings are as in zoology. But for the attention the models are equal, and all
+have ordinary layers. A bucket holds 8 positions: local attention sees 16 to 31 before its own.
+"""
+
+from suites.base import Case, Suite, grid, make_case
+from suites.settings import Settings, change
+
+BASE = Settings(
+    task="recall",
+    measures=("quality",),
+    length=64,
+    n_pairs=4,
+    batch=32,
+    d_model=64,
+    d_ff=128,
+    n_heads=1,
+    bucket_size=8,
+    shared_qk=True,
+    reversible=False,
+    embedding_std=0.02,
+    tie_embeddings=True,
+    train_steps=1000,
+    learning_rate=5e-3,
+    warmup_steps=100,
+    heldout_tokens=65536,
+)
+QUICK = change(BASE, train_steps=28, warmup_steps=10, heldout_tokens=2048)
+PAPER = change(BASE, d_model=128, d_ff=512, batch=256, train_steps=10000, heldout_tokens=262144)
+
+
+def _at(base: Settings, length: int, n_pairs: int, steps: float = 1.0) -> Settings:
+    """Return the settings at another size, with as many tokens a step, and more steps."""
+    return change(
+        base,
+        length=length,
+        n_pairs=n_pairs,
+        batch=base.batch * base.length // length,
+        train_steps=int(steps * base.train_steps),
+    )
+
+
+def _cases(base: Settings) -> list[Case]:
+    separate = make_case(change(base, attention="sdpa", shared_qk=False))
+    others = grid(base, attention=["local", "local+lsh", "local+sdpa", "sdpa"])
+    return [*grid(base, n_rounds=[1, 2, 4, 8]), *others, separate]
+
+
+SUITE = Suite(
+    question="Where only content finds the far position, what does LSH earn over local attention?",
+    varies="length",
+    presets={
+        "quick": grid(QUICK, attention=["lsh", "local"]),
+        "cpu": [
+            *_cases(BASE),
+            *_cases(_at(BASE, 128, 8)),
+            *_cases(_at(BASE, 256, 16, steps=2.5)),
+        ],
+        "paper": [
+            case
+            for length, n_pairs in ((64, 4), (128, 8), (256, 16), (512, 64), (1024, 64))
+            for case in _cases(_at(PAPER, length, n_pairs))
+        ],
+    },
+)

@@ -1,0 +1,178 @@
+"""Learning curves stand over steps and over time, and who is ahead at equal time is true."""
+
+import html
+import json
+import re
+from dataclasses import replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import BASE, DENSE, make_record
+
+from report.figures.learning_curves import draw_learning_curves, rows_of
+from report.reading.cases import CaseResult, gather
+from report.reading.curves import bits_at, lead_of, mean_curve, shortest_training_s
+from report.reading.leads import lead_finding, lead_text
+from report.reading.view import view_of
+from report.tables.curves_table import curves_table
+from suites.base import grid
+from suites.engine.store.records import Record, misfit_of_record
+from suites.settings import Settings
+
+STEPS = [100, 200, 300, 400]
+OURS = replace(BASE, n_rounds=4)
+
+
+def record_of(
+    s: Settings, bits: list[float], step_s: float | None, seed: int = 0, suite: str = "hash_rounds"
+) -> Record:
+    """Make the record of a training with this curve, each step of which takes so many seconds."""
+    (case,) = grid(s, length=[s.length])
+    record = make_record(case, [suite], seed, np.random.default_rng(0))
+    quality: dict[str, Any] = dict(record["quality"] or {})
+    quality["curve"] = [list(point) for point in zip(STEPS, bits, strict=True)]
+    quality["bits_per_dim"] = bits[-1]
+    del quality["curve_s"]
+    if step_s is not None:
+        quality["curve_s"] = [step * step_s for step in STEPS]
+    found: Record = json.loads(json.dumps({**record, "quality": quality}))
+    return found
+
+
+def case_of(s: Settings, curves: list[list[float]], step_s: float | None) -> CaseResult:
+    """Make a case with a curve for each seed."""
+    (case,) = gather([record_of(s, bits, step_s, seed) for seed, bits in enumerate(curves)])
+    return case
+
+
+def line(start: float, slope: float) -> list[float]:
+    """Return bits that fall by so much a step."""
+    return [start - slope * step for step in STEPS]
+
+
+def test_the_crossing_at_equal_time_is_where_two_lines_cross() -> None:
+    """Ours takes 0.1 s a step, the other 0.2 s: bits are 4 - t / 40 and 3.5 - t / 160 + seed.
+
+    They cross at t = 0.5 / (1 / 40 - 1 / 160) = 26.7 s; both were trained from 20 s to 40 s.
+    """
+    noise = [0.0, 0.01, -0.01]
+    ours = case_of(OURS, [line(4 + n, 0.1 / 40) for n in noise], 0.1)
+    other = case_of(DENSE, [line(3.5 + n, 0.2 / 160) for n in noise], 0.2)
+    lead = lead_of(ours, other)
+    assert lead is not None
+    assert lead.at_s == pytest.approx(40)
+    assert lead.since_s == pytest.approx(0.5 / (1 / 40 - 1 / 160), abs=20 / 350)
+    assert lead.difference.value == pytest.approx((4 - 1) - (3.5 - 0.25))
+    # paired: the noise that seeds share leaves no interval
+    assert lead.difference.high - lead.difference.low < 1e-9
+    assert lead_text(lead, "dense").startswith("ahead of dense from 27 s on, after 40 s by 0.250")
+    back = lead_of(other, ours)
+    assert back is not None
+    assert lead_text(back, "ours").startswith("behind ours from 27 s on, after 40 s by 0.250")
+
+
+def test_who_is_ahead_at_all_times_and_who_not_visibly() -> None:
+    noise = [0.0, 0.01, -0.01]
+    ours = case_of(OURS, [line(4 + n, 0.001) for n in noise], 0.1)
+    worse = case_of(DENSE, [line(4.2 + n, 0.001) for n in noise], 0.1)
+    lead = lead_of(ours, worse)
+    assert lead is not None
+    assert isnan(lead.since_s)
+    assert lead_text(lead, "dense").startswith("ahead of dense at all times, after 40 s by 0.200")
+    unlike = case_of(DENSE, [line(4 + 3 * n, 0.001) for n in reversed(noise)], 0.1)
+    lead = lead_of(ours, unlike)
+    assert lead is not None
+    assert not lead.is_visible
+    assert lead_text(lead, "dense").startswith("no visible difference to dense after 40 s (")
+
+
+def test_one_seed_shows_no_difference() -> None:
+    ours, other = case_of(OURS, [line(4, 0.001)], 0.1), case_of(DENSE, [line(5, 0.001)], 0.1)
+    lead = lead_of(ours, other)
+    assert lead is not None
+    assert lead_text(lead, "dense") == (
+        "no visible difference to dense after 40 s (-1.000, no interval)"
+    )
+
+
+def test_no_time_is_compared_that_not_both_were_trained() -> None:
+    """The slowest seed has its first point later than the other model has its last."""
+    ours, other = case_of(OURS, [line(4, 0.001)], 1.0), case_of(DENSE, [line(5, 0.001)], 0.1)
+    assert lead_of(ours, other) is None
+    assert bits_at(other, 50) is None
+    assert bits_at(other, 5) is None
+    found = bits_at(other, 15)
+    assert found is not None
+    assert found.value == pytest.approx(5 - 0.15)
+    assert shortest_training_s([ours, other]) == pytest.approx(40)
+
+
+def test_curves_without_seconds_stand_over_steps_alone(tmp_path: Path) -> None:
+    """Records from before seconds were kept stay valid; so a case whose seeds lack some."""
+    records = [record_of(OURS, line(4, 0.001), None, seed) for seed in range(3)]
+    records += [record_of(DENSE, line(4, 0.002), None if seed else 0.1, seed) for seed in range(3)]
+    assert not any(map(misfit_of_record, records))
+    view = view_of("hash_rounds", gather(records))
+    draw_learning_curves(view, tmp_path)
+    text = (tmp_path / "hash_rounds_curves.svg").read_text()
+    assert "training steps" in text
+    assert "training time" not in text
+    assert curves_table(view) is None
+    assert "equal training time" not in lead_finding(view)
+
+
+@pytest.mark.parametrize("seconds", [[1.0], [1.0, 2.0, 3.0, 2.5], [0.0] * 5])
+def test_seconds_that_are_not_of_the_curve_make_no_record(seconds: list[float]) -> None:
+    record = record_of(OURS, line(4, 0.001), 0.1)
+    assert misfit_of_record(record) == ""
+    record["quality"]["curve_s"] = seconds  # type: ignore[index]
+    assert "curve_s" in misfit_of_record(record)
+
+
+def test_the_mean_curve_has_the_steps_of_all_seeds_and_their_interval() -> None:
+    case = case_of(OURS, [line(4, 0.001), line(4.2, 0.001)], 0.1)
+    first = mean_curve(case)[0]
+    assert (first.step, first.seconds) == (100, pytest.approx(10))
+    assert first.bits.value == pytest.approx(4.0)
+    assert first.bits.low < 3.9 < 4.1 < first.bits.high
+
+
+def test_table_and_title_say_who_is_ahead(tmp_path: Path) -> None:
+    records = [record_of(OURS, line(4 + n, 0.0025), 0.1, i) for i, n in enumerate((0, 0.1, -0.1))]
+    records += [
+        record_of(DENSE, line(3.5 + n, 0.00125), 0.2, i) for i, n in enumerate((0, 0.1, -0.1))
+    ]
+    view = view_of("hash_rounds", gather(records))
+    told = lead_finding(view)
+    assert told.startswith("Lowest: after 400 steps LSH, 4 rounds (3.000 bits per dim)"), told
+    assert "at equal training time LSH, 4 rounds is ahead of dense sdpa from 27 s on" in told
+    table = curves_table(view)
+    assert table is not None
+    rows = table.set_index("model")
+    assert list(rows["training"]) == ["40 s", "80 s"]
+    assert rows.loc["dense sdpa", "after 40 s"].startswith("3.250")
+    assert rows.loc["LSH, 4 rounds", "after 40 s"].startswith("3.000")
+    assert rows.loc["dense sdpa", "at equal time"] == ""
+    draw_learning_curves(view, tmp_path)
+    text = (tmp_path / "hash_rounds_curves.svg").read_text()
+    for part in ("training steps", "training time (s)", "evaluations", "Bands: 95 %"):
+        assert part in html.unescape(" ".join(re.findall(r">([^<>]+)</text>", text))), part
+
+
+def test_layers_have_panels_of_their_own_for_each_model() -> None:
+    """As in the paper's Figure 5 (left): one curve for each number of layers."""
+    rng = np.random.default_rng(1)
+    cases = [*grid(OURS, n_layers=[1, 2, 4]), *grid(DENSE, n_layers=[1, 2, 4])]
+    records = [make_record(case, ["layers"], seed, rng) for case in cases for seed in range(2)]
+    rows = rows_of(view_of("layers", gather(records)))
+    assert {name: len(named) for name, named in rows.items()} == {"LSH-4": 3, "dense sdpa": 3}
+    by_length = [
+        make_record(case, ["sequence_length"], 0, rng) for case in grid(OURS, length=[512, 1024])
+    ]
+    assert list(rows_of(view_of("sequence_length", gather(by_length)))) == [
+        "length 512",
+        "length 1024",
+    ]

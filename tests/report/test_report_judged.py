@@ -1,0 +1,105 @@
+"""Of tasks that are judged by accuracy, tables, figures and sentences tell it in per cent."""
+
+import html
+import re
+
+import pytest
+from synthetic import suites, true_bits
+
+from report.compare.ablation import compare_by
+from report.figures.cost import write_ablation
+from report.figures.of_suite import draw_suite
+from report.findings import suite_finding
+from report.reading.cases import gather
+from report.reading.differences import score_difference
+from report.reading.judged import ACCURACY, BITS, judged_of
+from report.reading.series import view_of
+from report.tables.cases_table import suite_table
+from suites.settings import BY_ACCURACY
+
+PER_BIT = 100 / 8  # the synthetic accuracy is 1 - bits / 8
+
+
+def of_task(records, suite, task, reference=None):
+    copies = []
+    for r in records:
+        if suite in r["suites"]:
+            copy = {**r, "suites": [suite], "settings": {**r["settings"], "task": task}}
+            if r.get("quality"):
+                data = {"name": task, "stand_in": False, "reference": reference or {}}
+                copy["quality"] = {**r["quality"], "data": data}
+            copies.append(copy)
+    return copies
+
+
+def words(path):
+    return html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())))
+
+
+@pytest.mark.parametrize("task", BY_ACCURACY)
+def test_the_table_has_accuracy_in_percent(records, task):
+    table = suite_table(gather(of_task(records, "hash_rounds", task))).set_index("model")
+    assert "bits per dim" not in table
+    for case in suites()["hash_rounds"]:
+        s = case.settings
+        name = f"LSH-{s.n_rounds}" if s.attention == "lsh" else "dense sdpa"
+        value, half = map(float, table.loc[name, "accuracy in %"].split(" +- "))
+        assert abs(value - 100 + PER_BIT * true_bits(s)) < half + 0.05
+
+
+def test_other_tasks_have_bits_per_dim(records):
+    table = suite_table(gather(of_task(records, "hash_rounds", "enwik8")))
+    assert "bits per dim" in table
+    assert "accuracy in %" not in table
+
+
+def test_the_figure_has_accuracy_and_chance(records, tmp_path):
+    copies = of_task(records, "hash_rounds", "recall", {"chance": 0.75})
+    draw_suite(view_of("hash_rounds", gather(copies)), tmp_path)
+    text = words(tmp_path / "hash_rounds_quality.svg")
+    assert "held-out accuracy in % (higher is better)" in text
+    assert f"chance: {100 * 2**-0.75:.2f}" in text
+    assert "bits per dim" not in text
+    changed = re.search(r"From 1 to 8 hash rounds, LSH changes by \+(.*?) \(.*?points", text)
+    assert float(changed[1]) == pytest.approx(0.175 * PER_BIT, abs=0.2)
+
+
+def test_higher_is_better(records):
+    """LSH-4 has 0.05 bits more than dense attention, and so answers fewer questions rightly."""
+    cases = gather(of_task(records, "bucket_size", "recall"))
+    text = suite_finding(view_of("bucket_size", cases), "quality")
+    if "No visible" not in text:
+        best, worst = re.search(
+            r"Best: .*?\(([\d.]+) % right\); worst: .*?\(([\d.]+) %", text
+        ).groups()
+        assert float(best) > float(worst)
+    lsh = next(case for case in cases if case.settings.get("bucket_size") == 32)
+    dense = next(case for case in cases if case.kind == "dense")
+    assert score_difference(dense, lsh).value == pytest.approx(0.05 * PER_BIT, abs=0.1)
+    text = suite_finding(
+        view_of("sequence_length", gather(of_task(records, "sequence_length", "recall"))), "quality"
+    )
+    assert "points of accuracy worse than dense sdpa" in text
+
+
+def test_levels_are_compared_in_accuracy(records, tmp_path):
+    found = compare_by(of_task(records, "hash_rounds", "recall"), "n_rounds")
+    table = found.for_people()
+    assert {"accuracy in %", "buys: accuracy against base"} <= set(table)
+    numbers = found.table().set_index("n_rounds")
+    assert numbers.loc[8, "accuracy_change"] == pytest.approx(0.175 * PER_BIT, abs=0.2)
+    assert "points of accuracy" in found.finding()
+    write_ablation(found, tmp_path)
+    text = words(tmp_path / "compare_by_n_rounds.svg")
+    assert "accuracy in % less that of 1 round (higher is better)" in text
+
+
+def test_what_is_judged_by_different_numbers_is_not_compared(records, tmp_path):
+    """On one axis all stand in bits per dim, which all have."""
+    mixed = of_task(records, "hash_rounds", "recall") + of_task(records, "layers", "enwik8")
+    mixed = [{**r, "suites": ["layers"]} for r in mixed]
+    cases = gather(mixed)
+    one, other = (next(c for c in cases if judged_of(c) == judged) for judged in (ACCURACY, BITS))
+    assert score_difference(one, other) is None
+    draw_suite(view_of("layers", cases), tmp_path)
+    assert "held-out bits per dim" in words(tmp_path / "layers_quality.svg")
