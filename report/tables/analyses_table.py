@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from report.reading.analyses import analysed, analysis_of, by_rounds, over_seeds
-from report.reading.series import View, name_among
+from report.reading.changes import base_of, changes_of
+from report.reading.series import View, name_among, name_by_settings
 from report.statistics.estimates import Estimate, student_t
 from report.text import interval_text, plural, signed_text
 
@@ -61,17 +62,24 @@ def mass_table(view: View) -> pd.DataFrame | None:
     It is in %, beside the share of all pairs that met. None if no case has it.
     """
     cases = analysed(view, "attention mass")
-    longest = max((len(by_rounds(case, "mass")) for case in cases), default=0)
+    if not cases:
+        return None
+    longest = max(len(by_rounds(case, "mass")) for case in cases)
     columns = [2**i for i in range(longest.bit_length())]
+    # a suite of changes tells what each changes, and of the base no more than its kind
+    changed = {} if view.varies else {c.case.id: c.name for c in changes_of(cases)}
+    if changed:
+        base = base_of(cases)
+        changed[base.id] = f"base: {name_by_settings(base, ())}"
     rows = []
     for case in cases:
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
-        row = {"model": name_among(case, cases)}
+        row = {"model": changed.get(case.id) or name_among(case, cases)}
         for r in columns:
             found = mass[r - 1] if r <= len(mass) else None
             row[f"within {plural(r, 'round')}"] = interval_text(found, 1)
         rows.append(row | {"pairs that met in any": interval_text(pairs[-1], 1)})
-    return pd.DataFrame(rows) if rows else None
+    return pd.DataFrame(rows)
 
 
 def _signed(estimate: Estimate | None) -> str:

@@ -232,6 +232,17 @@ def test_changes_are_told_by_what_differs_from_the_base(details):
     assert base_of(cases[::-1]).id == base.id
 
 
+def test_the_table_of_mass_tells_changes_as_the_figure_does(details):
+    cases = gather(details)
+    table = mass_table(view_of("attention_details", cases))
+    names = {change.name for change in changes_of(cases)}
+    assert {*table["model"]} == {"base: LSH-4", *names}
+    bare = copy.deepcopy(details)
+    for record in bare:
+        del record["quality"]["analyses"]
+    assert mass_table(view_of("attention_details", gather(bare))) is None
+
+
 def test_what_is_usual_is_told_where_it_is_the_change(details):
     """With "across buckets" as the base, the change back has a name too."""
     base = replace(attention_details.CPU, within_bucket=False)

@@ -68,7 +68,7 @@ MEMORY_STEPS = 5
 LONG, LONG_MEMORY_STEPS = 2**16, 1.2
 EVALUATION_SHARE = 0.35  # of a training step
 # Windows that analyses evaluate, or what takes as long; suites.engine.measure has them with torch.
-ANALYSED_WINDOWS = {"past only": 256, "attention mass": 16, "head": 4}
+ANALYSED_WINDOWS = {"past only": 256, "attention mass": 100, "head": 4}
 SHORT_WINDOWS_SHARE = 0.6  # of a step with as many tokens in long windows
 
 
