@@ -52,7 +52,11 @@ def category_finding(view: View, measure: str) -> str:
     told = [text for one in changes if (text := part_text(one, measure))]
     where = f"At {size}, e" if size else "E"
     if told:
-        unit = {"time": ", a step takes", "memory": ", the activations are", "quality": ":"}
+        unit = {
+            "time": ", the time of a step is",
+            "memory": ", the activations are",
+            "quality": ":",
+        }
         return f"{where}ach beside the other two{unit[measure]} {', '.join(told)}"
     text = ends_text(found, view, measure, "models")
     return f"At {size}: {text[0].lower()}{text[1:]}" if size else text

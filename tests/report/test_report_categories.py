@@ -175,7 +175,9 @@ def test_only_the_whole_was_measured_at_the_papers_size_and_the_rest_is_predicte
 
 def test_the_title_of_parts_says_what_each_changes(components):
     told = suite_finding(components, "time")
-    assert told.startswith("At length 4096, 6 layers, each beside the other two, a step takes ")
+    assert told.startswith(
+        "At length 4096, 6 layers, each beside the other two, the time of a step is "
+    )
     assert [part for part in PART_PLACES if f"with {part}" in told] == list(PART_PLACES)
     assert "bits per dim with LSH" in suite_finding(components, "quality")
     assert "with pieces" not in suite_finding(components, "quality")
