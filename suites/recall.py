@@ -30,15 +30,10 @@ QUICK = change(BASE, train_steps=28, warmup_steps=10, heldout_tokens=2048)
 PAPER = change(BASE, d_model=128, d_ff=512, batch=256, train_steps=10000, heldout_tokens=262144)
 
 
-def _at(base: Settings, length: int, n_pairs: int, steps: float = 1.0) -> Settings:
-    """Return the settings at another size, with as many tokens a step, and more steps."""
-    return change(
-        base,
-        length=length,
-        n_pairs=n_pairs,
-        batch=base.batch * base.length // length,
-        train_steps=int(steps * base.train_steps),
-    )
+def _at(base: Settings, length: int, n_pairs: int) -> Settings:
+    """Return the settings at another size, with as many queries a step as `base` has."""
+    batch = base.batch * base.n_pairs // n_pairs
+    return change(base, length=length, n_pairs=n_pairs, batch=batch)
 
 
 def _cases(base: Settings) -> list[Case]:
@@ -55,7 +50,7 @@ SUITE = Suite(
         "cpu": [
             *_cases(BASE),
             *_cases(_at(BASE, 128, 8)),
-            *_cases(_at(BASE, 256, 16, steps=2.5)),
+            *_cases(_at(change(BASE, train_steps=1500), 256, 8)),
         ],
         "paper": [
             case

@@ -44,14 +44,18 @@ SETTINGS: dict[str, Any] = {
     "correct_duplicates": True,
     "logit_scale": 1.0,
     "factorize_hash": True,
+    "rotation": "orthonormal",
     "kernel": "plain",
     "shared_qk": False,
+    "unit_keys": True,
+    "attend_self": False,
     "reversible": True,
     "ff_chunks": 2,
     "loss_chunks": 2,
     "dropout": 0.1,
     "axial_positions": (8, 16),
     "embedding_std": 1.0,
+    "positions_start": "sinusoids",
     "tie_embeddings": False,
     "precision": "float32",  # no autocast: all is in the default dtype, float64
     "subject": "model",
@@ -70,6 +74,8 @@ SETTINGS: dict[str, Any] = {
     "heldout_tokens": 512,
     "evaluate_every": 20,
     "evaluate_rounds": (1, 4, 0),
+    "evaluate_as": (),
+    "analyses": (),
 }
 
 
@@ -102,8 +108,8 @@ def run() -> dict[str, Any]:
 
     def build(*arguments: Any) -> Any:
         models.append(build_model(*arguments))
-        weights_by_formula(models[0])
-        return models[0]
+        weights_by_formula(models[-1])
+        return models[-1]  # further ones take the weights of the first, to be evaluated otherwise
 
     def thin_out(all_losses: list[float]) -> list[tuple[int, float]]:
         losses.extend(all_losses)

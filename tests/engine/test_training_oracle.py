@@ -258,26 +258,25 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_says_where(
     model, _ = planted
     n = 0
 
-    def spoil(module: Any, arguments: Any) -> None:
+    def spoil() -> None:
         nonlocal n
         n += 1
         if n == 6:
             model.table.data[:] = bad
 
+    note, spoiled = model.note, {"training": "loss"}.get(where, "forward")
+
+    def noting(what: str, *arguments: Any) -> None:
+        spoil() if what == spoiled else None
+        note(what, *arguments)
+
+    model.note = noting
     if where == "training":
-        note = model.note
-
-        def noting(what: str, *arguments: Any) -> None:
-            spoil(None, None) if what == "loss" else None
-            note(what, *arguments)
-
-        model.note = noting
         with pytest.raises(Diverged, match=r"the training loss was nan at step 6$"):
             train_and_evaluate(SETTINGS, 0, "cpu")
         assert len(model.calls_of("loss")) == 6
     else:
         n = 5
-        model.register_forward_pre_hook(spoil)
         with pytest.raises(Diverged, match="the held-out loss was nan"):
             train_and_evaluate(SETTINGS, 0, "cpu")
 
