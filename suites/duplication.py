@@ -52,7 +52,7 @@ SUITE = Suite(
     varies="n_rounds",
     presets={
         "quick": [make_case(_standard(SMALL)), make_case(change(SMALL, n_rounds=1))],
-        "cpu": _cases(BASE, 1500, {0: 800, 4: 1000, 2: 1800, 1: 2400}),
+        "cpu": _cases(BASE, 1000, {0: 800, 4: 1000, 2: 1800, 1: 2400}),
         "paper": _cases(BASE, 150_000, dict.fromkeys((0, 4, 2, 1), 150_000)),
     },
 )
