@@ -13,7 +13,7 @@ from report.findings import suite_finding
 from report.reading.cases import gather
 from report.reading.differences import score_difference
 from report.reading.judged import ACCURACY, BITS, judged_of
-from report.reading.series import view_of
+from report.reading.view import view_of
 from report.tables.cases_table import suite_table
 from suites.settings import BY_ACCURACY
 
