@@ -32,14 +32,14 @@ FAULTS = [
     Fault(FILE, "nats / n_counted / math.log(2)", "nats / n_counted", "nats told as bits"),
     Fault(
         FILE,
-        'cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"))',
-        "cross_entropy(logits, targets, ignore_index=IGNORED)) * len(targets)",
+        'cross_entropy(logits, targets, reduction="sum"))',
+        "cross_entropy(logits, targets)) * tokens.numel()",
         "a mean of means over batches with unequal numbers of targets",
     ),
     Fault(
         FILE,
-        "n_counted += int((targets != IGNORED).sum())",
         "n_counted += len(targets)",
+        "n_counted += tokens.numel()",
         "bits and accuracy are over targets that do not count",
     ),
     Fault(
@@ -56,7 +56,7 @@ FAULTS = [
     ),
     Fault(
         FILE,
-        "    other.load_state_dict(model.state_dict())\n",
+        "    other.load_state_dict(state)\n",
         "",
         "the table of rounds is of an untrained model",
     ),

@@ -168,7 +168,7 @@ def test_separate_queries_and_keys_are_compared_at_their_own_rate():
     found = compare_by(records_of("shared_qk", [shared, separate], length=[512, 1024]), "shared_qk")
     assert [one.level for one in found.levels] == [False, True, False, True]
     assert [one.group for one in found.levels] == ["length 512"] * 2 + ["length 1024"] * 2
-    assert all(one.bits_change is not None for one in found.levels)
+    assert all(one.score_change is not None for one in found.levels)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,8 @@ def test_each_task_of_a_suite_is_a_view_of_its_own():
     assert (text.name, pictures.name) == ("reversible_enwiki-head", "reversible_photos64")
     for view, task in ((text, "enwiki-head"), (pictures, "photos64")):
         assert {case.settings["task"] for case in view.cases} == {task}
-        assert [s.name for s in view.series] == ["dense sdpa"]
+        assert len(view.series) == 1
+        assert len(view.categories) == 2
     (only,) = views_of("reversible", text.cases)
     assert only.name == "reversible"
 
