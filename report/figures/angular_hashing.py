@@ -1,6 +1,7 @@
 """This figure is the paper's Figure 1 of real vectors: angular hashes on the circle."""
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,15 @@ def shared_within(head: Mapping[str, Any], low: float, high: float) -> float:
 def hashing_finding(head: Mapping[str, Any]) -> str:
     """Say how often near and far vectors share a bucket."""
     near, far = shared_within(head, 0, NEAR), shared_within(head, FAR, 181)
-    return (
+    if isnan(near):
+        return f"No two vectors of this head are less than {NEAR} degrees apart"
+    text = (
         f"Vectors of a trained head less than {NEAR} degrees apart share a bucket in {near:.0f} % "
-        f"of rotations, those more than {FAR} degrees apart in {far:.0f} %"
+        "of rotations"
     )
+    if isnan(far):
+        return f"{text}; none are more than {FAR} degrees apart"
+    return f"{text}, those more than {FAR} degrees apart in {far:.0f} %"
 
 
 def caption_text(view: View, case: CaseResult, head: Mapping[str, Any]) -> str:

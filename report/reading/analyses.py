@@ -20,12 +20,13 @@ def analysis_of(case: CaseResult, name: str) -> list[Mapping[str, Any]]:
 def analysed(view: View, name: str) -> list[CaseResult]:
     """Return the cases of a suite that have an analysis, if the suite is to show it.
 
-    It is if the suite asks for it, or if all its trained Reformers have it: else it was another
-    suite that asked, for a case that the two share.
+    It is if the suite asks for it, or if all of its several trained Reformers have it: else it was
+    another suite that asked, for a case that the two share.
     """
     found = [case for case in view.cases if analysis_of(case, name)]
     trained = [case for case in view.cases if case.kind == "reformer" and case.quality()]
-    is_shown = name in view.analyses or (trained and all(case in found for case in trained))
+    have_all = len(trained) > 1 and all(case in found for case in trained)
+    is_shown = name in view.analyses or have_all
     return found if is_shown else []
 
 

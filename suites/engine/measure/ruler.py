@@ -6,8 +6,7 @@ It runs in a process of its own, like a case. `doctor` prints what it finds, the
 import gc
 import time
 from collections.abc import Callable
-from math import exp, log
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import torch
@@ -153,16 +152,18 @@ def check_pair() -> tuple[str, str, bool]:
     return "identical pair", f"ratio {ratio:.3f} measured", abs(ratio - 1) <= SAME
 
 
-def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 4) -> float:
-    """Return the time of `second` over that of `first`, geometric means of medians, as in reports.
+def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 6) -> float:
+    """Return the time of `second` over that of `first`: the lowest of the medians of each.
 
-    They are interleaved in turns, as cases are over processes: first, second, second, first, ...
+    They are interleaved in turns, as cases are over processes: first, second, second, first, ... A
+    neighbour on the same hardware makes work slower, by 15 % for a second or two, and never faster:
+    the lowest is what the ruler says of undisturbed work.
     """
-    logs: dict[int, list[float]] = {0: [], 1: []}
+    medians: dict[int, list[float]] = {0: [], 1: []}
     for i in range(rounds):
         for which in (0, 1) if i % 2 == 0 else (1, 0):
-            logs[which].append(log(median(time_of((first, second)[which], budget_s=0.3))))
-    return exp(fmean(logs[1]) - fmean(logs[0]))
+            medians[which].append(median(time_of((first, second)[which], budget_s=0.2)))
+    return min(medians[1]) / min(medians[0])
 
 
 def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:
