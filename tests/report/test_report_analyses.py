@@ -215,10 +215,14 @@ def test_a_suite_shows_the_analyses_that_it_or_all_its_cases_ask_for(rounds):
     """The base stands in other suites too, which did not ask; a user may ask for all cases."""
     shared = [dict(r, suites=["layers"]) for r in copy.deepcopy(rounds)]
     one = [r for r in shared if r["settings"].get("n_rounds") == 4]
+    two = copy.deepcopy([*one, *(r for r in shared if r["settings"].get("n_rounds") == 8)])
+    for record in two:
+        record["quality"]["analyses"]["head"] = head_of(record["seed"])
     view = view_of("layers", gather(shared))
     assert analysed(view, "head") == []
     assert mass_table(view) is not None, "all have it"
-    assert analysed(view_of("layers", gather(one)), "head")
+    assert analysed(view_of("layers", gather(one)), "head") == [], "one case is no choice"
+    assert len(analysed(view_of("layers", gather(two)), "head")) == 2
     assert len(analysed(view_of("hash_rounds", gather(rounds)), "head")) == 1
     for record in shared:
         if record["settings"].get("n_rounds") == 2:

@@ -6,6 +6,7 @@ It runs in a process of its own, like a case. `doctor` prints what it finds, the
 import gc
 import time
 from collections.abc import Callable
+from math import sqrt
 from statistics import median
 from typing import Any
 
@@ -152,18 +153,19 @@ def check_pair() -> tuple[str, str, bool]:
     return "identical pair", f"ratio {ratio:.3f} measured", abs(ratio - 1) <= SAME
 
 
-def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 6) -> float:
-    """Return the time of `second` over that of `first`: the lowest of the medians of each.
+def ratio_of(first: Callable[[], object], second: Callable[[], object], tries: int = 4) -> float:
+    """Return the time of `second` over that of `first`, of medians, in the quietest of some tries.
 
-    They are interleaved in turns, as cases are over processes: first, second, second, first, ... A
+    A try has both twice: first, second, second, first, so that what drifts falls on both alike. A
     neighbour on the same hardware makes work slower, by 15 % for a second or two, and never faster:
-    the lowest is what the ruler says of undisturbed work.
+    the try that took least is what the ruler says of undisturbed work.
     """
-    medians: dict[int, list[float]] = {0: [], 1: []}
-    for i in range(rounds):
-        for which in (0, 1) if i % 2 == 0 else (1, 0):
-            medians[which].append(median(time_of((first, second)[which], budget_s=0.2)))
-    return min(medians[1]) / min(medians[0])
+    found = []
+    for _ in range(tries):
+        order = (first, second, second, first)
+        a, b, c, d = (median(time_of(work, budget_s=0.2)) for work in order)
+        found.append((a + b + c + d, sqrt(b * c / (a * d))))
+    return min(found)[1]
 
 
 def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:
