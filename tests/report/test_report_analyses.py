@@ -10,7 +10,7 @@ import pytest
 from synthetic import make_record, write_lines
 from test_report_figures import words
 
-from report.figures.angular_hashing import apart, hashing_finding, near_and_far, shared_within
+from report.figures.angular_hashing import apart, near_and_far, shared_within
 from report.figures.attention_patterns import shares, sorted_order, weights_of, within_chunks
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
@@ -194,21 +194,6 @@ def test_figure_1_holds_what_is_true_of_the_vectors():
     near, far = near_and_far(angles)
     assert apart(angles, *near) == pytest.approx(15, abs=3)
     assert apart(angles, *far) == pytest.approx(60, abs=3)
-
-
-@pytest.mark.parametrize(
-    ("degrees", "said"),
-    [
-        ([0, 10, 20, 170], "of rotations, those more than 60 degrees apart in "),
-        ([0, 10, 20, 25], "of rotations; none are more than 60 degrees apart"),
-        ([0, 90, 180, 270], "No two vectors of this head are less than 30 degrees apart"),
-    ],
-)
-def test_what_no_pair_of_vectors_tells_is_not_told(degrees, said):
-    plane = [[np.cos(np.radians(d)), np.sin(np.radians(d))] for d in degrees]
-    head = {"plane": plane, "plane_buckets": [[0, 0, 1, 2]] * 3}
-    assert said in hashing_finding(head)
-    assert "nan" not in hashing_finding(head)
 
 
 def test_a_suite_shows_the_analyses_that_it_or_all_its_cases_ask_for(rounds):
