@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from baselines.config import PEERS
+from reformer.checks import is_own
 
 # The attentions that are ours within chunks. Local attention is LSH attention with one bucket and
 # one round: chunks in the order of positions, nothing hashed.
@@ -71,8 +72,8 @@ QUALITY_ONLY = (
 
 
 def kinds_of(attention: str) -> tuple[str, ...]:
-    """Return the attentions of a pattern, one for each layer in turn; of "lsh" only itself."""
-    return tuple(attention.split("+"))
+    """Return the attentions of a pattern, one for each layer in turn; of any other only itself."""
+    return (attention,) if is_own(attention) else tuple(attention.split("+"))
 
 
 def shortest_pattern(kinds: tuple[str, ...], n_layers: int) -> str:

@@ -175,7 +175,7 @@ class Settings:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Return the attentions of the layers, which take turns; one where all have the same."""
-        return (self.attention,) if is_own(self.attention) else kinds_of(self.attention)
+        return kinds_of(self.attention)
 
     @property
     def is_dense(self) -> bool:

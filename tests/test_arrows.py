@@ -43,7 +43,7 @@ ARROWS: dict[str, list[str]] = {
     "baselines/config.py": ["reformer.checks", "reformer.config"],
     "baselines/peers/*": ["torch", *PEERS, "baselines.config", "baselines.peers.*", *SHARED_PARTS],
     "baselines/*": ["torch", "baselines.*", *SHARED_PARTS],
-    "suites/effects.py": ["baselines.config"],
+    "suites/effects.py": ["baselines.config", "reformer.checks"],
     "suites/evaluations.py": ["suites.effects"],
     "suites/pairs.py": ["reformer.checks"],
     "suites/settings.py": ["reformer.checks", *CONFIGS, *SETTINGS],

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
-from reformer.checks import is_own
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import estimate_geometric_mean
 from report.statistics.noise import Noise, noise_by_kind
@@ -150,7 +149,7 @@ def kind_of(settings: Mapping[str, Any]) -> str:
     attention = str(settings.get("attention"))
     if attention in PEERS:
         return "peer"
-    if not is_own(attention) and len(kinds_of(attention)) > 1:
+    if len(kinds_of(attention)) > 1:
         return "mixed"
     return {"lsh": "reformer", "local": "local"}.get(attention, "dense")
 
