@@ -110,7 +110,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
 
     add = command.add_argument
     add("suites", nargs="*", metavar="SUITE", help="see: run_bench.py list")
-    add("--preset", choices=("quick", "cpu", "paper"), default="quick")
+    add("--preset", choices=("quick", "cpu", "gpu", "paper"), default="quick")
     add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
     add("--where", **pairs("KEY=VALUE", "only cases with these settings"))
     add("--set", **pairs("KEY=VALUE", "change settings of all cases, such as d_model=512"))

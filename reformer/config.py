@@ -31,7 +31,8 @@ SELF_PENALTY = 1e5
 ROTATIONS = ("orthonormal", "normal")
 # What the tables of position embeddings start from (reformer/positions.py).
 POSITION_STARTS = ("sinusoids", "normal")
-KERNELS = ("auto", "plain", "blocked", "compiled", "flex", "native")  # in reformer/kernels
+# Rooms of reformer/kernels.
+KERNELS = ("auto", "plain", "blocked", "compiled", "flex", "native", "triton")
 
 
 def bucket_factors(n_buckets: float) -> tuple[int, ...]:

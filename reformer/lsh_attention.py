@@ -75,9 +75,9 @@ def hash_and_sort(
         same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)
         return sort_rounds(same, n_buckets, config, valid_length, keep_order)
     rotations = draw_rotations(width, factors, config.n_rounds, generator, config.rotation)
-    rotate, sort = rotate_to_buckets, sort_buckets
-    if kernels.pick(kernel, qk) == "native":
-        rotate, sort = kernels.native.hash_to_buckets, kernels.native.sort_buckets
+    twins = kernels.module_for(kernel, qk)
+    rotate = getattr(twins, "hash_to_buckets", rotate_to_buckets)
+    sort = getattr(twins, "sort_buckets", sort_buckets)
     buckets_BHRL = rotate(qk, rotations, config.n_rounds)
     return sort_rounds(buckets_BHRL, n_buckets, config, valid_length, sort)
 

@@ -81,18 +81,21 @@ def sort_rounds(
     )
 
 
-def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
+def sort_buckets(
+    buckets_BHRL: Tensor, n_buckets: int, valid_length: int, dtype: torch.dtype = torch.int32
+) -> tuple[Tensor, Tensor]:
     """Return the order by (bucket, position) and where every bucket ends in it, both int32.
 
-    Positions from `valid_length` on come last, in a bucket of their own, number n_buckets.
+    Positions from `valid_length` on come last, in a bucket of their own, number n_buckets. dtype:
+    what is sorted; it must hold n_buckets.
     """
     length = buckets_BHRL.shape[-1]
     if valid_length < length:
         padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
         buckets_BHRL = buckets_BHRL.masked_fill(padding, n_buckets)
         n_buckets += 1
-    sorted_buckets, order = torch.sort(buckets_BHRL.int(), dim=-1, stable=True)
-    numbers = torch.arange(n_buckets, dtype=torch.int32, device=order.device)
+    sorted_buckets, order = torch.sort(buckets_BHRL.to(dtype), dim=-1, stable=True)
+    numbers = torch.arange(n_buckets, dtype=dtype, device=order.device)
     numbers = numbers.expand(*order.shape[:-1], n_buckets).contiguous()
     ends = torch.searchsorted(sorted_buckets, numbers, right=True, out_int32=True)
     return order.int(), ends

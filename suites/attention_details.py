@@ -3,7 +3,7 @@
 from typing import Any
 
 from suites.base import Case, Suite, make_case, one_at_a_time
-from suites.presets import CPU, PAPER, QUICK
+from suites.presets import CPU_HALF, PAPER, QUICK
 from suites.settings import Settings, change
 
 # Neither the bucket mask (eq. 4) nor log N_ij (eq. 16): the later semantics of the authors' code.
@@ -35,7 +35,7 @@ SUITE = Suite(
             change(QUICK, analyses=("attention mass",)), within_bucket=[False], chunks_before=[0]
         ),
         # 1 / sqrt(32), by the width of a head
-        "cpu": _cases(CPU, [0.177, 2.0]),
+        "cpu": _cases(CPU_HALF, [0.177, 2.0]),
         "paper": _cases(PAPER, [0.088, 2.0]),
     },
 )

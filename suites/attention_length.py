@@ -19,6 +19,16 @@ def _cases(base: Settings, common: list[int], longer: list[int], dense: list[int
     ]
 
 
+def _on_gpus(base: Settings, lengths: list[int]) -> list[Case]:
+    """Make the cases of bfloat16, full attention but at the longest length, and LSH in float32."""
+    return [
+        *grid(base, n_rounds=[1, 2, 4], length=lengths),
+        *grid(base, attention=["local"], length=lengths),
+        *grid(base, attention=["sdpa"], length=lengths[:-1]),
+        *grid(change(base, precision="float32"), length=lengths[::2]),
+    ]
+
+
 SUITE = Suite(
     question="How does one attention call grow with the length, beside published Reformers?",
     varies="length",
@@ -31,6 +41,10 @@ SUITE = Suite(
             common=[1024, 4096, 16384],
             longer=[2048, 8192, 32768, 65536, 131072, 262144],
             dense=[1024, 2048, 4096, 8192, 16384, 32768],
+        ),
+        "gpu": _on_gpus(
+            change(ATTENTION, time_budget_s=0.5, precision="bfloat16", **THOROUGH),
+            [4096, 16384, 65536, 262144, 1048576],
         ),
         "paper": _cases(
             change(ATTENTION, time_budget_s=10.0, **THOROUGH),

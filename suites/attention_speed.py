@@ -4,6 +4,8 @@ The paper's full attention is "memory_efficient". Longer than 32,768 tokens is t
 attention_length.
 """
 
+from typing import Any
+
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
 from suites.presets import ATTENTION, HASTY, THOROUGH
@@ -30,12 +32,29 @@ def _cases(base: Settings, lengths: list[int], slow: list[str]) -> list[Case]:
     return cases
 
 
+def _on_gpus(base: Settings, lengths: list[int]) -> list[Case]:
+    """Make the cases of bfloat16 first, then, at every second length, those of float32 and others.
+
+    The others are the published Reformers and what PyTorch itself makes of LSH attention.
+    """
+    found: list[tuple[Settings, dict[str, list[Any]]]] = []
+    for length in lengths:
+        at = change(base, length=length, batch=lengths[-1] // length, precision="bfloat16")
+        found += [(at, {"n_rounds": ROUNDS}), (at, {"attention": ["local", "sdpa"]})]
+    for length in lengths[1::2]:
+        at = change(base, length=length, batch=lengths[-1] // length)
+        found += [(at, {"attention": ["lsh", "local", "sdpa"]}), (at, {"attention": SLOW[2:]})]
+        found += [(change(at, precision="bfloat16"), {"kernel": ["compiled", "flex"]})]
+    return [case for settings, values in found for case in grid(settings, **values)]
+
+
 SUITE = Suite(
     question="From which length on is LSH attention alone the faster one, tokens constant?",
     varies="length",
     presets={
         "quick": _cases(change(ATTENTION, **HASTY, d_model=128, n_heads=2), [256, 1024], ["naive"]),
         "cpu": _cases(ATTENTION, PAPER_LENGTHS, SLOW),
+        "gpu": _on_gpus(change(ATTENTION, time_budget_s=0.5, **THOROUGH), PAPER_LENGTHS),
         "paper": _cases(change(ATTENTION, time_budget_s=10.0, **THOROUGH), PAPER_LENGTHS, SLOW),
     },
 )

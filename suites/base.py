@@ -20,7 +20,7 @@ from reformer.checks import refuse_unknown
 from reformer.config import ReformerConfig
 from suites.settings import SETTINGS, Settings, change
 
-PRESETS = ("quick", "cpu", "paper")
+PRESETS = ("quick", "cpu", "gpu", "paper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ The two vary independently: no published sweep separates them.
 """
 
 from suites.base import Case, Suite, grid, make_case
-from suites.presets import CPU, PAPER, QUICK, dense, dense_with_means, local
+from suites.presets import CPU_HALF, PAPER, QUICK, dense, dense_with_means, local
 from suites.settings import Settings
 
 
@@ -26,9 +26,9 @@ SUITE = Suite(
             *_rivals(QUICK, [32, 64]),
         ],
         "cpu": [
-            *grid(CPU, bucket_size=[16, 32, 64], chunk_length=[64]),
-            *grid(CPU, bucket_size=[32], chunk_length=[32, 128]),
-            *_rivals(CPU, [32, 64, 128]),
+            *grid(CPU_HALF, bucket_size=[16, 32, 64], chunk_length=[64]),
+            *grid(CPU_HALF, bucket_size=[32], chunk_length=[32, 128]),
+            *_rivals(CPU_HALF, [32, 64, 128]),
         ],
         "paper": [
             *grid(PAPER, bucket_size=[32, 64, 128, 256], chunk_length=[64, 128, 256]),

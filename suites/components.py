@@ -5,7 +5,7 @@ Local attention stands beside.
 """
 
 from suites.base import Case, Suite, grid, make_case
-from suites.presets import CPU, PAPER, QUICK, costs_only, dense_with_means, in_one_piece, local
+from suites.presets import CPU_HALF, PAPER, QUICK, costs_only, dense_with_means, in_one_piece, local
 from suites.settings import Settings, change
 
 
@@ -37,7 +37,7 @@ SUITE = Suite(
     presets={
         "quick": _models(QUICK),
         "cpu": [
-            *_of_sizes(CPU, 4096, n_layers=[2, 6]),
+            *_of_sizes(CPU_HALF, 4096, n_layers=[2, 6]),
             *grid(TWELVE_LAYERS, measures=[("memory",)]),
         ],
         "paper": _of_sizes(change(PAPER, length=16384, axial_positions=(128, 128)), 65536, [12]),

@@ -1,7 +1,7 @@
 """This suite asks what each extra hash round buys and costs."""
 
 from suites.base import Case, Suite, grid, make_case
-from suites.presets import CPU, PAPER, QUICK, dense, dense_with_means, local, separate
+from suites.presets import CPU, GPU, PAPER, QUICK, dense, dense_with_means, local, separate
 from suites.settings import Settings, change
 
 
@@ -20,6 +20,7 @@ SUITE = Suite(
     presets={
         "quick": _cases(QUICK, [1, 2, 4, 8]),
         "cpu": _cases(CPU, [1, 2, 4, 8]),
+        "gpu": _cases(GPU, [1, 2, 4, 8]),
         "paper": _cases(PAPER, [1, 2, 4, 8, 16]),
     },
 )

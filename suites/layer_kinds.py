@@ -4,7 +4,7 @@ The authors' best model of enwik8 (1.05 bits per dim) has local attention in 9 o
 """
 
 from suites.base import Case, Suite, make_case
-from suites.presets import CPU, PAPER, QUICK, dense_with_means, local
+from suites.presets import CPU_HALF, PAPER, QUICK, dense_with_means, local
 from suites.settings import Settings, change
 
 ALTERNATING = "local+lsh"
@@ -22,7 +22,7 @@ SUITE = Suite(
     varies="attention",
     presets={
         "quick": _cases(QUICK, [ALTERNATING]),
-        "cpu": _cases(change(CPU, n_layers=4), [ALTERNATING, MOSTLY_LOCAL]),
+        "cpu": _cases(change(CPU_HALF, n_layers=4), [ALTERNATING, MOSTLY_LOCAL]),
         "paper": _cases(change(PAPER, n_layers=12), [ALTERNATING, MOSTLY_LOCAL]),
     },
 )

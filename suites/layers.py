@@ -1,7 +1,7 @@
 """This suite asks whether memory is flat in depth, and what depth buys."""
 
 from suites.base import Case, Suite, grid
-from suites.presets import CPU, PAPER, QUICK, dense, local, models_of_table_3
+from suites.presets import CPU_HALF, PAPER, QUICK, dense, local, models_of_table_3
 from suites.settings import Settings
 
 
@@ -15,7 +15,7 @@ SUITE = Suite(
     varies="n_layers",
     presets={
         "quick": _cases(QUICK, [1, 2]),
-        "cpu": _cases(CPU, [1, 2, 4]),
+        "cpu": _cases(CPU_HALF, [1, 2, 4]),
         "paper": _cases(PAPER, [3, 6, 12, 16, 20, 24]),
     },
 )

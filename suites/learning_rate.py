@@ -1,7 +1,7 @@
 """This suite finds the learning rate that suits each family, which `presets.RATES` then names."""
 
 from suites.base import Case, Suite, grid
-from suites.presets import CPU, QUICK, dense, dense_with_means, local, separate
+from suites.presets import CPU_HALF, QUICK, dense, local, separate
 from suites.settings import Settings, change
 
 
@@ -12,10 +12,9 @@ def _cases(base: Settings, rates: list[float], lowest: list[float]) -> list[Case
     """
     trained = change(base, measures=("quality",))
     return [
-        *grid(trained, n_rounds=[4, 1], learning_rate=rates),
+        *grid(trained, learning_rate=rates),
         *grid(local(trained), learning_rate=rates),
         *grid(dense(trained), learning_rate=rates),
-        *grid(dense_with_means(trained), learning_rate=rates),
         *grid(separate(trained), learning_rate=[*lowest, *rates]),
     ]
 
@@ -25,6 +24,6 @@ SUITE = Suite(
     varies="learning_rate",
     presets={
         "quick": _cases(QUICK, rates=[3e-3, 6e-3], lowest=[]),
-        "cpu": _cases(CPU, rates=[3e-3, 6e-3, 1e-2], lowest=[1e-3]),
+        "cpu": _cases(CPU_HALF, rates=[3e-3, 6e-3, 1e-2], lowest=[1e-3]),
     },
 )

@@ -35,6 +35,11 @@ SUITE = Suite(
     presets={
         "quick": _cases(change(DEEP, d_model=64, d_ff=256, n_layers=2, **HASTY), [1024], [4096]),
         "cpu": _cases(change(DEEP, time_budget_s=5.0), [8192], [65536, 262144, 1048576]),
+        "gpu": _cases(
+            change(DEEP, time_budget_s=2.0, precision="bfloat16", **THOROUGH),
+            [16384, 65536],
+            [262144, 1048576],
+        ),
         "paper": _cases(
             change(DEEP, time_budget_s=30.0, **THOROUGH), [16384, 65536], [262144, 1048576]
         ),

@@ -1,10 +1,11 @@
 """Each preset has a base here, from which the suites vary one or more settings.
 
 `quick` walks every code path in minutes; its models are hardly trained. `cpu` is what a laptop can
-say: 1,024 tokens, 2 layers, trained until they beat the count models. `paper` has the paper's sizes
-(enwik8 in windows of 64K tokens) and needs GPUs. At `cpu` a timing has at most 6 processes: levels
-that deviate by 9 % are then known to 10 %. The functions make the changes that suites share: the
-rivals of a Reformer, and what is measured of them.
+say in six hours: 1,024 tokens, 2 layers, trained until they beat the count models; what compares
+many of them, on half of the tokens. `gpu` is what one GPU says in half an hour. `paper` has the
+paper's sizes (enwik8 in windows of 64K tokens) and needs GPUs. At `cpu` a timing has at most 6
+processes: levels that deviate by 9 % are then known to 10 %. The functions make the changes that
+suites share: the rivals of a Reformer, and what is measured of them.
 """
 
 from typing import Any
@@ -50,6 +51,27 @@ CPU = Settings(
     learning_rate=RATES["lsh"],
     heldout_tokens=65536,
     evaluate_every=300,
+)
+
+# What compares many models of one size trains them on half of the tokens.
+CPU_HALF = change(CPU, train_steps=1800, first_steps=1200, evaluate_every=150)
+
+# What one GPU trains in a minute or two: longer sequences and a wider model than a laptop's.
+GPU = change(
+    CPU,
+    length=4096,
+    batch=4,
+    d_model=256,
+    d_ff=1024,
+    n_layers=4,
+    bucket_size=64,
+    chunk_length=64,
+    train_steps=2400,
+    first_steps=1200,
+    evaluate_every=200,
+    heldout_tokens=262144,
+    precision="bfloat16",
+    within=0.05,
 )
 
 PAPER = Settings(

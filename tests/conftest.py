@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read where a kernel is defined: they run on the CPU then
 # sweeps of tests take turns among themselves, and wait for no real one
 os.environ["REFORMER_LOCK"] = str(Path(tempfile.mkdtemp(prefix="turns-")) / "lock")
 

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reformer import LSHConfig, lsh_attention
-from reformer.kernels import KERNELS, flex, native, pick, torch_compile
+from reformer.kernels import KERNELS, fallback, flex, native, pick, torch_compile
 
 QUICK = kernel_params("plain", "blocked", "native")
 CUDA = SimpleNamespace(device=torch.device("cuda"))
@@ -60,13 +60,16 @@ def test_equals_reference_at_the_ends(kernel, end):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("kernel", ["plain", "blocked", "compiled", "flex"])
+@pytest.mark.parametrize("kernel", ["plain", "blocked", "compiled", "flex", "triton"])
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 3e-2)], ids=str
 )
 def test_near_the_reference_on_cuda(kernel, end, dtype, tolerance):
-    """The relative error of the whole tensor is taken against float64 on the CPU."""
+    """The relative error of the whole tensor is taken against float64 on the CPU.
+
+    The gradient of a position alone is 0, but for the reference's penalty.
+    """
     config, shape = ENDS[end]
     inputs = random_inputs(1, shape)
     buckets = skewed_buckets(1, config, shape[:3])
@@ -76,7 +79,7 @@ def test_near_the_reference_on_cuda(kernel, end, dtype, tolerance):
     found = of_kernel(kernel, config, buckets.cuda(), given)
     for got, exact in zip(found, expected, strict=True):
         assert got.isfinite().all()
-        assert (got.double().cpu() - exact).norm() <= tolerance * exact.norm()
+        assert (got.double().cpu() - exact).norm() <= tolerance * exact.norm() + 1e-9
 
 
 @st.composite
@@ -149,14 +152,18 @@ def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n: object() if n == "triton" else find_spec(n)
     )
-    assert pick("auto", CUDA) == "compiled"
+    assert pick("auto", CUDA) == "triton"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old one")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    assert pick("auto", CUDA) == "compiled"
+    assert "older than compute capability 8.0" in fallback(CUDA)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (6, 1))
     assert pick("auto", CUDA) == "blocked"
     assert "an old one is older" in torch_compile.unavailable(CUDA.device)
     without("triton")
     assert pick("auto", CUDA) == "blocked"
+    assert fallback(CUDA) == "triton is not installed"
 
 
 def test_flex_says_where_it_runs(without):

@@ -77,6 +77,8 @@ def test_files_functions_and_signatures_are_short(path):
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
+        if any("triton.jit" in ast.unparse(one) for one in node.decorator_list):
+            continue  # a launch takes pointers and numbers, and its tiles live in registers
         where = f"{file}:{node.lineno} {node.name}"
         n_lines = node.end_lineno - node.lineno + 1
         if n_lines >= 60 and f"{file} {node.name}" not in LONG_FUNCTIONS:

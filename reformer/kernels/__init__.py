@@ -2,17 +2,18 @@
 
 Each is a module with `attend(qk, v, rounds, config) -> out`, shapes (batch, heads, length, width),
 differentiable in qk and v and equal to reformer/reference.py. One that does not run everywhere has
-`require_usable(like)`, which raises ValueError where tensors such as `like` are not for it.
+`require_usable(like)`, which raises ValueError where tensors such as `like` are not for it; one
+that "auto" may be says why as `unfit(like)`. Some bring their twins of `rotate_to_buckets` and
+`sort_buckets` as `hash_to_buckets` and `sort_buckets`.
 """
 
 from types import ModuleType
 
-import torch
 from torch import Tensor
 
 from reformer.checks import refuse_unknown
 from reformer.eager import is_in_memory
-from reformer.kernels import blocked, compiled, flex, native, plain, torch_compile
+from reformer.kernels import blocked, compiled, flex, native, plain, triton
 
 KERNELS: dict[str, ModuleType] = {
     "plain": plain,
@@ -20,15 +21,19 @@ KERNELS: dict[str, ModuleType] = {
     "compiled": compiled,
     "flex": flex,
     "native": native,
+    "triton": triton,
 }
+# By device, the fastest first; where none of them can run it is "blocked".
+FASTEST = {"cpu": ["native"], "cuda": ["triton", "compiled"]}
 
 
 def pick(kernel: str, like: Tensor) -> str:
     """Name the kernel that "auto" means for tensors such as `like`; other names are checked.
 
-    On the CPU "native" where it can be built, on CUDA "compiled" where Triton is, else "blocked";
-    `fallback` says why. For tensors without memory (fake, wrapped, meta) it is "blocked" too.
-    Raises ValueError on an unknown name, and on a kernel that cannot run there.
+    On the CPU "native" where it can be built, on CUDA "triton" where Triton is and the tensors fit
+    it, then "compiled", else "blocked"; `fallback` says why. For tensors without memory (fake,
+    wrapped, meta) it is "blocked" too. Raises ValueError on an unknown name, and on a kernel that
+    cannot run there.
     """
     refuse_unknown(kernel, ["auto", *KERNELS], "kernel")
     if kernel != "auto":
@@ -36,14 +41,19 @@ def pick(kernel: str, like: Tensor) -> str:
         if require_usable:
             require_usable(like)
         return kernel
-    if not is_in_memory(like) or fallback(like.device):
+    if not is_in_memory(like):
         return "blocked"
-    return "native" if like.device.type == "cpu" else "compiled"
+    fastest = FASTEST.get(like.device.type, [])
+    return next((name for name in fastest if not KERNELS[name].unfit(like)), "blocked")
 
 
-def fallback(device: torch.device) -> str:
-    """Say why "auto" is "blocked" on this device; "" if something faster runs there."""
-    return native.unavailable() if device.type == "cpu" else torch_compile.unavailable(device)
+def fallback(like: Tensor) -> str:
+    """Say why "auto" is not the fastest kernel there is; "" if it is."""
+    fastest = FASTEST.get(like.device.type, [])
+    if not fastest:
+        return f"no kernel is made for {like.device.type}"
+    why: str = KERNELS[fastest[0]].unfit(like)
+    return why
 
 
 def module_for(kernel: str, like: Tensor) -> ModuleType:

@@ -13,6 +13,11 @@ from reformer.kernels import blocked, torch_compile
 from reformer.sorting import SortedRounds
 
 
+def unfit(like: Tensor) -> str:
+    """Say why torch.compile does not work where `like` is; "" if it does."""
+    return torch_compile.unavailable(like.device)
+
+
 def require_usable(like: Tensor) -> None:
     """Raise ValueError unless torch.compile works where `like` is."""
     torch_compile.require_compiler("compiled", like)

@@ -1,7 +1,8 @@
 """The floor of an attention call is the time that its matrix products alone would take.
 
-They run at the rate of a float32 matrix product in the very process that was timed, which its
-record keeps (JobEntry.gflops in suites.engine.store.records).
+They run at the rate of a matrix product in the very process that was timed, which its record keeps
+(JobEntry in suites.engine.store.records): of one in float32 on the CPU, in the case's precision on
+a GPU. There the floor is no lower than the time in which inputs and outputs are moved once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,31 +52,44 @@ def flop_of(settings: Mapping[str, Any], products: int = FORWARD + BACKWARD) -> 
     return 2 * products * int(settings.get("batch", 1)) * int(settings["d_model"]) * pairs
 
 
+def bytes_of(settings: Mapping[str, Any]) -> int:
+    """Count the bytes of an attention call's inputs and outputs, each read or written once a pass.
+
+    Forward q, k, v and the output; backward those, its gradient and three more, where shared
+    queries and keys are one. They stay in a GPU's memory; more is moved by any kernel.
+    """
+    n_inputs = 2 if settings.get("chunk_length") else 3
+    rows = (n_inputs + 1) + (2 * n_inputs + 2)
+    numbers = int(settings.get("batch", 1)) * int(settings["length"]) * int(settings["d_model"])
+    return rows * numbers * (2 if settings.get("precision") == "bfloat16" else 4)
+
+
 def floors_of(record: Record) -> list[Floor]:
     """Return the floor of each timed process of an attention call.
 
-    There are none without the rate of every process, in bfloat16, for which no rate is measured,
-    and on a GPU, where the product that gives the rate is too small to be one.
+    There are none without the rates of every process, and in bfloat16 on the CPU, for which no rate
+    is measured.
     """
     settings = resolved(record.get("settings") or {})
     precision = settings.get("precision", USUAL_PRECISION)
-    if settings.get("subject") != "attention" or precision != USUAL_PRECISION:
+    on_cpu = (record.get("identity") or {}).get("device") == "cpu"
+    if settings.get("subject") != "attention" or (on_cpu and precision != USUAL_PRECISION):
         return []
-    if (record.get("identity") or {}).get("device") != "cpu":
-        return []
-    flop, processes = flop_of(settings), samples_of(record, "step")
+    flop, moved, processes = flop_of(settings), bytes_of(settings), samples_of(record, "step")
     rates = [
-        job.get("gflops")
+        (job.get("gflops"), job.get("copy_gbs"))
         for job in record.get("jobs") or []
         if job["kind"] == "time" and job["status"] == "ok" and not job.get("replaced")
     ]
     if flop is None or len(rates) != len(processes):
         return []
     floors = []
-    for rate, samples in zip(rates, processes, strict=True):
-        if not rate:
+    for (gflops, copy_gbs), samples in zip(rates, processes, strict=True):
+        if not gflops or not (on_cpu or copy_gbs):
             return []
-        ms = flop / rate / 1e6
+        ms = flop / gflops / 1e6
+        if copy_gbs:
+            ms = max(ms, moved / copy_gbs / 1e6)
         floors.append(Floor(ms, ms / median(samples)))
     return floors
 

@@ -22,6 +22,8 @@ MEASURED_CODE = (
     "suites/tasks",
     "suites/engine/measure",
 )
+# What no CPU runs: records of a CPU outlive its changes.
+ONLY_ON_GPUS = ("reformer/kernels/triton",)
 # Of git's variables, those that say where it and its settings are, not which repository is meant.
 GIT_SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH")
 CODE_SUFFIXES = (".py", ".cpp", ".cu", ".h")
@@ -36,25 +38,29 @@ class Code(TypedDict):
 
 
 @functools.cache
-def code_state(root: Path = ROOT) -> Code:
+def code_state(device: str, root: Path = ROOT) -> Code:
     """Return which code this is: the git commit ("" outside our own repository), and `code_hash`.
 
-    dirty: do the measured sources differ from the commit, as far as git can tell?
+    device: "cpu" or "cuda", what it measures; dirty: do the measured sources differ from the
+    commit, as far as git can tell?
     """
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     # sources unpacked inside another repository are not what its commit says
     if not top or not commit or Path(top).resolve() != root.resolve():
-        return {"commit": "", "dirty": False, "hash": code_hash(root)}
+        return {"commit": "", "dirty": False, "hash": code_hash(device, root)}
     changes = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *MEASURED_CODE)
-    return {"commit": commit, "dirty": changes != "", "hash": code_hash(root)}
+    return {"commit": commit, "dirty": changes != "", "hash": code_hash(device, root)}
 
 
-def code_hash(root: Path) -> str:
-    """Hash every source file of the measured code, by path and content: 12 hexadecimal digits."""
+def code_hash(device: str, root: Path = ROOT) -> str:
+    """Hash the source files that measure on this device, by path and content: 12 digits of 16."""
     digest = hashlib.sha256()
+    left_out = [root / part for part in ONLY_ON_GPUS if device == "cpu"]
     for part in MEASURED_CODE:
         for path in sorted([root / part, *(root / part).rglob("*")]):
+            if any(path.is_relative_to(folder) for folder in left_out):
+                continue
             if path.suffix in CODE_SUFFIXES and "__pycache__" not in path.parts:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())

@@ -109,7 +109,8 @@ def run(options: Namespace) -> int:
         return dry_run(folder, plan, question, retry)
     channel = None if options.in_turns is None else Channel(options.in_turns)
     # as it is now: what changes while this sweep waits for another is refused
-    code_state()
+    for device in ("cpu", "cuda"):
+        code_state(device)
     start_fork_server()
     # the command ab has this machine's turn for both of its sweeps
     with folder.locked(), nullcontext() if channel else own_turn(name):
@@ -138,7 +139,7 @@ def measure_pair(options: Namespace) -> tuple[RunFolder, RunFolder, frozenset[st
     Returns both runs, the other's first, and the ids of the cases asked for that both have.
     """
     root, words = find_checkout(options.other), words_of(options)
-    hashes = [code_hash(one) for one in (root, ROOT)]
+    hashes = [code_hash("cuda", one) for one in (root, ROOT)]
     name = options.run or "-".join(["ab", options.preset, *(text[:6] for text in hashes)])
     other, this = sides = (
         Side("other", root, run_folder(f"{name}-other")),

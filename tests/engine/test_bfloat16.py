@@ -66,7 +66,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
     def plant(lacks: dict[str, str]) -> None:
         found = {
             "root": str(ROOT),
-            "code": code_state()["hash"],
+            "code": code_state("cpu")["hash"],
             "device": "cpu",
             "gflops": 100.0,
             "identity": IDENTITY,

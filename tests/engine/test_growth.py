@@ -29,12 +29,12 @@ def test_what_other_code_measured_of_an_unfinished_case_is_measured_again(
     plan = plan_of(HEALTHY)
     folder, jobs = measure(plan)
     finished, other = folder.records()
-    assert finished["code"]["hash"] == code_hash(ROOT)
+    assert finished["code"]["hash"] == code_hash("cpu", ROOT)
     folder.records_path.write_text(json.dumps(finished) + "\n")
     for line in lines_of(other):
         folder.append_job(line)
     changed = {"commit": "", "dirty": True, "hash": "changed"}
-    monkeypatch.setattr(backlog, "code_state", lambda: changed)
+    monkeypatch.setattr(backlog, "code_state", lambda device: changed)
     assert Backlog(folder, plan).n_outdated == 3
     folder, jobs = measure(plan)
     assert [job.case_id == finished["case"] for job in jobs] == [False] * 3
@@ -49,7 +49,7 @@ def test_a_finished_case_of_other_code_is_measured_whole_when_more_is_asked(
     folder, _ = measure(plan_of(HEALTHY[:1]))
     more = plan_of([replace(HEALTHY[0], processes=3)])
     assert len(Backlog(folder, more).open_jobs()) == 1
-    monkeypatch.setattr(backlog, "code_state", lambda: {**CODE, "hash": "changed"})
+    monkeypatch.setattr(backlog, "code_state", lambda device: {**CODE, "hash": "changed"})
     assert len(Backlog(folder, more).open_jobs()) == 4
     folder, _ = measure(more)
     (record,) = folder.records()
@@ -175,7 +175,7 @@ def test_what_another_code_measured_stays_on_disk(
     """A newer record counts in its place, but no sample is lost."""
     folder, _ = measure(plan_of(HEALTHY[:1]))
     old = folder.records_path.read_text()
-    monkeypatch.setattr(backlog, "code_state", lambda: {**CODE, "hash": "changed"})
+    monkeypatch.setattr(backlog, "code_state", lambda device: {**CODE, "hash": "changed"})
     folder, _ = measure(plan_of([replace(HEALTHY[0], processes=3)]))
     lines = folder.records_path.read_text()
     assert lines.startswith(old)

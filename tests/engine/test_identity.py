@@ -12,7 +12,7 @@ import pytest
 from sweeps import Measure, plan_of
 
 from suites.base import grid, unique
-from suites.engine.code import MEASURED_CODE, ROOT, code_hash
+from suites.engine.code import MEASURED_CODE, ONLY_ON_GPUS, ROOT, code_hash
 from suites.engine.store.plan import plan_from_json
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.planning import Asked, find_suites, make_plan
@@ -201,11 +201,11 @@ def copy(tmp_path: Path) -> Path:
     ],
 )
 def test_code_that_decides_a_number_is_in_the_hash(copy: Path, file: str) -> None:
-    before = code_hash(copy)
-    assert before == code_hash(ROOT)
+    before = code_hash("cpu", copy)
+    assert before == code_hash("cpu", ROOT)
     with (copy / file).open("a") as text:
         text.write("\n// or # changed\n")
-    assert code_hash(copy) != before
+    assert code_hash("cpu", copy) != before
 
 
 @pytest.mark.parametrize(
@@ -224,14 +224,23 @@ def test_code_that_decides_a_number_is_in_the_hash(copy: Path, file: str) -> Non
     ],
 )
 def test_code_that_decides_no_number_is_not(copy: Path, file: str) -> None:
-    before = code_hash(copy)
+    before = code_hash("cpu", copy)
     with (copy / file).open("a") as text:
         text.write("\n# changed\n")
-    assert code_hash(copy) == before
+    assert code_hash("cpu", copy) == before
+
+
+def test_the_kernel_of_gpus_is_in_the_hash_of_what_they_measure_alone(copy: Path) -> None:
+    before = [code_hash(device, copy) for device in ("cpu", "cuda")]
+    with (copy / "reformer/kernels/triton/forward.py").open("a") as text:
+        text.write("\n# changed\n")
+    after = [code_hash(device, copy) for device in ("cpu", "cuda")]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 def test_all_that_is_named_as_measured_is_there() -> None:
-    assert all((ROOT / part).exists() for part in MEASURED_CODE)
+    assert all((ROOT / part).exists() for part in (*MEASURED_CODE, *ONLY_ON_GPUS))
 
 
 def test_a_renamed_label_leaves_a_plan_as_it_was(measure: Measure) -> None:

@@ -38,12 +38,12 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, object]
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("suites.engine.code.MEASURED_CODE", ("reformer",))
-    return lambda root: dict(code_state.__wrapped__(root))
+    return lambda root: dict(code_state.__wrapped__("cpu", root))
 
 
 def test_our_own_commit_is_told(tmp_path: Path, state: Callable) -> None:
     commit = repository(tmp_path, "reformer/a.py")
-    assert state(tmp_path) == {"commit": commit, "dirty": False, "hash": code_hash(tmp_path)}
+    assert state(tmp_path) == {"commit": commit, "dirty": False, "hash": code_hash("cpu", tmp_path)}
 
 
 def test_sources_inside_another_repository_have_no_commit(tmp_path: Path, state: Callable) -> None:
@@ -62,7 +62,7 @@ def test_variables_that_point_elsewhere_have_no_effect(
     assert commit != elsewhere
     place = {"GIT_WORK_TREE": other, "GIT_INDEX_FILE": other / ".git/index"}
     monkeypatch.setenv(name, str(place.get(name, other / ".git")))
-    assert state(ours) == {"commit": commit, "dirty": False, "hash": code_hash(ours)}
+    assert state(ours) == {"commit": commit, "dirty": False, "hash": code_hash("cpu", ours)}
 
 
 def test_variables_give_no_commit_to_sources_outside_git(

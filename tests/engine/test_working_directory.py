@@ -67,14 +67,14 @@ def test_the_code_of_another_checkout_is_not_measured(
     worker.write_text(
         worker.read_text().replace('"kernel": step.kernel}', '"kernel": "of the other"}')
     )
-    assert code_hash(other) != code_hash(project)
+    assert code_hash("cpu", other) != code_hash("cpu", project)
     variables = {"PYTHONPATH": str(other), "PYTHONSAFEPATH": "1"} if how == "PYTHONPATH" else {}
     cwd = other if how == "cwd" else tmp_path
     done = run_by_path(project, "run", "--run", how, cwd=cwd, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = records(project, how)
     assert record["kernel"] != "of the other"
-    assert record["code"]["hash"] == code_hash(project)  # type: ignore[index]
+    assert record["code"]["hash"] == code_hash("cpu", project)  # type: ignore[index]
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_a_measuring_process_of_another_checkout_is_refused(
     monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
 ) -> None:
     """As with `python -I`, where no variable reaches the fork server."""
-    answer = Outcome({"code": code_state()["hash"], **found})
+    answer = Outcome({"code": code_state("cpu")["hash"], **found})
     monkeypatch.setattr(start, "run_in_process", lambda *arguments, **options: answer)
     plan = Plan(name="x", preset="quick", seeds=[0], device="cpu")
     with pytest.raises(ValueError, match=r"run other code, in .* without -I and -E"):

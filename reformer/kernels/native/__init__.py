@@ -6,6 +6,7 @@ from reformer.kernels.native.kernel import (
     require_usable,
     sort_buckets,
     unavailable,
+    unfit,
 )
 
-__all__ = ["attend", "hash_to_buckets", "require_usable", "sort_buckets", "unavailable"]
+__all__ = ["attend", "hash_to_buckets", "require_usable", "sort_buckets", "unavailable", "unfit"]

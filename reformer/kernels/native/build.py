@@ -64,7 +64,7 @@ def library() -> Path:
     compiler = _compiler()
     name = f"native-{_fingerprint(compiler)}.so"
     problems = []
-    for folder in _folders():
+    for folder in cache_folders():
         path = folder / name
         try:
             if not is_whole(path):
@@ -87,7 +87,7 @@ def is_whole(path: Path) -> bool:
     return hashlib.sha256(content[:-CHECKSUM_BYTES]).digest() == content[-CHECKSUM_BYTES:]
 
 
-def _folders() -> Iterator[Path]:
+def cache_folders() -> Iterator[Path]:
     """Yield where the library may lie: in the user's cache, or else where temporary files do."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
     with suppress(RuntimeError):  # in containers a user may have no home

@@ -74,6 +74,11 @@ def unavailable() -> str:
     return ""
 
 
+def unfit(like: Tensor) -> str:
+    """Say why the kernel cannot take tensors such as `like`; "" if it can."""
+    return unavailable()
+
+
 def require_usable(*tensors: Tensor) -> None:
     """Raise ValueError unless the kernel can be compiled and the tensors are in CPU memory."""
     require(not unavailable(), f'kernel "native" is not available: {unavailable()}; use "blocked"')

@@ -11,10 +11,10 @@ from baselines.config import PEERS
 from baselines.peers import PeerModel, peer_attention, peer_model
 from reformer import Reformer, ReformerConfig, lsh_attention
 from reformer.language_model import LanguageModel
+from suites.engine.measure.machine import DTYPES
 from suites.settings import Settings
 
 ADAM_BETAS = (0.9, 0.95)
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def build_model(

@@ -6,6 +6,7 @@ Two numbers may be compared when their identities are equal.
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ CPUINFO = Path("/proc/cpuinfo")
 # compute capability from which on there are some (Ampere).
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 BFLOAT16_FROM = (8, 0)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def set_flags(n_threads: int) -> None:
@@ -97,19 +99,34 @@ def memory_gib() -> int:
     return round(total / 2**30)
 
 
-def matmul_gflops(device: Device, size: int = 512, repeats: int = 12) -> float:
-    """Measure the device's speed in a float32 matrix product, in GFLOP/s, as the best of a few.
+def matmul_gflops(device: Device, precision: str = "float32") -> float:
+    """Measure the device's speed in a matrix product, in GFLOP/s, as the best of a few.
 
-    Predictions of time scale with it. On the CPU it is that of one thread times the threads: a busy
-    machine holds up several threads, and would be taken for a slow one.
+    Predictions of time scale with it, and floors of attention calls are made of it. On a GPU it is
+    in that precision and of a size that fills it. On the CPU it is in float32, that of one thread
+    times the threads: a busy machine holds up several threads, and would be taken for a slow one.
     """
     n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+    size, dtype = (512, torch.float32) if device.type == "cpu" else (8192, DTYPES[precision])
     torch.set_num_threads(1)
-    a = torch.ones(size, size, device=device.type)
+    a = torch.randn(size, size).to(device.type, dtype)
+    best_ms = best_of(device, lambda: a @ a)
+    torch.set_num_threads(n_threads)
+    return round(n_threads * 2 * size**3 / best_ms / 1e6, 1)
+
+
+def copy_gbs(device: Device) -> float:
+    """Measure the GB/s at which a GPU copies 1 GiB within its memory, read and written together."""
+    source = torch.randn(2**28, device=device.type)
+    target = torch.empty_like(source)
+    return round(2 * 2**30 / best_of(device, lambda: target.copy_(source)) / 1e6, 1)
+
+
+def best_of(device: Device, work: Callable[[], object], repeats: int = 12) -> float:
+    """Return the milliseconds of the fastest of a few calls."""
     best_ms = float("inf")
     for _ in range(repeats):
         start = device.mark()
-        a @ a
+        work()
         best_ms = min(best_ms, device.elapsed_ms([start, device.mark()])[0])
-    torch.set_num_threads(n_threads)
-    return round(n_threads * 2 * size**3 / best_ms / 1e6, 1)
+    return best_ms

@@ -34,8 +34,8 @@ def probe(question: Question) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"refusal": str(error)}
     # the native kernel is compiled here, not within the first measurement
-    kernel = reformer.kernels.pick("auto", torch.empty(0, device=device.type))
-    fallback = reformer.kernels.fallback(torch.device(device.type))
+    like = torch.empty(0, device=device.type)
+    kernel, fallback = reformer.kernels.pick("auto", like), reformer.kernels.fallback(like)
     return {
         "device": device.type,
         "kernel": f"{kernel!r} ({fallback})" if fallback else repr(kernel),
@@ -45,7 +45,7 @@ def probe(question: Question) -> dict[str, Any]:
         "lacks": lacking(device),
         "versions": {name: version for name, version in versions.items() if version},
         "gflops": matmul_gflops(device),
-        "code": code_hash(ROOT),
+        "code": code_hash(device.type),
         "root": str(ROOT),
     }
 

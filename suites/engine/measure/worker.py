@@ -25,14 +25,15 @@ from suites.engine.measure.versions import versions_of
 
 # From LONG tokens on the memory pass warms up on a short piece of them.
 LONG = 2**16
-COMPILED_AT_FIRST_CALL = ("compiled", "flex")
+COMPILED_AT_FIRST_CALL = ("compiled", "flex", "triton")
 
 
 def run_job(job: Job) -> dict[str, Any]:
     """Do a job, and return what its process found.
 
-    That is {"part": of the record, "kernel": what ran, "identity", "versions", "gflops"}. gflops:
-    the speed of this very process in a float32 matrix product, measured when it is done.
+    That is {"part": of the record, "kernel": what ran, "identity", "versions", "gflops"}, and
+    "copy_gbs" on a GPU: the speed of this very process in a matrix product, and in copying,
+    measured when it is done.
     """
     if job.library:
         use_library(Path(job.library))
@@ -46,7 +47,8 @@ def run_job(job: Job) -> dict[str, Any]:
         **found,
         "identity": machine.identity(device),
         "versions": versions_of(job.settings, job.data_path),
-        "gflops": machine.matmul_gflops(device),
+        "gflops": machine.matmul_gflops(device, job.settings.precision),
+        **({} if device.type == "cpu" else {"copy_gbs": machine.copy_gbs(device)}),
     }
 
 

@@ -114,7 +114,8 @@ class JobEntry(TypedDict):
     """An entry tells how a job went, beside the part that it measured.
 
     kind: one of suites.settings.MEASURES. index: which process of a timing. gflops: the speed of
-    this very process in a float32 matrix product. started: ISO 8601 in UTC.
+    this very process in a matrix product, on a GPU in the case's precision, and copy_gbs in copying
+    there, GB/s read and written. started: ISO 8601 in UTC.
     """
 
     kind: Literal["time", "memory", "quality"]
@@ -125,6 +126,7 @@ class JobEntry(TypedDict):
     wall_s: float
     kernel: str
     gflops: NotRequired[float | None]
+    copy_gbs: NotRequired[float | None]
 
 
 class JobLine(JobEntry):

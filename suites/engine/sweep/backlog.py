@@ -50,7 +50,7 @@ class Backlog:
             case_id: jobs_of(case_id, case, plan, choice.data, choice.library)
             for case_id, case in self.cases.items()
         }
-        self.code = code_state()
+        self.code = code_state(plan.device)
         self.records: dict[tuple[str, int], Record] = {}
         self.n_outdated = 0
         self.ledger = Ledger(retry=choice.retry)

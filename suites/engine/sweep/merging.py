@@ -14,7 +14,8 @@ from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.prediction import predicted_peak
 from suites.settings import METHOD_VERSION, Settings
 
-ENTRY_KEYS = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", "gflops")
+RATES = ("gflops", "copy_gbs")
+ENTRY_KEYS = ("kind", "index", "status", "reason", "started", "wall_s", "kernel", *RATES)
 
 
 def line_of(job: Job, outcome: Outcome, code: Code, plan: Plan) -> JobLine:
@@ -44,7 +45,7 @@ def line_of(job: Job, outcome: Outcome, code: Code, plan: Plan) -> JobLine:
         "identity": plan.identity,
         "versions": versions,
         "kernel": result.get("kernel", ""),
-        "gflops": result.get("gflops"),
+        **{name: result.get(name) for name in RATES},
         "part": part,
     }
     return cast(JobLine, line)

@@ -77,7 +77,7 @@ def probe_machine(plan: Plan, question: Question) -> str:
             f"the processes that measure run other code, in {found.get('root')}, than this program "
             f"in {ROOT}; start it without -I and -E, or install it from here: pip install -e {ROOT}"
         )
-    if found["code"] != code_state()["hash"]:
+    if found["code"] != code_state(found["device"])["hash"]:
         raise ValueError("the measured code changed while the run was starting; start it again")
     plan.device, plan.identity, plan.gflops = found["device"], found["identity"], found["gflops"]
     plan.versions = found["versions"]
@@ -101,7 +101,7 @@ def keep_common(plan: Plan, channel: Channel) -> None:
         "protocol": PROTOCOL,
         "root": str(ROOT),
         "method": METHOD_VERSION,
-        "code": code_state(),
+        "code": code_state(plan.device),
         "identity": plan.identity,
         "cases": {case_id: labels[case_id] for case_id in plan.entries},
     }

@@ -1,0 +1,97 @@
+"""The GPU kernel is written in Triton: one fused launch a round and pass, and one for the hash.
+
+The mathematics is that of blocked.py. A program gathers the rows of a chunk and of the chunks
+before it through the sorted order, so that nothing is copied into that order; norms, cells, masks,
+log N_ij and the softmax stay in registers; products are of the inputs' type on the tensor cores.
+Rounds follow one another in place, without atomics: the same input gives the same bits.
+
+Triton is imported at the first call, where it is installed.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reformer.checks import require
+from reformer.config import LSHConfig
+from reformer.eager import eagerly, require_in_memory
+from reformer.hashing import rotate_to_buckets
+from reformer.sorting import SortedRounds
+from reformer.sorting import sort_buckets as sort_int32
+
+WIDEST = 128  # heads, for which tiles stay in registers
+MOST_COLUMNS = 128  # of a rotation
+OLDEST_GPU = (8, 0)  # compute capability
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def unavailable(device: torch.device) -> str:
+    """Say why the kernel cannot run on this device; "" if it can."""
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed"
+    if device.type == "cpu" and _interpreted():
+        return ""
+    if device.type != "cuda":
+        return f"it runs on cuda, not on {device.type}"
+    if torch.cuda.is_available() and torch.cuda.get_device_capability(device) < OLDEST_GPU:
+        return f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
+    return ""
+
+
+def unfit(like: Tensor) -> str:
+    """Say why the kernel cannot take tensors such as `like`; "" if it can."""
+    why = unavailable(like.device)
+    if why or not isinstance(like, Tensor) or like.dim() != 4:  # only a device to pick for
+        return why
+    if like.dtype not in DTYPES:
+        return f"it takes float32, bfloat16 and float16, not {like.dtype}"
+    if like.shape[-1] > WIDEST:
+        return f"it takes heads of width {WIDEST} at most, not {like.shape[-1]}"
+    return ""
+
+
+def require_usable(like: Tensor) -> None:
+    """Raise ValueError unless the kernel can take tensors such as `like`."""
+    require(not unfit(like), f'kernel "triton" cannot run here: {unfit(like)}; use "blocked"')
+    require_in_memory("triton", like)
+
+
+@eagerly
+def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+    """Attend over sorted rounds, (batch, heads, length, width).
+
+    Raises ValueError where the kernel cannot run.
+    """
+    require_usable(qk)
+    out: Tensor = _room("attention").Attend.apply(qk, v, rounds, config)
+    return out
+
+
+@eagerly
+def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
+    """Hash vectors with given rotations, (B, H, R, L) int32, in one launch where there are few.
+
+    The twin of reformer.hashing.rotate_to_buckets.
+    """
+    if len(rotations) > 2 or any(r.shape[-1] > MOST_COLUMNS for r in rotations):
+        return rotate_to_buckets(vectors_BHLW, rotations, n_rounds)
+    rows = _room("attention").in_rows(vectors_BHLW.detach())
+    found: Tensor = _room("hashing").hash_to_buckets(rows, rotations, n_rounds)
+    return found
+
+
+def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
+    """Return what reformer.sorting.sort_buckets returns, sorting numbers of 16 bits if they do."""
+    fits = n_buckets < 2**15 - 1
+    return sort_int32(buckets_BHRL, n_buckets, valid_length, torch.int16 if fits else torch.int32)
+
+
+def _room(name: str) -> Any:
+    return importlib.import_module(f"reformer.kernels.triton.{name}")
+
+
+def _interpreted() -> bool:
+    return bool(importlib.import_module("triton").knobs.runtime.interpret)

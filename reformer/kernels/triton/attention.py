@@ -1,0 +1,171 @@
+"""The launches of the Triton kernel: forward and backward over all rounds.
+
+Bytes that a round moves a position and head of width W, E bytes an element, one chunk before: the
+forward pass reads its query, two keys and two values (5 E W) and reads and writes the total (8 W);
+the backward pass reads 2 + 4 + 4 rows and writes two totals (10 E W + 16 W). Outputs of all rounds
+merged by another launch would take about the same bytes, and memory for all of them at once.
+
+Shapes: B batch, H heads, L length, W head width, R rounds, N buckets, K chunks that see a key.
+"""
+
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from reformer.autocast import without_autocast
+from reformer.config import LSHConfig
+from reformer.gradients import differentiable_once
+from reformer.kernels.precision import MIN_NORM
+from reformer.kernels.triton.backward import backward_round, write_deltas
+from reformer.kernels.triton.forward import forward_round
+from reformer.kernels.triton.hashing import write_cells
+from reformer.kernels.triton.launch import launch, on_device_of, padded
+from reformer.kernels.triton.tune import Tiles, tiles_of
+from reformer.sorting import SortedRounds
+
+ROWS = 128  # of a program that only walks over rows
+
+
+class Attend(torch.autograd.Function):
+    """Attention over sorted rounds, one launch a round and pass."""
+
+    @staticmethod
+    def forward(ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
+        """Return the output, (B, H, L, W); its memory has the positions before the heads."""
+        with on_device_of(qk), without_autocast(qk):
+            qk, v = in_rows(qk), in_rows(v)
+            cells_BHLRK = cells_of(rounds, config)
+            order_BHRL = rounds.order_BHRL.contiguous()
+            out_BLHW = _own_rows(v, v.dtype)
+            z_BHL = torch.empty(v.shape[:3], dtype=torch.float32, device=v.device)
+            needs_total = v.dtype != torch.float32 and config.n_rounds > 1
+            total_BLHW = _own_rows(v, torch.float32) if needs_total else out_BLHW
+            tensors = (qk, v, out_BLHW, total_BLHW, z_BHL, order_BHRL, cells_BHLRK)
+            strides = (*qk.stride()[:3], *v.stride()[:3])
+            _each_round(forward_round, tensors, strides, rounds, config)
+        ctx.save_for_backward(qk, v, out_BLHW, z_BHL, order_BHRL, cells_BHLRK)
+        ctx.rounds, ctx.config = rounds, config
+        return out_BLHW.transpose(1, 2)
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Return the gradients of qk and v."""
+        qk, v, out_BLHW, z_BHL, *rest = ctx.saved_tensors
+        with on_device_of(qk), without_autocast(qk):
+            dout = in_rows(grads[0])
+            z_and_delta_BHL2 = _deltas(dout, out_BLHW, z_BHL)
+            dq_BLHW, dv_BLHW = _own_rows(qk, qk.dtype), _own_rows(v, v.dtype)
+            totals = [dq_BLHW, dv_BLHW]
+            if qk.dtype != torch.float32 and ctx.config.n_rounds > 1:
+                totals = [_own_rows(x, torch.float32) for x in (qk, v)]
+            strides = (*qk.stride()[:3], *v.stride()[:3], *dout.stride()[:3])
+            tensors = (qk, v, dout, dq_BLHW, dv_BLHW, *totals, z_and_delta_BHL2, *rest)
+            _each_round(backward_round, tensors, strides, ctx.rounds, ctx.config)
+        return dq_BLHW.transpose(1, 2), dv_BLHW.transpose(1, 2), None, None
+
+
+def _each_round(
+    kernel: Any,
+    tensors: tuple[Tensor, ...],
+    strides: tuple[int, ...],
+    rounds: SortedRounds,
+    config: LSHConfig,
+) -> None:
+    """Launch `kernel` for one round after the other; the first of the tensors is qk."""
+    qk, R = tensors[0], config.n_rounds
+    B, H, L, _ = qk.shape
+    numbers = (*strides, H, L, rounds.n_chunks, config.logit_scale, rounds.valid_length)
+
+    def run(r: int, tiles: Tiles) -> None:
+        launch(
+            kernel,
+            B * H * rounds.n_chunks * triton.cdiv(rounds.chunk_length, tiles.rows),
+            *(tensors, numbers, constants_of(qk, rounds, config, r, tiles)),
+            num_warps=tiles.warps,
+            num_stages=tiles.stages,
+            **({"maxnreg": tiles.registers} if tiles.registers else {}),
+        )
+
+    # a trial's results are written over by round 0, which reads none
+    tiles = tiles_of(kernel.__name__, qk, rounds, lambda tiles: run(R // 2, tiles))
+    for r in range(R):
+        run(r, tiles)
+
+
+def constants_of(
+    qk: Tensor, rounds: SortedRounds, config: LSHConfig, r: int, tiles: Tiles
+) -> dict[str, Any]:
+    """Collect what round r of either pass is compiled for, in the order of both signatures."""
+    return {
+        "ROUND": r,
+        "ROUNDS": config.n_rounds,
+        "WIDTH": qk.shape[-1],
+        "CHUNK_LENGTH": rounds.chunk_length,
+        "CHUNKS_BEFORE": rounds.chunks_before,
+        "CAUSAL": config.causal,
+        "PADDED": rounds.valid_length < qk.shape[-2],
+        "WITHIN_BUCKET": config.within_bucket,
+        "CORRECT": config.correct_duplicates and config.n_rounds > 1,
+        "SHORTEST": MIN_NORM,
+        "PRECISION": precision_of(qk),
+        "BLOCK_M": tiles.rows,
+        "BLOCK_N": tiles.met,
+        "BLOCK_W": padded(qk.shape[-1]),
+    }
+
+
+def precision_of(like: Tensor) -> str:
+    """Name the precision of products: what PyTorch's setting says of float32, else the inputs'."""
+    if like.dtype != torch.float32:
+        return "ieee"
+    return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+
+
+def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
+    """Compute the cells from which each position is seen, (B, H, L, R, K), its own first.
+
+    Where no mask asks for them it is anything.
+    """
+    order, ends = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
+    if not config.within_bucket and (config.n_rounds == 1 or not config.correct_duplicates):
+        return order
+    (B, H, R, L), N, K = order.shape, ends.shape[-1], rounds.chunks_before + 1
+    fits = N * rounds.n_chunks < 2**31
+    cells = order.new_empty((B, H, L, R, K), dtype=torch.int32 if fits else torch.int64)
+    constants = {
+        "CHUNK_LENGTH": rounds.chunk_length,
+        "ROUNDS": R,
+        "CHUNKS_BEFORE": rounds.chunks_before,
+        "WITHIN_BUCKET": rounds.within_bucket,
+        "BLOCK_X": ROWS,
+    }
+    numbers = (L, N, rounds.n_chunks, N.bit_length())
+    launch(write_cells, B * H * R * triton.cdiv(L, ROWS), (order, ends, cells), numbers, constants)
+    return cells
+
+
+def _deltas(dout: Tensor, out_BLHW: Tensor, z_BHL: Tensor) -> Tensor:
+    """Compute delta = dout . out, and put it beside z, (B, H, L, 2) in float32."""
+    B, H, L, W = dout.shape
+    found = z_BHL.new_empty((B, H, L, 2))
+    constants = {"WIDTH": W, "BLOCK_M": ROWS, "BLOCK_W": padded(W)}
+    launch(
+        *(write_deltas, B * H * triton.cdiv(L, ROWS), (dout, out_BLHW, z_BHL, found)),
+        *((*dout.stride()[:3], H, L), constants),
+    )
+    return found
+
+
+def _own_rows(like: Tensor, dtype: torch.dtype) -> Tensor:
+    """Make an empty (B, L, H, W): what a model makes one row a position of without a copy."""
+    B, H, L, W = like.shape
+    return torch.empty((B, L, H, W), dtype=dtype, device=like.device)
+
+
+def in_rows(x: Tensor) -> Tensor:
+    """Copy x only if its rows are not contiguous; a model's (B, L, H, W) are."""
+    x = x.resolve_neg()  # what is kept as its negative is not what lies in memory
+    return x if x.stride(-1) == 1 else x.contiguous()

@@ -1,0 +1,83 @@
+"""Compile the Triton kernels for GPUs that are not here, and print what each takes as JSON.
+
+It runs in a process of its own: in the tests' process kernels are those of the interpreter.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from reformer import LSHConfig
+from reformer.kernels.triton import attention, backward, forward, tune
+from reformer.sorting import SortedRounds
+
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+POINTERS = {"total": "fp32", "dq_total": "fp32", "dv_total": "fp32", "order": "i32", "cells": "i32"}
+POINTERS |= dict.fromkeys(("z", "z_and_delta"), "fp32")
+
+
+def signature_of(kernel, constants, element):
+    """Name the type of every argument: those of the wrapper at its sizes."""
+    types = {}
+    for name in kernel.arg_names:
+        if name in constants:
+            types[name] = "constexpr"
+        elif name in POINTERS or name in ("q", "v", "out", "dout", "dq", "dv"):
+            types[name] = "*" + POINTERS.get(name, element)
+        else:
+            types[name] = "fp32" if name == "logit_scale" else "i32"
+    return types
+
+
+def compile_one(kernel, dtype, width, capability, last):
+    """Compile one variant for compute capability 80 or 90, and return what it takes."""
+    like = torch.empty(1, 1, 4096, width, dtype=dtype)
+    places = torch.zeros(1, 1, 4, 4096, dtype=torch.int32)
+    rounds = SortedRounds(places, places, 64, 1, within_bucket=True, valid_length=4096)
+    config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64)
+    tiles = tune.candidates(kernel.__name__, like, rounds)[0]
+    constants = attention.constants_of(like, rounds, config, 3 if last else 2, tiles)
+    signature = signature_of(kernel, constants, DTYPES[dtype])
+    multiples = {
+        (i,): [["tt.divisibility", 16]]
+        for i, kind in enumerate(signature.values())
+        if kind.startswith("*") or (kind == "i32" and i < len(signature) - len(constants) - 1)
+    }
+    source = ASTSource(kernel, signature, constants, multiples)
+    options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(made.asm["cubin"])
+        file.flush()
+        told = subprocess.run(
+            [CUOBJDUMP, "-res-usage", file.name], capture_output=True, text=True, check=True
+        ).stdout
+    found = {name.lower(): int(n) for name, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", told)}
+    return {**found, "shared": made.metadata.shared, "wgmma": "wgmma" in made.asm["ptx"]}
+
+
+def main():
+    """Compile the variants named in the arguments: dtype, width and capability, by commas."""
+    found = {}
+    for text in sys.argv[1:]:
+        dtype, width, capability = text.split(",")
+        for kernel in (forward.forward_round, backward.backward_round):
+            for last in (False, True):
+                taken = compile_one(
+                    kernel, getattr(torch, dtype), int(width), int(capability), last
+                )
+                found[f"{text},{kernel.__name__},{'last' if last else 'middle'}"] = taken
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
