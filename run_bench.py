@@ -67,6 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     report = command("report", "tables, figures and index.html of runs")
     report.add_argument("names", nargs="*", metavar="NAME", help="runs (default: the last)")
     report.add_argument("--mixed", action="store_true", help="allow different machines together")
+    styles = "paper: figures as PDF at a paper's width besides, into figures-paper/"
+    report.add_argument("--style", choices=("page", "paper"), default="page", help=styles)
     compare = command("compare", "two runs, or with --by the levels of one setting in one run")
     files = "one run with --by, else two runs, or two .json files of pytest-benchmark"
     compare.add_argument("names", nargs="*", metavar="NAME", help=files)

@@ -35,7 +35,7 @@ def report(options: Namespace) -> int:
             print(f"{len(written)} files; open {shorten(overview / 'index.html')}")
             continue
         folder = find_run(name)
-        written = write_report(folder.path, mixed=options.mixed)
+        written = write_report(folder.path, options.mixed, options.style)
         print(
             f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}"
         )

@@ -15,8 +15,6 @@ PHRASES = {
     "chunks_before": "look-back {}",
     "length": "length {}",
     "batch": "batch {}",
-    "n_layers": "{} layers",
-    "n_pairs": "{} pairs",
     "d_model": "width {}",
     "ff_chunks": "{} ff chunks",
     "precision": "{}",
@@ -26,15 +24,19 @@ PHRASES = {
     "kernel": "kernel {}",
     "optimizer": "{}",
 }
-# Off and on; what is usual goes without saying.
+COUNTED = {"n_rounds": "round", "n_layers": "layer", "n_pairs": "pair"}
+# Off and on.
 SWITCHES = {
     "shared_qk": ("separate Q and K", "shared QK"),
-    "within_bucket": ("across buckets", ""),
-    "correct_duplicates": ("duplicates kept", ""),
-    "unit_keys": ("raw keys", ""),
-    "attend_self": ("", "attends to itself"),
-    "tie_embeddings": ("", "tied embeddings"),
+    "within_bucket": ("across buckets", "within buckets"),
+    "correct_duplicates": ("duplicates kept", "duplicates corrected"),
+    "unit_keys": ("raw keys", "unit keys"),
+    "attend_self": ("not to itself", "attends to itself"),
+    "tie_embeddings": ("embeddings of their own", "tied embeddings"),
 }
+# What is usual goes without saying where several settings are told.
+USUAL = {"within_bucket": True, "correct_duplicates": True, "unit_keys": True}
+USUAL |= {"attend_self": False, "tie_embeddings": False}
 
 # With what layers save memory, whatever their attention; told in one phrase as the key MEANS.
 MEANS = "means"
@@ -50,13 +52,18 @@ Values = Mapping[str, Any]
 
 def phrase(key: str, value: object) -> str:
     """Say a setting and its value in words; "" for what is usual."""
+    return "" if key in USUAL and USUAL[key] is value else level_phrase(key, value)
+
+
+def level_phrase(key: str, value: object) -> str:
+    """Say a setting and its value in words, also where it is usual."""
     if isinstance(value, bool):
         word = key.replace("_", " ")
         return SWITCHES.get(key, (f"not {word}", word))[value]
     if key == "subject":
         return "attention alone" if value == "attention" else "training"
-    if key == "n_rounds":
-        return f"{value} round" + ("" if value == 1 else "s")
+    if key in COUNTED:
+        return f"{value} {COUNTED[key]}" + ("" if value == 1 else "s")
     return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
 
 
@@ -107,7 +114,7 @@ def short_label(s: Values) -> str:
         model = f"local, chunk {s['chunk_length']}"
     size = f"length {s['length']}" + (f" x {s['batch']}" if s.get("batch", 1) > 1 else "")
     alone = s.get("subject") == "attention"
-    what = "attention alone" if alone else f"{s['n_layers']} layers"
+    what = "attention alone" if alone else phrase("n_layers", s["n_layers"])
     half = "" if s.get("precision", "float32") == "float32" else f", {s['precision']}"
     return f"{model}, {size}, {what}{half}"
 
@@ -127,7 +134,7 @@ def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> lis
         alike, always = groups[label], told[i] if told else ()
         telling = with_means(telling_apart(alike), [("", other) for other in alike])
         named = [key for key in SETTINGS if key in s and key in (*always, *telling)]
-        words = [phrase(key, s[key]) or f"{key} {s[key]}" for key in named]
+        words = [level_phrase(key, s[key]) for key in named]
         means = [means_text(s)] if MEANS in telling else []
         found.append(", ".join([label, *words, *means]))
     return found

@@ -53,8 +53,8 @@ def compile_one(kernel, dtype, width, capability, last):
         if kind.startswith("*") or (kind == "i32" and i < len(signature) - len(constants) - 1)
     }
     source = ASTSource(kernel, signature, constants, multiples)
-    options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    target = GPUTarget("cuda", capability, 32)
+    made = triton.compile(source, target=target, options=tiles.options())
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(made.asm["cubin"])
         file.flush()

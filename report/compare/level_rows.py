@@ -58,8 +58,9 @@ def words_of(one: Level, factor: str) -> dict[str, str]:
     status, reason = one.case.failure
     per_unit = _per_unit(one) if factor in UNIT_OF_FACTOR else ("", "")
     unit = UNIT_OF_FACTOR.get(factor, "unit")
+    level = one.name if isinstance(one.level, bool) else str(one.level)
     return {
-        factor.replace("_", " "): f"{one.level} (base)" if is_base else str(one.level),
+        factor.replace("_", " "): f"{level} (base)" if is_base else level,
         "where": one.group,
         judged.head: interval_text(score_of(one.case), judged.decimals),
         f"buys: {judged.short} against base": ""

@@ -11,7 +11,7 @@ from report.reading.rivals import ORDINARY, TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
 from suites.effects import DENSE_ONLY, HOW, LSH_ONLY, SHARED_QK_ONLY
-from suites.labels import MEANS, OF_MEANS, phrase, phrases
+from suites.labels import MEANS, OF_MEANS, level_phrase, phrases
 
 # What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
 # two are compared it is left free.
@@ -112,7 +112,7 @@ def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) 
     start = usual if base is None else base
     levels: list[Level] = []
     for value in ordered if start in found else ():
-        name = value if factor == "attention" else phrase(factor, value) or f"{factor} {value}"
+        name = value if factor == "attention" else level_phrase(factor, value)
         # models have no order
         previous = levels[-1] if levels and factor != "attention" else None
         levels.append(Level(group, value, name, found[value], found[start], previous))

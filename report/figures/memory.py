@@ -10,6 +10,7 @@ from report.figures.style import (
     GREY,
     add_legend,
     add_words,
+    is_wide,
     new_figure,
     save,
     tick_unit,
@@ -32,13 +33,15 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
     figure, panels = new_figure(2)
     whole, rest = panels
     names = {whole: ("peak_bytes", "live_peak_bytes"), rest: ("rest_bytes", "live_rest_bytes")}
+    drawn: dict[Axes, list[float]] = {}
     for axes, (process, live) in names.items():
         x_axis(axes, view)
         seen = draw_lines(axes, view, memory_in_mib(process))
         seen += draw_lines(axes, view, memory_in_mib(live), style="--", named=False)
-        if axes is whole:
-            seen += draw_predictions(axes, view)
-        y_axis(axes, [value for value in seen if value > 0], base=2)
+        seen += draw_predictions(axes, view) if axes is whole else []
+        drawn[axes] = [value for value in seen if value > 0]
+    for axes, values in drawn.items():
+        y_axis(axes, values, base=2, always_log=any(map(is_wide, drawn.values())))
         tick_unit(axes, "peak memory (MiB)" if axes is whole else "activations and workspace (MiB)")
         draw_failures(axes, view, "memory")
     for style, label in (("-", "whole process"), ("--", "live tensors")):

@@ -6,6 +6,7 @@ The colour-blind can tell the colours apart; the sizes are legible at the width 
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from report.reading.series import AXIS_LABELS, View
@@ -25,6 +27,10 @@ COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
 GREY = "#666666"
 MARKERS = "osD^vP*X"
 DPI = 110
+KINDS = ("png", "svg", "pdf")
+# For a paper: as wide as a column of text is, in inches, its letters as small as footnotes.
+PAPER_WIDTH = 5.5
+PAPER_LETTERS = 0.68
 TITLE_WIDTH = 84  # characters of the title that fit in a line
 WIDTH = 9.0  # inches
 # A range over this factor is drawn on a log axis.
@@ -44,7 +50,9 @@ RC_PARAMS: dict[Any, Any] = {
     "svg.fonttype": "none",
     # the same figure gives the same file
     "svg.hashsalt": "reformer-bench",
+    "pdf.fonttype": 42,  # letters stay letters
 }
+_for_paper = ContextVar("for_paper", default=False)
 
 
 @contextmanager
@@ -113,16 +121,24 @@ def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> Non
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def is_wide(values: Sequence[float]) -> bool:
+    """Do these values want a log axis? Panels of one figure have one all or none."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) > LOG_FROM
+
+
 def y_axis(axes: Axes, values: Sequence[float], base: int = 10, always_log: bool = False) -> None:
     """Make the y axis a log axis for a wide range, else one from zero, with room at the ends."""
     if not values:
         return
     low, high = min(values), max(values)
-    if low > 0 and (always_log or high / low > LOG_FROM):
+    if low > 0 and (always_log or is_wide(values)):
         axes.set_yscale("log", base=base)
         axes.set_ylim(low / 1.25, high * 1.25)
-        wide = high / low > (100 if base == 10 else 64)
-        subs = (1.0,) if base == 2 or high / low > 1000 else (1.0, 3.0) if wide else (1.0, 2.0, 5.0)
+        wide = high / low > 100
+        if base == 2:
+            subs: tuple[float, ...] = (1.0,) if high / low > 4 else (1.0, 1.25, 1.5, 1.75)
+        else:
+            subs = (1.0,) if high / low > 1000 else (1.0, 3.0) if wide else (1.0, 2.0, 5.0)
         axes.yaxis.set_major_locator(LogLocator(base=base, subs=subs, numticks=9))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_locator(NullLocator())
@@ -138,19 +154,48 @@ def tick_unit(axes: Axes, unit: str) -> None:
     axes.set_ylabel(unit)
 
 
+@contextmanager
+def for_paper() -> Iterator[None]:
+    """Save figures as a paper sets them: as PDF, at its width, without what its caption says."""
+    token = _for_paper.set(True)
+    try:
+        yield
+    finally:
+        _for_paper.reset(token)
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.png and NAME.svg into the folder and return their paths.
+    """Write NAME.png, .svg and .pdf into the folder and return their paths; for a paper the .pdf.
 
     Raises ValueError for a name that leads out of it.
     """
     if name != Path(name).name:
         raise ValueError(f"figure {name!r} has no plain name")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    paths = [folder / f"{name}.{kind}" for kind in KINDS]
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with own_settings():
-        figure.savefig(paths[0])
-        figure.savefig(paths[1], metadata={"Date": None})
+        if _for_paper.get():
+            set_for_paper(figure)
+            figure.savefig(paths[-1], metadata=undated[".pdf"], bbox_inches="tight")
+            return paths[-1:]
+        for path in paths:
+            figure.savefig(path, metadata=undated.get(path.suffix))
     return paths
+
+
+def set_for_paper(figure: Figure) -> None:
+    """Make a figure as small as a paper's, and leave out its title and caption."""
+    for text in figure.texts:
+        text.set_visible(False)
+    scale = PAPER_WIDTH / figure.get_figwidth()
+    for artist in figure.findobj():
+        if isinstance(artist, Text):
+            artist.set_fontsize(float(artist.get_fontsize()) * PAPER_LETTERS)
+        elif isinstance(artist, Line2D):
+            artist.set_linewidth(artist.get_linewidth() * PAPER_LETTERS)
+            artist.set_markersize(artist.get_markersize() * PAPER_LETTERS)
+    figure.set_size_inches(PAPER_WIDTH, figure.get_figheight() * scale)
 
 
 def _is_grey(handle: Artist) -> bool:

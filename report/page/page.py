@@ -16,6 +16,7 @@ from report.claims.answers import VERDICTS
 from report.claims.check import judge
 from report.claims.claim import read_claims
 from report.figures.of_suite import draw_suite
+from report.figures.style import for_paper
 from report.page.ablations import ablations_json
 from report.page.caveats import caveats
 from report.page.sections import facts_of, place_of, section_of
@@ -30,7 +31,7 @@ from suites.engine.store.plan import Plan
 from suites.engine.store.records import Record
 from suites.engine.store.runs import RunFolder
 
-FIGURES = "figures"
+FIGURES, PAPER_FIGURES = "figures", "figures-paper"
 BANNER = (
     "This is a run of the preset quick: it shows that everything runs. Its models are hardly "
     "trained and its times rest on few samples; it says nothing about the Reformer."
@@ -45,13 +46,22 @@ METHOD = (
 FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
 
 
-def write_report(run_folder: Path, mixed: bool = False) -> list[Path]:
+def write_report(run_folder: Path, mixed: bool = False, style: str = "page") -> list[Path]:
     """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
 
-    What the run's plan has and the records have not is told and drawn as missing. Raises ValueError
-    if there are no records, or if they are of different identity and not `mixed`.
+    What the run's plan has and the records have not is told and drawn as missing. style: "paper"
+    draws the figures once more, for a paper, into figures-paper/. Raises ValueError if there are no
+    records, or if they are of different identity and not `mixed`.
     """
-    return _write_run(Path(run_folder), mixed).paths
+    paths = _write_run(Path(run_folder), mixed).paths
+    return paths + (_draw_for_paper(Path(run_folder), mixed) if style == "paper" else [])
+
+
+def _draw_for_paper(folder: Path, mixed: bool) -> list[Path]:
+    cases = gather(load_run(folder), mixed)
+    views = [view for name in sorted(suite_names(cases)) for view in views_of(name, cases)]
+    with for_paper():
+        return [path for view in views for path in draw_suite(view, folder / PAPER_FIGURES)]
 
 
 def write_overview(folder: Path) -> list[Path]:

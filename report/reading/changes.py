@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from report.reading.cases import CaseResult
 from suites.effects import HOW
-from suites.labels import phrase
+from suites.labels import level_phrase
 from suites.settings import SETTINGS
 
 
@@ -40,5 +40,5 @@ def differing(case: CaseResult, base: CaseResult) -> list[str]:
 def change_name(keys: Sequence[str], case: CaseResult) -> str:
     """Name a change by its settings, which are told even where they are the usual ones."""
     found = [(key, case.settings[key]) for key in keys if key in case.settings]
-    words = [phrase(key, value) or f"{key.replace('_', ' ')} {value}" for key, value in found]
+    words = [level_phrase(key, value) for key, value in found]
     return ", ".join([*words, *([case.mark] if case.mark else [])])

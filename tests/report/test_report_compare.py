@@ -179,7 +179,7 @@ def test_by_attention_the_models_stand_against_sdpa(records):
 
 def test_files_are_written_and_the_figure_names_its_levels(tmp_path, records):
     paths = write_ablation(compare_by(records, "n_rounds"), tmp_path)
-    assert {path.suffix for path in paths} == {".md", ".csv", ".png", ".svg"}
+    assert {path.suffix for path in paths} == {".md", ".csv", ".png", ".svg", ".pdf"}
     svg = (tmp_path / "compare_by_n_rounds.svg").read_text()
     for text in ("1 round", "8 rounds", "dense sdpa", "lower is better"):
         assert text in svg

@@ -39,7 +39,7 @@ def few(records: list[Record]) -> list[Record]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    kinds = (".png", ".svg", ".md", ".csv", ".tex")
+    kinds = (".png", ".svg", ".pdf", ".md", ".csv", ".tex")
     return {p.name: p.read_bytes() for p in folder.rglob("*") if p.suffix in kinds}
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from reformer.checks import require
 from reformer.config import LSHConfig
-from reformer.eager import eagerly, require_in_memory
+from reformer.eager import require_in_memory
 from reformer.hashing import rotate_to_buckets
 from reformer.sorting import SortedRounds
 from reformer.sorting import sort_buckets as sort_int32
@@ -59,7 +59,6 @@ def require_usable(like: Tensor) -> None:
     require_in_memory("triton", like)
 
 
-@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width).
 
@@ -70,7 +69,6 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     return out
 
 
-@eagerly
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
     """Hash vectors with given rotations, (B, H, R, L) int32, in one launch where there are few.
 

@@ -8,6 +8,8 @@ merged by another launch would take about the same bytes, and memory for all of 
 Shapes: B batch, H heads, L length, W head width, R rounds, N buckets, K chunks that see a key.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,11 +23,12 @@ from reformer.kernels.precision import MIN_NORM
 from reformer.kernels.triton.backward import backward_round, write_deltas
 from reformer.kernels.triton.forward import forward_round
 from reformer.kernels.triton.hashing import write_cells
-from reformer.kernels.triton.launch import launch, on_device_of, padded
+from reformer.kernels.triton.launch import Launches, launch, on_device_of, padded
 from reformer.kernels.triton.tune import Tiles, tiles_of
 from reformer.sorting import SortedRounds
 
 ROWS = 128  # of a program that only walks over rows
+TRIED = 8  # launches of a trial of tiles
 
 
 class Attend(torch.autograd.Function):
@@ -75,24 +78,29 @@ def _each_round(
     config: LSHConfig,
 ) -> None:
     """Launch `kernel` for one round after the other; the first of the tensors is qk."""
-    qk, R = tensors[0], config.n_rounds
-    B, H, L, _ = qk.shape
-    numbers = (*strides, H, L, rounds.n_chunks, config.logit_scale, rounds.valid_length)
+    qk, name = tensors[0], kernel.__name__
+    B, H, L, W = qk.shape
+    precision = precision_of(qk)
 
-    def run(r: int, tiles: Tiles) -> None:
-        launch(
+    def prepare(tiles: Tiles, n_rounds: Sequence[int]) -> Launches:
+        return Launches(
             kernel,
             B * H * rounds.n_chunks * triton.cdiv(rounds.chunk_length, tiles.rows),
-            *(tensors, numbers, constants_of(qk, rounds, config, r, tiles)),
-            num_warps=tiles.warps,
-            num_stages=tiles.stages,
-            **({"maxnreg": tiles.registers} if tiles.registers else {}),
+            (*strides, H, L, rounds.n_chunks, config.logit_scale, rounds.valid_length),
+            [constants_of(qk, rounds, config, r, tiles) for r in n_rounds],
+            tiles.options(),
         )
 
-    # a trial's results are written over by round 0, which reads none
-    tiles = tiles_of(kernel.__name__, qk, rounds, lambda tiles: run(R // 2, tiles))
-    for r in range(R):
-        run(r, tiles)
+    def prepare_all() -> Launches:
+        # a trial's results are written over by round 0, which reads none
+        tried = [config.n_rounds // 2] * TRIED
+        tiles = tiles_of(
+            *(name, qk, rounds), lambda tiles: partial(prepare(tiles, tried).run, tensors)
+        )
+        return prepare(tiles, range(config.n_rounds))
+
+    key = (name, strides, (B, H, L, W), precision, config, rounds.chunk_length, rounds.valid_length)
+    launch(key, prepare_all, tensors)
 
 
 def constants_of(
@@ -142,8 +150,12 @@ def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
         "WITHIN_BUCKET": rounds.within_bucket,
         "BLOCK_X": ROWS,
     }
-    numbers = (L, N, rounds.n_chunks, N.bit_length())
-    launch(write_cells, B * H * R * triton.cdiv(L, ROWS), (order, ends, cells), numbers, constants)
+    numbers, programs = (L, N, rounds.n_chunks, N.bit_length()), B * H * R * triton.cdiv(L, ROWS)
+    launch(
+        ("cells", programs, numbers, *constants.values()),
+        lambda: Launches(write_cells, programs, numbers, [constants]),
+        (order, ends, cells),
+    )
     return cells
 
 
@@ -151,10 +163,12 @@ def _deltas(dout: Tensor, out_BLHW: Tensor, z_BHL: Tensor) -> Tensor:
     """Compute delta = dout . out, and put it beside z, (B, H, L, 2) in float32."""
     B, H, L, W = dout.shape
     found = z_BHL.new_empty((B, H, L, 2))
+    numbers, programs = (*dout.stride()[:3], H, L), B * H * triton.cdiv(L, ROWS)
     constants = {"WIDTH": W, "BLOCK_M": ROWS, "BLOCK_W": padded(W)}
     launch(
-        *(write_deltas, B * H * triton.cdiv(L, ROWS), (dout, out_BLHW, z_BHL, found)),
-        *((*dout.stride()[:3], H, L), constants),
+        ("deltas", programs, numbers, W),
+        lambda: Launches(write_deltas, programs, numbers, [constants]),
+        (dout, out_BLHW, z_BHL, found),
     )
     return found
 

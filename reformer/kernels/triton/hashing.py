@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reformer.kernels.triton.launch import launch, on_device_of, padded
+from reformer.kernels.triton.launch import Launches, launch, on_device_of, padded
 from reformer.kernels.triton.pairs import load_rows
 
 ROWS = 128  # of a program
@@ -37,10 +37,12 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
         "BLOCK_X": ROWS,
         "BLOCK_W": padded(W),
     }
+    numbers, programs = (*x.stride()[:3], H, L), B * H * triton.cdiv(L, ROWS)
     with on_device_of(x):
         launch(
-            *(hash_rows, B * H * triton.cdiv(L, ROWS), (x, packed_RCW, buckets_BHRL)),
-            *((*x.stride()[:3], H, L), constants),
+            ("hash", programs, numbers, *constants.values()),
+            lambda: Launches(hash_rows, programs, numbers, [constants]),
+            (x, packed_RCW, buckets_BHRL),
         )
     return buckets_BHRL
 

@@ -3,7 +3,7 @@
 Triton looks at every argument of a launch to find it, which takes longer than a small kernel runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,35 +12,58 @@ import triton
 from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
-_compiled: dict[tuple[Any, ...], Any] = {}
+
+class Launches:
+    """One kernel with several sets of constants, to be launched one after the other.
+
+    programs: of each launch. constants: in the order of the kernel's signature, after the tensors
+    and numbers. options: num_warps and the like.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,
+        programs: int,
+        numbers: Sequence[float],
+        constants: Sequence[dict[str, Any]],
+        options: dict[str, int] | None = None,
+    ) -> None:
+        self.kernel, self.grid, self.numbers = kernel, (programs, 1, 1), tuple(numbers)
+        self.constants, self.options = list(constants), options or {}
+        self.values = [tuple(one.values()) for one in constants]
+        self.compiled: list[Any] = []
+
+    def run(self, tensors: Sequence[Tensor]) -> None:
+        """Launch all; later calls must have tensors of the same dtypes, aligned alike."""
+        if isinstance(self.kernel, InterpretedFunction):
+            for constants in self.constants:
+                self.kernel[self.grid](*tensors, *self.numbers, **constants)
+        elif not self.compiled:
+            self.compiled = [
+                self.kernel[self.grid](*tensors, *self.numbers, **constants, **self.options)
+                for constants in self.constants
+            ]
+        else:
+            stream = triton.runtime.driver.active.get_current_stream(tensors[0].device.index)
+            for compiled, values in zip(self.compiled, self.values, strict=True):
+                compiled[self.grid](*tensors, *self.numbers, *values, stream=stream)
+
+
+_prepared: dict[Hashable, Launches] = {}
 
 
 def launch(
-    kernel: Any,
-    programs: int,
-    tensors: Sequence[Tensor],
-    numbers: tuple[float, ...],
-    constants: dict[str, Any],
-    **options: int,
+    key: tuple[Hashable, ...], prepare: Callable[[], Launches], tensors: Sequence[Tensor]
 ) -> None:
-    """Launch `kernel` with these arguments, in the order of its signature, on so many programs.
+    """Launch what `prepare` makes, or what it made for the same key and such tensors before.
 
-    options: num_warps and num_stages. Numbers that do not decide what is compiled are named in the
-    kernel's do_not_specialize, and are the last of `numbers`.
+    key: what decides the launches beside the dtypes, alignment and device of the tensors.
     """
-    if isinstance(kernel, InterpretedFunction):
-        kernel[(programs,)](*tensors, *numbers, **constants)
-        return
-    deciding = numbers[: len(numbers) - len(kernel.do_not_specialize)]
-    key = (
-        *(kernel.fn, tensors[0].device.index, deciding, *constants.values(), *options.values()),
-        *((x.dtype, x.data_ptr() % 16) for x in tensors),
-    )
-    ready = _compiled.get(key)
-    if ready is None:
-        _compiled[key] = kernel[(programs,)](*tensors, *numbers, **constants, **options)
-    else:
-        ready[(programs, 1, 1)](*tensors, *numbers, *constants.values())
+    whole = (key, tensors[0].device, *[(x.dtype, x.data_ptr() % 16 == 0) for x in tensors])
+    found = _prepared.get(whole)
+    if found is None:
+        found = _prepared[whole] = prepare()
+    found.run(tensors)
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:

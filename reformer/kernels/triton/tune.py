@@ -33,6 +33,11 @@ class Tiles:
     stages: int = 1  # of loads that are under way while one is worked on
     registers: int = 0  # of a thread at most; 0 for as many as there are
 
+    def options(self) -> dict[str, int]:
+        """Return what Triton calls them, but for the blocks."""
+        options = {"num_warps": self.warps, "num_stages": self.stages}
+        return options | ({"maxnreg": self.registers} if self.registers else {})
+
 
 # By pass and bytes of an element. The first is taken where nothing can be tried: it spills no
 # registers (tests/test_triton_compiled.py). Products of float32 in three passes keep three copies.
@@ -83,10 +88,13 @@ def candidates(name: str, qk: Tensor, rounds: SortedRounds) -> list[Tiles]:
     return list(dict.fromkeys(found))
 
 
-def tiles_of(name: str, qk: Tensor, rounds: SortedRounds, run: Callable[[Tiles], None]) -> Tiles:
+def tiles_of(
+    name: str, qk: Tensor, rounds: SortedRounds, prepare: Callable[[Tiles], Callable[[], None]]
+) -> Tiles:
     """Return the tiles of the pass of this name: remembered, or the fastest of the candidates.
 
-    run: launches a round with given tiles; what it writes is of no matter.
+    prepare: makes a function that launches some rounds with given tiles, enough for the GPU not to
+    wait for the next one; what they write is of no matter.
     """
     if qk.device.type != "cuda":
         return candidates(name, qk, rounds)[0]
@@ -100,16 +108,14 @@ def tiles_of(name: str, qk: Tensor, rounds: SortedRounds, run: Callable[[Tiles],
     if key not in _chosen:
         _chosen.update(_read())
     if key not in _chosen:
-        took = {
-            tiles: _ms(lambda tiles=tiles: run(tiles)) for tiles in candidates(name, qk, rounds)
-        }
+        took = {tiles: _ms(prepare(tiles)) for tiles in candidates(name, qk, rounds)}
         _chosen[key] = min(took, key=lambda tiles: took[tiles])
         _write(_chosen | _read())
     return _chosen[key]
 
 
 def _ms(run: Callable[[], None]) -> float:
-    """Time a launch, in ms; infinite if the GPU has not the room for such tiles."""
+    """Time what `run` launches, in ms; infinite if the GPU has not the room for such tiles."""
     try:
         run()
     except triton.runtime.errors.OutOfResources:

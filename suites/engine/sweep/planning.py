@@ -16,9 +16,9 @@ from suites.engine.sweep.key_values import changes_of, condition
 from suites.settings import TEXT_TASKS, change
 
 # An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
-DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "gpu": 3, "paper": 3}
 # Seconds that one job may take.
-DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "paper": 86400.0}
+DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "gpu": 3600.0, "paper": 86400.0}
 # In which order jobs run, by kind.
 KINDS = {"time": 0, "memory": 1, "quality": 2}
 

@@ -1,0 +1,53 @@
+"""`.ci/gpu`, which waits for a day with a GPU, runs to its end without one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source_files import ROOT
+
+PIECES = ["tests", "doctor", "calls", "profile"]
+
+
+@pytest.mark.slow
+def test_its_pieces_run_on_the_cpu(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    names = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in filter(None, names):
+        if not name.startswith("results/") and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+            (copy / name).chmod((ROOT / name).stat().st_mode)
+    variables = {"PYTHON": sys.executable, "DEVICE": "cpu", "PRESET": "quick", "LINES_SHOWN": "99"}
+    done = subprocess.run(
+        [copy / ".ci/gpu", tmp_path / "out", *PIECES],
+        env={**os.environ, **variables, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert "missing packages" not in said
+    for piece in PIECES:
+        # pytest says 5 where all that it was asked for cannot run here; doctor, that it is noisy
+        allowed = {"tests": (0, 5), "doctor": (0, 1)}.get(piece, (0,))
+        assert any(f"{piece}: exit code {code} after" in said for code in allowed), said
+    assert (tmp_path / "out/quick/records.jsonl").exists()
+
+
+def test_an_unknown_piece_is_named(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / ".ci/gpu", tmp_path, "speed"],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "unknown piece: speed" in done.stderr
