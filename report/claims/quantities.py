@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
+from statistics import median
 from typing import Any
 
 from reformer.checks import refuse_unknown
 from report.claims.claim import Claim
 from report.reading.cases import CaseResult, in_suite
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.floor import floors_of_case
 from report.reading.measures import rest_bytes
 from report.reading.rivals import crossover_of, scaling_of
 from report.reading.series import Series
@@ -99,6 +101,17 @@ def _times_faster(claim: Claim, cases: Cases) -> Estimate | None:
     return time_ratio(other, mine, claim.where.get("part", "step"))
 
 
+def _times_longer(claim: Claim, cases: Cases) -> Estimate | None:
+    mine, other = _both(claim, cases)
+    return time_ratio(mine, other, claim.where.get("part", "step"))
+
+
+def _floor_share(claim: Claim, cases: Cases) -> Estimate | None:
+    """Take the median of the processes, and the lowest and highest of them for its interval."""
+    shares = [100 * floor.share for floor in floors_of_case(pick(cases, claim.of, claim))]
+    return Estimate(median(shares), min(shares), max(shares)) if shares else None
+
+
 def _memory(claim: Claim, cases: Cases) -> Estimate | None:
     case = pick(cases, claim.of, claim)
     return _exact(case.memory(claim.where.get("bytes", "rest_bytes")) or rest_bytes(case))
@@ -156,6 +169,8 @@ def _tokens(value: float) -> str:
 QUANTITIES = {
     "time": Quantity(_time, ms_text),
     "times faster": Quantity(_times_faster, lambda found: _ends(found, factor_digits)),
+    "times longer": Quantity(_times_longer, lambda found: _ends(found, factor_digits)),
+    "share of the floor": Quantity(_floor_share, _number(0, " %")),
     "memory": Quantity(_memory, lambda found: bytes_text(found.value)),
     "times less memory": Quantity(_times_less_memory, lambda found: _ends(found, factor_digits)),
     "bits per dim": Quantity(_bits, _number(3)),

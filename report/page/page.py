@@ -116,7 +116,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     cases = gather([*records, *missing_records(plan, records)], mixed)
     unfinished = unfinished_text(plan, records)
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
-    run = facts_of(folder, {record["case"] for record in records})
+    run = facts_of(folder.name, plan)
     names = sorted(suite_names(cases), key=place_of)
     views = [view for name in names for view in views_of(name, cases)]
     sections = []

@@ -1,8 +1,7 @@
 """A section of a page shows what a suite asked, found, drew and measured."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from report.findings import suite_finding
 from report.page.svg import inline_svg
 from report.reading.measures import MEASURES
+from report.reading.planned import is_missing
 from report.reading.series import View
 from report.tables.analyses_table import mass_table, past_only_table
 from report.tables.cases_table import suite_table
@@ -19,6 +19,7 @@ from report.tables.evaluated_with_table import are_evaluated, rounds_note, round
 from report.tables.parts_table import parts_table
 from report.tables.scaling_table import scaling_table
 from report.text import plural
+from suites.engine.store.plan import Plan
 
 # In the order of the questions that people ask; other suites follow by name.
 ORDER = (
@@ -42,8 +43,6 @@ class RunFacts:
     name: str
     preset: str = ""
     seeds: tuple[int, ...] = ()
-    # of each planned case that is no record: its suites and its name
-    missing: tuple[tuple[tuple[str, ...], str], ...] = field(default=())
 
     @property
     def is_quick(self) -> bool:
@@ -51,19 +50,9 @@ class RunFacts:
         return self.preset == QUICK
 
 
-def facts_of(folder: Path, measured: set[str]) -> RunFacts:
-    """Read the facts of a run from its plan. measured: the ids of the cases that have records."""
-    try:
-        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-        missing = tuple(
-            (tuple(map(str, case["suites"])), str(case["label"]))
-            for case in plan["cases"]
-            if case["id"] not in measured
-        )
-        seeds = tuple(map(int, plan["seeds"]))
-        return RunFacts(folder.name, str(plan["preset"]), seeds, missing)
-    except (OSError, ValueError, KeyError, TypeError):
-        return RunFacts(folder.name)
+def facts_of(name: str, plan: Plan | None) -> RunFacts:
+    """Take the facts of a run from its plan, None where that cannot be read."""
+    return RunFacts(name) if plan is None else RunFacts(name, plan.preset, tuple(plan.seeds))
 
 
 def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
@@ -77,7 +66,7 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
         "id": view.name,
         "question": view.question,
         "findings": [suite_finding(view, measure) for measure in told],
-        "missing": missing_text(run, view.suite),
+        "missing": missing_text(view),
         "figures": [inline_svg(path, figure_name(path)) for path in figures],
         "tables": tables_of(view),
         "table": suite_table(view.cases),
@@ -148,9 +137,9 @@ def command_of(suite: str, run: RunFacts) -> str:
     return f"python run_bench.py run {suite}{preset}{seeds} --run {run.name}"
 
 
-def missing_text(run: RunFacts, suite: str) -> list[str]:
+def missing_text(view: View) -> list[str]:
     """Say which planned cases of a suite have no record yet."""
-    names = [name for suites, name in run.missing if suite in suites]
+    names = [case.label for case in view.cases if is_missing(case)]
     if not names:
         return []
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

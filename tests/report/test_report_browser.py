@@ -16,6 +16,9 @@ from synthetic import make_records, write_lines
 
 from report.page.page import write_overview, write_report
 from report.page.svg import inline_svg
+from suites.base import make_case
+from suites.engine.store.plan import Entry, Plan
+from suites.settings import Settings
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -37,9 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_lines(folder / name, some)
         (folder / name / "logs").mkdir()
         (folder / name / "logs" / f"{failed['case']}.txt").write_text("the words of the log")
-    planned = [{"id": "0" * 12, "label": "LSH-64", "suites": ["layers"]}]
-    plan = {"preset": "quick", "seeds": [0], "cases": planned}
-    (folder / "partial" / "plan.json").write_text(json.dumps(plan))
+    case = make_case(Settings(n_rounds=64))
+    entries = {case.id: Entry(case=case, suites=("layers",))}
+    plan = Plan(name="partial", preset="quick", seeds=[0], device="cpu", entries=entries)
+    (folder / "partial" / "plan.json").write_text(json.dumps(plan.to_json()))
     write_overview(folder)
     return folder
 
@@ -161,7 +165,7 @@ def test_a_quick_and_partial_run_says_what_it_is(browser: Any, folder: Path) -> 
     opened(browser, folder / "partial/index.html")
     text = browser.find_element(By.TAG_NAME, "body").text
     assert "it says nothing about the Reformer" in text
-    assert "Not measured yet: LSH-64." in text
+    assert "Not measured yet: LSH-64, bucket 32" in text
     findings = [e.text for e in browser.find_elements(By.CLASS_NAME, "finding")]
     assert findings
     assert not any("bits per dim" in finding for finding in findings)

@@ -51,6 +51,7 @@ def truth(quantity, length=2048):
     return {
         "time": true_step_ms(ours),
         "times faster": true_step_ms(dense) / true_step_ms(ours),
+        "times longer": true_step_ms(ours) / true_step_ms(dense),
         "memory": true_rest_bytes(ours),
         "times less memory": true_rest_bytes(dense) / true_rest_bytes(ours),
         "bits per dim": true_bits(ours),
@@ -64,6 +65,7 @@ def truth(quantity, length=2048):
     [
         "time",
         "times faster",
+        "times longer",
         "memory",
         "times less memory",
         "bits per dim",

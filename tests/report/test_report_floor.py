@@ -12,9 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import attention
 from reformer import lsh_attention
+from report.claims.check import judge
+from report.claims.claim import HOLDS, INCONCLUSIVE, Claim
 from report.page.page import write_report
 from report.reading.cases import gather
 from report.reading.floor import BACKWARD, FORWARD, floors_of, flop_of, pairs_of, share_text
+from report.statistics.estimates import Estimate
 from report.tables.cases_table import suite_table, to_frame
 from suites.base import Case
 from suites.settings import Settings
@@ -149,3 +152,36 @@ def test_the_page_says_what_the_share_is(tmp_path):
     write_lines(tmp_path, [record_of(jobs=[])])
     write_report(tmp_path)
     assert "Share of the floor" not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("attention", "rows", "precision", "size"),
+    [("lsh", 9, "bfloat16", 2), ("lsh", 9, "float32", 4), ("sdpa", 12, "bfloat16", 2)],
+)
+def test_on_a_gpu_the_floor_is_that_of_products_or_that_of_memory(attention, rows, precision, size):
+    """Each pass reads or writes each of its inputs and outputs once: 9 rows a position, or 12."""
+    s = replace(CALL, attention=attention, precision=precision)
+    record = record_of(s, identity={**IDENTITY, "device": "NVIDIA H100"})
+    assert floors_of(record) == [], "without a rate of copying"
+    timed = [job for job in record["jobs"] if job["kind"] == "time"]
+    products = [flop_of(s.measured()) / rate / 1e6 for rate in RATES]
+    memory = rows * s.length * s.d_model * size / 1e6
+    for copy_gbs, expected in ((1e9, products), (1e-3, [memory / 1e-3] * 3)):
+        for job in timed:
+            job["copy_gbs"] = copy_gbs
+        assert [floor.ms for floor in floors_of(record)] == pytest.approx(expected)
+
+
+def test_a_claim_of_the_share_goes_from_the_lowest_process_to_the_highest():
+    told = {
+        "name": "share",
+        "says": "{value}",
+        "suite": "attention_length",
+        "of": {"length": CALL.length},
+    }
+    shares = sorted(100 * floor.share for floor in floors_of(record_of()))
+    for bound, verdict in ((shares[0] - 0.01, HOLDS), (shares[0] + 0.01, INCONCLUSIVE)):
+        claim = Claim(**told, quantity="share of the floor", at_least=bound)
+        [found] = judge([claim], [record_of()])
+        assert found.verdict == verdict
+        assert found.found == Estimate(shares[1], shares[0], shares[2])

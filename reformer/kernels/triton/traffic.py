@@ -1,0 +1,71 @@
+"""What a round of the kernel moves and multiplies, counted by formula, for floors and predictions.
+
+Bytes are those that programs ask for: what several of them read comes from a GPU's caches, where
+qk, v and the gradients of a batch that fits there are read many times. No torch.
+"""
+
+from dataclasses import dataclass
+
+INT, FLOAT = 4, 4  # bytes of a position, a cell, a float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Sizes of a round: of a chunk that is cut into tiles of `rows` without rest."""
+
+    width: int
+    element: int  # bytes of a number of qk and v
+    n_rounds: int
+    number: int  # from 0
+    chunk_length: int
+    chunks_before: int
+    rows: int
+    needs_cells: bool = True
+
+    @property
+    def window(self) -> int:
+        """Return how many keys a query meets."""
+        return (self.chunks_before + 1) * self.chunk_length
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Return the bytes of a query's own cells, and of those from which a key is seen."""
+        own = INT * self.n_rounds if self.needs_cells else 0
+        return own, own * (self.chunks_before + 1)
+
+    @property
+    def is_last(self) -> bool:
+        """Return whether the results are written, not sums of float32."""
+        return self.number == self.n_rounds - 1
+
+
+def forward_bytes(r: Round) -> float:
+    """Count the bytes of a forward round, of one position and head."""
+    row, (own, seen) = r.width * r.element, r.cells
+    met = r.window / r.rows  # rows that are read for each of the tile's
+    read = INT + row + own + met * (INT + 2 * row + seen)
+    if r.number > 0:
+        read += FLOAT + FLOAT * r.width
+    return read + FLOAT + (row if r.is_last else FLOAT * r.width)
+
+
+def backward_bytes(r: Round) -> float:
+    """Count the bytes of a backward round, of one position and head."""
+    row, (own, seen) = r.width * r.element, r.cells
+    met = r.window / r.rows
+    as_queries = met * (INT + 2 * row + seen)
+    as_keys = met * (INT + 2 * row + 2 * FLOAT + own)
+    read = INT + 3 * row + 2 * FLOAT + own + seen + as_queries + as_keys
+    if r.number > 0:
+        read += 2 * FLOAT * r.width
+    return read + 2 * (row if r.is_last else FLOAT * r.width)
+
+
+def forward_flop(r: Round) -> int:
+    """Count the operations of a forward round's products, of one position and head."""
+    return 2 * 2 * r.window * r.width
+
+
+def backward_flop(r: Round) -> int:
+    """Count those of a backward round: three products as queries, four as keys."""
+    return 7 * 2 * r.window * r.width
