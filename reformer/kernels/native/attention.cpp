@@ -3,9 +3,11 @@
 //
 // Sorted by (bucket, position), the keys of a query are one run of places, or two where its window
 // reaches around the edge of the round. So no mask is stored, a tile of TILE queries computes only
-// the places between its first and last key, and a pair is met in another round if the key's place
-// there lies in the query's run there (N_ij). Panels of PANEL consecutive places are packed once
-// and kept while the window passes over them. L length, W head width, R rounds.
+// the places between its first and last key, and a pair has met in an earlier round if the key's
+// place there lies in the query's run there. log N_ij makes a pair that meets in several rounds
+// count as one; here it counts in the first of them, without a weight. Panels of PANEL consecutive
+// places are packed once and kept while the window passes over them. L length, W head width, R
+// rounds.
 
 #include "simd.h"
 

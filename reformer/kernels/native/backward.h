@@ -1,5 +1,5 @@
 // Included by attention.cpp, inside its namespace: the backward pass. Logits are recomputed, and
-// P = exp(logit - z) / N_ij.
+// P = exp(logit - z), where a pair counts.
 
 // Of one query: its logits become P, and dout . v becomes dlogits = P (dout . v - delta), over
 // panels [from, to).
@@ -13,8 +13,7 @@ void differentiate(const Query<T>& query, const Window<T>& window, int from, int
     const auto* known = window.places_of(panel);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half, logits += LANES, dlogits += LANES, known += LANES) {
-      V weights = exponential<T>(query.attends(known) ? load(logits) - z : V{} - INFINITE);
-      if (query.others) weights /= query.times_met(known);
+      const V weights = exponential<T>(query.attends(known) ? load(logits) - z : V{} - INFINITE);
       store(logits, weights);
       store(dlogits, weights * (load(dlogits) - delta));
     }
@@ -175,7 +174,7 @@ template <class T> struct Backward : Block<T> {
   }
 
   void attend(int round, int from_place, int to_place, Spill<T>& spilt) {
-    this->round = round;
+    this->begin(round);
     first_place = from_place, last_place = to_place, spill = &spilt;
     if (round == 0) start_gradients();
     const int columns = this->window.columns;

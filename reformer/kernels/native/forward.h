@@ -27,11 +27,9 @@ T weigh(const Query<T>& query, const Window<T>& window, int from, int to, T* log
   V sums = {};
   at = logits;
   for (int panel = from; panel < to; ++panel) {
-    const auto* known = window.places_of(panel);
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half, at += LANES, known += LANES) {
-      V weights = exponential<T>(load(at) - top);
-      if (query.others) weights /= query.times_met(known);
+    for (int half = 0; half < 2; ++half, at += LANES) {
+      const V weights = exponential<T>(load(at) - top);
       store(at, weights);
       sums += weights;
     }
@@ -94,8 +92,7 @@ template <class T> struct Forward : Block<T> {
 
   void attend(int round, int first_place, int last_place) {
     auto& window = this->window;
-    this->round = round;
-    std::fill(window.held.begin(), window.held.end(), -1);
+    this->begin(round);
     for (int place = first_place; place < last_place; place += QUERIES) {
       this->start(place);
       this->over_keys(

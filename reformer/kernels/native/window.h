@@ -10,16 +10,17 @@ template <class T> struct Window {
   using Int = typename Simd<T>::Int;
   static constexpr int PANEL = Simd<T>::PANEL;
   const int width, columns;
-  const int others;  // other rounds, in which meetings are counted
+  const int most_earlier;  // rounds before the last, if a pair counts once (log N_ij, eq. 16)
+  int earlier = 0;         // rounds before the one in hand: what met there counted there
   const int slots;   // a power of two
   Buffer<T> rows, keys, keys_t, values, values_t, dkeys, dvalues;
-  Buffer<Int> places;  // the position, the place in this round, then those in the others
+  Buffer<Int> places;  // the position, the place in this round, then those in earlier ones
   std::vector<int> held;
 
   Window(const Problem& p, bool backward)
       : width(p.width),
         columns(padded<T>(p.width)),
-        others(p.correct_duplicates ? p.rounds - 1 : 0),
+        most_earlier(p.correct_duplicates ? p.rounds - 1 : 0),
         slots(size() * sizeof(T) * (backward ? 5 : 2) * 32 > WINDOW_BYTES ? 16 : 32),
         rows(size()),
         keys(backward * slots * size()),
@@ -28,14 +29,14 @@ template <class T> struct Window {
         values_t(backward * slots * size()),
         dkeys(backward * slots * size()),
         dvalues(backward * slots * size()),
-        places(slots * (others + 2) * PANEL),
+        places(slots * (most_earlier + 2) * PANEL),
         held(slots, -1) {}
 
   int slot(int panel) const { return panel & (slots - 1); }
   size_t size() const { return size_t(PANEL) * columns; }
   T* at(const Buffer<T>& buffer, int panel) const { return buffer.get() + slot(panel) * size(); }
   Int* places_of(int panel) const {
-    return places.get() + size_t(slot(panel)) * (others + 2) * PANEL;
+    return places.get() + size_t(slot(panel)) * (most_earlier + 2) * PANEL;
   }
 
   void pack(const Problem& p, const List<T>& list, const Runs& runs, int round, int panel) {
@@ -49,8 +50,8 @@ template <class T> struct Window {
       known[j] = position;
       const int32_t* run = runs.of(position, 0);
       known[PANEL + j] = j < n ? run[round * runs.fields] : -1;  // no run holds place -1
-      for (int i = 0; i < others; ++i)
-        known[(i + 2) * PANEL + j] = j < n ? run[(i + (i >= round)) * runs.fields] : -1;
+      for (int r = 0; r < earlier; ++r)
+        known[(r + 2) * PANEL + j] = j < n ? run[r * runs.fields] : -1;
       const T *q = list.q[position], scale = T(p.scale) * inverse_norm(q, width);
       for (int w = 0; w < width; ++w) key_rows[j * columns + w] = scale * q[w];
     }
@@ -67,25 +68,22 @@ template <class T> struct Query {
   static constexpr int PANEL = Simd<T>::PANEL;
   int position, low, high;
   Int place, limit;       // keys from position `limit` on are hidden
-  const int32_t* bounds;  // its runs in the other rounds, `step` apart
-  int others, step;
+  const int32_t* bounds;  // its runs in earlier rounds, `step` apart
+  int earlier, step;
 
-  // Which of a vector of keys does it attend to, of those in the run [low, high)?
+  // Which of a vector of keys does it attend to, of those in the run [low, high)? A pair that meets
+  // in several rounds is to count as one (log N_ij): it counts in the first of them.
   I attends(const Int* known) const {
-    const I at = ints(known + PANEL);
-    return (ints(known) < limit) & (at != place) & (at >= Int(low)) & (at < Int(high));
-  }
-
-  // N_ij: in how many rounds does it meet each of them?
-  typename Simd<T>::Vector times_met(const Int* known) const {
-    I n = I{} + 1;
-    const int32_t *b = bounds, *end = bounds + others * step;
+    const I place_here = ints(known + PANEL);
+    I counts = (ints(known) < limit) & (place_here != place) & (place_here >= Int(low)) &
+               (place_here < Int(high));
+    const int32_t *b = bounds, *end = bounds + earlier * step;
     for (const Int* at = known + 2 * PANEL; b != end; b += step, at += PANEL) {
       I met = (ints(at) >= Int(b[0])) & (ints(at) < Int(b[1]));
       if (step > 2) met |= (ints(at) >= Int(b[2])) & (ints(at) < Int(b[3]));
-      n -= met;
+      counts &= ~met;
     }
-    return __builtin_convertvector(n, typename Simd<T>::Vector);
+    return counts;
   }
 
   static I ints(const Int* from) {
@@ -120,10 +118,16 @@ template <class T> struct Block {  // consecutive queries of one round
         list(list),
         runs(runs),
         window(p, backward),
-        bounds(QUERIES * window.others * (runs.fields - 1)),
+        bounds(QUERIES * window.most_earlier * (runs.fields - 1)),
         rows_fetched(backward ? std::vector<Table<T>>{list.q, list.v, list.dout, list.dq, list.dv}
                               : std::vector<Table<T>>{list.q, list.v, list.out}),
         q(QUERIES * window.columns) {}
+
+  void begin(int r) {
+    round = r;
+    window.earlier = std::min(r, window.most_earlier);
+    std::fill(window.held.begin(), window.held.end(), -1);
+  }
 
   // Packs the queries from place `first` on, zeros where there are none.
   void start(int first) {
@@ -133,11 +137,11 @@ template <class T> struct Block {  // consecutive queries of one round
     coming_end = positions + std::min<int64_t>(2 * QUERIES, p.length - first);
     for (int i = 0; i < n; ++i) {
       const int position = positions[i], step = runs.fields - 1;
-      int32_t* kept = bounds.data() + i * window.others * step;
+      int32_t* kept = bounds.data() + i * window.earlier * step;
       const typename Simd<T>::Int limit = p.causal ? position : p.valid_length;
-      queries[i] = {position, 0, 0, first + i, limit, kept, window.others, step};
-      for (int r = 0; r < window.others; ++r, kept += step)
-        std::copy_n(runs.of(position, r + (r >= round)) + 1, step, kept);
+      queries[i] = {position, 0, 0, first + i, limit, kept, window.earlier, step};
+      for (int r = 0; r < window.earlier; ++r, kept += step)
+        std::copy_n(runs.of(position, r) + 1, step, kept);
       pack(list.q, i, q.get());
     }
     std::fill(q.get() + n * window.columns, q.get() + QUERIES * window.columns, T(0));
