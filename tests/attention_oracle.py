@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reformer import lsh_attention
-from reformer.kernels import native, torch_compile
+from reformer.kernels import native, torch_compile, triton
 from reformer.reference import reference_attention
 
 CPU = torch.device("cpu")
@@ -24,10 +24,13 @@ def kernel_params(*names):
 def kernel_param(name, *more):
     """Make one such parameter, with the values of those that come after it."""
     reason = {"native": native.unavailable, "compiled": lambda: torch_compile.unavailable(CPU)}
+    reason["triton"] = lambda: triton.unavailable(CPU)
     why = reason[name]() if name in reason else ""
     marks = [pytest.mark.skipif(bool(why), reason=f"{name}: {why}")]
     if name == "compiled":
         marks.append(pytest.mark.slow)  # 10 s for each new combination of shapes and switches
+    if name == "triton":  # its interpreter computes with numpy, which warns of what is not finite
+        marks.append(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
     return pytest.param(name, *more, marks=marks)
 
 

@@ -110,7 +110,7 @@ def some_zeros(qk):
 EXTREME = [
     *(
         kernel_param(name, causal)
-        for name in ("plain", "blocked", "native")
+        for name in ("plain", "blocked", "native", "triton")
         for causal in (True, False)
     ),
     kernel_param("flex", True),
@@ -122,7 +122,9 @@ EXTREME = [
 def test_extreme_inputs_give_no_nan(kernel, extreme, causal):
     config = LSHConfig(n_rounds=2, bucket_size=16, chunk_length=16, causal=causal)
     shape = (1, 2, 64, 16)
-    halves = [torch.bfloat16] if kernel == "flex" else [torch.bfloat16, torch.float16]
+    # Triton's interpreter multiplies bfloat16 wrongly
+    halves = {"flex": [torch.bfloat16], "triton": [torch.float16]}
+    halves = halves.get(kernel, [torch.bfloat16, torch.float16])
     for dtype in (torch.float32, *halves):
         qk, v, grad = (x.detach() for x in random_inputs(0, shape))
         qk, v, grad = extreme(qk).to(dtype), v.to(dtype), grad.to(dtype)

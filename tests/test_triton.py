@@ -1,6 +1,6 @@
-"""The Triton kernel computes the paper's equations: on the CPU under Triton's interpreter.
+"""The Triton kernel computes the paper's equations: on a GPU, or on the CPU in its interpreter.
 
-The interpreter computes products of bfloat16 wrongly, so here everything is float32.
+The interpreter computes products of bfloat16 wrongly: that is tried on GPUs (test_kernels.py).
 """
 
 from dataclasses import replace
@@ -15,9 +15,12 @@ from reformer.kernels import triton
 from reformer.lsh_attention import attend_rounds, hash_and_sort
 from reformer.sorting import met, sort_buckets, sort_rounds
 
-CPU = torch.device("cpu")
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
+WHY_NOT = triton.unavailable(DEVICE)
 pytestmark = [
-    pytest.mark.skipif(bool(triton.unavailable(CPU)), reason=f"triton: {triton.unavailable(CPU)}"),
+    pytest.mark.skipif(bool(WHY_NOT), reason=f"triton: {WHY_NOT}"),
+    *([pytest.mark.gpu] if ON_GPU else []),
     # the interpreter computes with numpy, which warns of log2(0), of -inf - -inf and of NaN
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
@@ -54,46 +57,103 @@ CASES = {
 def assert_near(found, exact, tolerance=2e-5):
     for got, expected in zip(found, exact, strict=True):
         assert got.isfinite().all()
-        assert (got.double() - expected).norm() <= tolerance * expected.norm() + 1e-9
+        assert (got.double().cpu() - expected).norm() <= tolerance * expected.norm() + 1e-9
 
 
+def on_device(inputs):
+    """Move qk, v and the gradient of the output, and have gradients of the first two."""
+    qk, v, grad = (x.detach().to(DEVICE) for x in inputs)
+    return qk.requires_grad_(), v.requires_grad_(), grad
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float16, 5e-3)], ids=str
+)
 @pytest.mark.parametrize("case", CASES)
-def test_equals_the_reference(case):
+def test_equals_the_reference(case, dtype, tolerance):
+    """The second time with other numbers, by what was compiled and kept the first time."""
     config, shape = CASES[case]
-    inputs = random_inputs(2, shape, torch.float32)
-    buckets = skewed_buckets(2, config, shape[:3])
-    exact = of_reference(config, buckets, in_float64(inputs))
-    assert_near(of_kernel("triton", config, buckets, inputs), exact)
+    for seed in (2, 3):
+        inputs = on_device(random_inputs(seed, shape, dtype))
+        buckets = skewed_buckets(seed, config, shape[:3])
+        exact = of_reference(config, buckets, in_float64([x.cpu() for x in inputs]))
+        found = of_kernel("triton", config, buckets.to(DEVICE), inputs)
+        assert_near(found, exact, tolerance)
 
 
 def test_takes_views_as_a_model_makes_them_and_pieces_of_a_joint_projection():
     """Rows lie next to rows of other heads, and between those of other tensors."""
     B, H, L, W = SHAPE
-    joint = torch.randn(B, L, 3, H, W)
+    joint = torch.randn(B, L, 3, H, W).to(DEVICE)
     views = [joint[:, :, i].transpose(1, 2) for i in range(3)]
     buckets = skewed_buckets(3, MIDDLE, SHAPE[:3])
-    exact = of_reference(MIDDLE, buckets, in_float64(views))
+    exact = of_reference(MIDDLE, buckets, in_float64([x.cpu() for x in views]))
     given = [views[0].requires_grad_(), views[1].requires_grad_(), views[2].detach()]
-    assert_near(of_kernel("triton", MIDDLE, buckets, given), exact)
+    assert_near(of_kernel("triton", MIDDLE, buckets.to(DEVICE), given), exact)
 
 
-def test_padding_is_attended_to_by_nobody():
-    config, length = replace(MIDDLE, causal=False), 53
-    qk, v, grad = random_inputs(4, SHAPE, torch.float32)
-    rounds = hash_and_sort(qk, config, valid_length=length, kernel="plain")
-    found, exact = (
-        (out, *torch.autograd.grad(out, (q, w), g.to(out.dtype)))
-        for q, w, g, kernel in ((qk, v, grad, "triton"), (*in_float64([qk, v, grad]), "plain"))
-        for out in [attend_rounds(q, w, rounds, config, kernel)]
-    )
-    assert_near([x[:, :, :length] for x in found], [x[:, :, :length] for x in exact])
+@pytest.mark.parametrize("within_bucket", [True, False])
+def test_padding_is_attended_to_by_nobody(within_bucket):
+    """Of two lengths, which one compilation serves."""
+    config = replace(MIDDLE, causal=False, within_bucket=within_bucket)
+    for length in (53, 50):
+        qk, v, grad = random_inputs(4, SHAPE, torch.float32)
+        rounds = hash_and_sort(qk, config, valid_length=length, kernel="plain")
+        q, w, g = in_float64([qk, v, grad])
+        out = attend_rounds(q, w, rounds, config, "plain")
+        exact = out, *torch.autograd.grad(out, (q, w), g)
+        q, w, g = on_device([qk, v, grad])
+        rounds = replace(
+            rounds,
+            order_BHRL=rounds.order_BHRL.to(DEVICE),
+            ends_BHRN=rounds.ends_BHRN.to(DEVICE),
+        )
+        out = attend_rounds(q, w, rounds, config, "triton")
+        found = out, *torch.autograd.grad(out, (q, w), g)
+        assert_near([x[:, :, :length] for x in found], [x[:, :, :length] for x in exact])
 
 
-@pytest.mark.parametrize("n_buckets", [6, 64, 256])
-def test_hashes_as_pytorch_does(n_buckets):
-    vectors = torch.randn(2, 2, 70, 16)
-    config = LSHConfig(n_rounds=3, bucket_size=1, chunk_length=1)
-    factors = config.hash_factors(n_buckets) if n_buckets > 128 else (n_buckets,)
+def test_rounds_that_are_cut_otherwise_are_no_others():
+    """Chunks and look-back are those of the sorted rounds, whatever was compiled before."""
+    qk, v, _ = on_device(random_inputs(5, SHAPE, torch.float32))
+    buckets = skewed_buckets(5, MIDDLE, SHAPE[:3]).to(DEVICE)
+    for before in (1, 2, 1):
+        config = replace(MIDDLE, chunks_before=before)
+        rounds = sort_rounds(buckets, config.n_buckets(SHAPE[2]), config)
+        found = attend_rounds(qk, v, rounds, MIDDLE, "triton")
+        expected = attend_rounds(qk, v, rounds, MIDDLE, "blocked")
+        assert_near([found], [expected.double().cpu()])
+
+
+def test_what_is_not_finite_stays_where_it_is_attended_to():
+    """In chunks of no power of two, of whose tiles some places are none, it spreads no further."""
+    config, shape = CASES["chunk 24, of no power of two"]
+    qk, v, _ = on_device(random_inputs(6, shape, torch.float32))
+    buckets = skewed_buckets(6, config, shape[:3]).to(DEVICE)
+    rounds = sort_rounds(buckets, config.n_buckets(shape[2]), config)
+    v = v.detach().clone()
+    v[:, :, 0] = torch.inf
+    finite = [
+        attend_rounds(qk, v, rounds, config, kernel).isfinite().all(dim=-1)
+        for kernel in ("triton", "blocked")
+    ]
+    assert finite[1].any()
+    assert (finite[0] | ~finite[1]).all()
+
+
+@pytest.mark.parametrize("empty", [(0, 2, 64, 16), (2, 0, 64, 16)])
+def test_a_batch_of_none_gives_none(empty):
+    qk, v = (torch.randn(empty, device=DEVICE, requires_grad=True) for _ in range(2))
+    out = lsh_attention(qk, v, MIDDLE, kernel="triton")
+    assert out.shape == empty
+    out.sum().backward()
+    assert qk.grad.shape == empty
+
+
+@pytest.mark.parametrize("factors", [(6,), (64,), (16, 16), (300,)], ids=str)
+def test_hashes_as_pytorch_does(factors):
+    """300 buckets of one rotation are more columns than the kernel takes."""
+    vectors = torch.randn(2, 2, 70, 16).to(DEVICE)
     rotations = draw_rotations(16, factors, 3, torch.Generator().manual_seed(5))
     found = triton.hash_to_buckets(vectors, rotations, 3)
     expected = rotate_to_buckets(vectors, rotations, 3)
@@ -103,30 +163,36 @@ def test_hashes_as_pytorch_does(n_buckets):
 
 
 def test_a_vector_of_nan_has_a_legal_bucket():
-    vectors = torch.randn(1, 1, 32, 16)
+    vectors = torch.randn(1, 1, 32, 16).to(DEVICE)
     vectors[0, 0, 3] = torch.nan
-    rotations = draw_rotations(16, (6,), 2)
-    assert triton.hash_to_buckets(vectors, rotations, 2).max() < 6
+    found = triton.hash_to_buckets(vectors, draw_rotations(16, (6,), 2), 2)
+    assert 0 <= found.min()
+    assert found.max() < 6
 
 
 @pytest.mark.parametrize("valid_length", [64, 40])
-def test_sorts_as_pytorch_does(valid_length):
-    buckets = torch.randint(0, 10, (2, 2, 3, 64), dtype=torch.int32)
-    found = triton.sort_buckets(buckets, 10, valid_length)
-    for got, expected in zip(found, sort_buckets(buckets, 10, valid_length), strict=True):
+@pytest.mark.parametrize("n_buckets", [10, 40_000])
+def test_sorts_as_pytorch_does(valid_length, n_buckets):
+    """40,000 numbers are more than 16 bits hold."""
+    buckets = torch.randint(0, n_buckets, (2, 2, 3, 64), dtype=torch.int32).to(DEVICE)
+    found = triton.sort_buckets(buckets, n_buckets, valid_length)
+    for got, expected in zip(found, sort_buckets(buckets, n_buckets, valid_length), strict=True):
         assert got.dtype == expected.dtype
         assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("chunks_before", [0, 1, 2])
 @pytest.mark.parametrize("within_bucket", [True, False])
-def test_cells_tell_which_pairs_meet(within_bucket, chunks_before):
-    from reformer.kernels.triton.attention import cells_of
+@pytest.mark.parametrize("bits", [32, 64])
+def test_cells_tell_which_pairs_meet(within_bucket, chunks_before, bits, monkeypatch):
+    from reformer.kernels.triton import attention
 
+    monkeypatch.setattr(attention, "MOST_CELLS", 1 if bits == 64 else 2**31)
     config = replace(MIDDLE, n_rounds=3, within_bucket=within_bucket, chunks_before=chunks_before)
     for buckets in (skewed_buckets(6, config, SHAPE[:3]), torch.zeros(2, 2, 3, 64).int()):
-        rounds = sort_rounds(buckets, config.n_buckets(SHAPE[2]), config)
-        seen_from = cells_of(rounds, config)
+        rounds = sort_rounds(buckets.to(DEVICE), config.n_buckets(SHAPE[2]), config)
+        seen_from = attention.cells_of(rounds, config)
+        assert seen_from.dtype == (torch.int64 if bits == 64 else torch.int32)
         found = (seen_from[:, :, :, None, :, :1] == seen_from[:, :, None]).any(dim=-1)
         cells = rounds.cells_BHRL().permute(0, 1, 3, 2)
         expected = met(cells[:, :, :, None], cells[:, :, None], rounds.n_chunks, chunks_before)
@@ -134,8 +200,8 @@ def test_cells_tell_which_pairs_meet(within_bucket, chunks_before):
 
 
 def test_the_same_input_gives_the_same_bits():
-    inputs = random_inputs(7, SHAPE, torch.float32)
-    buckets = skewed_buckets(7, MIDDLE, SHAPE[:3])
+    inputs = on_device(random_inputs(7, SHAPE, torch.float32))
+    buckets = skewed_buckets(7, MIDDLE, SHAPE[:3]).to(DEVICE)
     first, second = (of_kernel("triton", MIDDLE, buckets, inputs) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -145,6 +211,18 @@ def test_the_same_input_gives_the_same_bits():
     [((1, 1, 32, 16), torch.float64, "float64"), ((1, 1, 32, 160), torch.float32, "width 128")],
 )
 def test_what_it_cannot_take_is_refused_in_a_sentence(shape, dtype, said):
-    qk, v = torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
+    qk, v = (torch.randn(shape, dtype=dtype, device=DEVICE) for _ in range(2))
     with pytest.raises(ValueError, match=f'kernel "triton" cannot run here: .*{said}.*"blocked"'):
         lsh_attention(qk, v, MIDDLE, kernel="triton")
+
+
+def test_precision_follows_either_setting_of_pytorch(monkeypatch):
+    from reformer.kernels.triton.attention import precision_of
+
+    like = torch.empty(1, 1, 1, 16)
+    assert precision_of(like.half()) == "ieee"
+    assert precision_of(like) == "tf32x3"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32")
+        assert precision_of(like) == "tf32"
+    assert precision_of(like) == "tf32x3"

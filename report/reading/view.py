@@ -45,6 +45,12 @@ def view_of(name: str, cases: Iterable[CaseResult]) -> View:
     )
 
 
+def question_of(name: str) -> str:
+    """Return the question of a suite, "" for one that is no longer in the code."""
+    suite = _suite(name)
+    return suite.question if suite else ""
+
+
 def views_of(name: str, cases: Iterable[CaseResult]) -> list[View]:
     """Arrange the cases of a suite into a view, or into one per task where they are of several."""
     members = in_suite(cases, name)

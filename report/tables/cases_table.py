@@ -1,5 +1,6 @@
 """Records become tables: all rows for programs, compact tables per suite for people."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from report.reading.cases import (
     PARTS,
     CaseResult,
     commit_text,
+    gather,
     in_suite,
     kind_of,
     resolved,
@@ -22,6 +24,7 @@ from report.reading.cases import (
 from report.reading.floor import floors_of, floors_of_case, share_text
 from report.reading.judged import judged_of, score_of
 from report.reading.series import name_among
+from report.reading.view import question_of
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, interval_text, ms_text, off_text, plural
@@ -31,9 +34,14 @@ from suites.settings import SETTINGS, Settings
 FIRST_COLUMNS = (
     "suite case model attention kernel length batch n_layers d_model n_rounds bucket_size "
     "chunk_length reversible ff_chunks seed status reason forward_ms backward_ms optimizer_ms "
-    "step_ms tokens_per_second peak_bytes live_peak_bytes rest_bytes live_rest_bytes "
-    "predicted_bytes bits_per_dim accuracy device commit version"
+    "step_ms step_ms_low step_ms_high tokens_per_second peak_bytes live_peak_bytes rest_bytes "
+    "live_rest_bytes predicted_bytes bits_per_dim accuracy device commit version"
 ).split()
+EVALUATED = "evaluated_with_"  # and with what, and the score
+LATEX_NOTE = (
+    "+- is half a 95 % interval: of times over processes, of quality over seeds. Memory is the "
+    "peak of one step."
+)
 # How the time was found, and what else is known of the memory.
 TIMING = (
     "first_step_ms n_processes n_samples n_outliers stopped_by grown_until steady disturbed".split()
@@ -51,13 +59,16 @@ WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row per case, seed and suite, failures too.
 
-    Times are in ms, geometric means of the medians of the processes; memory is in bytes; floors
-    (report.reading.floor) go from the lowest to the highest of the processes.
+    Times are in ms, geometric means of the medians of the processes, that of the step with the ends
+    of its 95 % interval; memory is in bytes; floors (report.reading.floor) go from the lowest to
+    the highest of the processes; scores with other attention than in training are last.
     """
     rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
     names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
-    names += [*TIMING, *FLOORS, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "label"]
-    frame = pd.DataFrame(rows).reindex(columns=names)
+    names += [*TIMING, *FLOORS, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "method"]
+    names += ["date", "label"]
+    evaluated = [name for row in rows for name in row if name.startswith(EVALUATED)]
+    frame = pd.DataFrame(rows).reindex(columns=[*names, *dict.fromkeys(evaluated)])
     for name in WHOLE_NUMBERS:
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
     return frame
@@ -83,6 +94,8 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
         "version": version_of(record) or None,
         "commit": commit_text(record),
         "code": (record.get("code") or {}).get("hash"),
+        "method": record.get("method"),
+        "date": str(record.get("started") or "")[:10] or None,
         "stopped_by": time.get("stopped_by"),
         "grown_until": time.get("grown_until"),
         "disturbed": any(p.get("disturbed") for p in processes) if processes else None,
@@ -100,6 +113,13 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)
+    step = gather([record], mixed=True)[0].time()
+    if step is not None and step.has_interval:
+        row["step_ms_low"], row["step_ms_high"] = step.low, step.high
+    for name, scores in (quality.get("evaluated_with") or {}).items():
+        for score in ("bits_per_dim", "accuracy"):
+            column = f"{EVALUATED}{re.sub('[^a-z0-9]+', '_', str(name).lower())}_{score}"
+            row[column] = scores.get(score)
     floors = floors_of(record)
     for part in ("ms", "share") if floors else ():
         values = [getattr(floor, part) for floor in floors]
@@ -172,12 +192,15 @@ def write_tables(
     records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
 ) -> list[Path]:
     """Write table.csv, table.md and table.tex into `folder` and return their paths."""
-    to_frame(records).to_csv(folder / "table.csv", index=False)
+    frame = to_frame(records).dropna(axis=1, how="all")
+    frame.insert(0, "run", folder.name)
+    frame.to_csv(folder / "table.csv", index=False)
     markdown, latex = [f"# {title}\n"], []
     for suite in suite_names(cases):
         table = suite_table(in_suite(cases, suite))
         markdown.append(f"## {suite}\n\n{to_markdown(table)}")
-        latex.append(to_latex(table, suite))
+        caption = f"{question_of(suite) or suite} {LATEX_NOTE}"
+        latex.append(to_latex(table, caption, f"tab:{folder.name}-{suite}"))
     (folder / "table.md").write_text("\n".join(markdown), encoding="utf-8")
     (folder / "table.tex").write_text("\n".join(latex), encoding="utf-8")
     return [folder / f"table.{kind}" for kind in ("csv", "md", "tex")]

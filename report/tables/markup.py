@@ -1,5 +1,7 @@
 """Tables are written as Markdown for people and as LaTeX for papers."""
 
+import re
+
 import pandas as pd
 
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
@@ -13,16 +15,21 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
-def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """Write a table as LaTeX (booktabs); text is escaped, and +- becomes a sign."""
+def to_latex(table: pd.DataFrame, caption: str, label: str) -> str:
+    """Write a table as LaTeX (booktabs, graphicx), no wider than the text.
+
+    Text is escaped, and +- becomes a sign.
+    """
     rows = [[_latex(str(cell)) for cell in row] for row in table.to_numpy()]
     head = [_latex(str(name)) for name in table.columns]
     body = "\n".join(" & ".join(row) + r" \\" for row in rows)
     return (
-        "\\begin{table}\n\\centering\n\\caption{" + _latex(caption) + "}\n"
+        "\\begin{table}\n\\centering\n\\small\n\\caption{" + _latex(caption) + "}\n"
+        "\\label{" + re.sub(r"[^A-Za-z0-9:-]", "-", label) + "}\n"
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         "\\begin{tabular}{l" + "r" * (len(head) - 1) + "}\n\\toprule\n"
         f"{' & '.join(head)} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
-        "\\end{tabular}\n\\end{table}\n"
+        "\\end{tabular}}\n\\end{table}\n"
     )
 
 

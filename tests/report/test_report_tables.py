@@ -76,6 +76,13 @@ def test_how_time_and_memory_were_found_stands_in_the_rows(records):
 def test_csv_reads_back_with_whole_numbers(run_folder, records):
     frame = pd.read_csv(run_folder / "table.csv")
     assert len(frame) == len(to_frame(records))
+    assert (frame["run"] == run_folder.name).all()
+    assert frame.notna().any().all(), "no column is empty"
+    timed = frame[frame["step_ms_low"].notna()]
+    assert len(timed) > 10
+    assert (timed["step_ms_low"] < timed["step_ms"]).all()
+    assert (timed["step_ms"] < timed["step_ms_high"]).all()
+    assert any(name.startswith("evaluated_with_") for name in frame)
     text = (run_folder / "table.csv").read_text().splitlines()
     column = text[0].split(",").index("n_rounds")
     assert {line.split(",")[column] for line in text[1:]} <= {"", "1", "2", "4", "8"}
@@ -121,7 +128,8 @@ def test_tables_for_people(records):
     bars = {line.replace("\\|", "").count("|") for line in lines}
     assert bars == {len(table.columns) + 1}
     assert len(lines) == len(table) + 2
-    latex = to_latex(table, "50 % & more_or_less")
+    latex = to_latex(table, "50 % & more_or_less", "tab:a run_1-layers")
+    assert r"\label{tab:a-run-1-layers}" in latex
     assert r"50 \% \& more\_or\_less" in latex
     rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
     columns = {line.replace(r"\&", "").count("&") + 1 for line in rows}

@@ -34,8 +34,8 @@ def unavailable(device: torch.device) -> str:
         return "triton is not installed"
     if device.type == "cpu" and _interpreted():
         return ""
-    if device.type != "cuda":
-        return f"it runs on cuda, not on {device.type}"
+    if device.type != "cuda" or torch.version.hip:
+        return f"it runs on cuda, not on {'ROCm' if torch.version.hip else device.type}"
     if torch.cuda.is_available() and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
     return ""
@@ -53,10 +53,10 @@ def unfit(like: Tensor) -> str:
     return ""
 
 
-def require_usable(like: Tensor) -> None:
-    """Raise ValueError unless the kernel can take tensors such as `like`."""
+def require_usable(like: Tensor, *others: Tensor) -> None:
+    """Raise ValueError unless the kernel can take tensors such as `like`, and read all of them."""
     require(not unfit(like), f'kernel "triton" cannot run here: {unfit(like)}; use "blocked"')
-    require_in_memory("triton", like)
+    require_in_memory("triton", like, *others)
 
 
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
@@ -64,7 +64,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
 
     Raises ValueError where the kernel cannot run.
     """
-    require_usable(qk)
+    require_usable(qk, v, rounds.order_BHRL)
     out: Tensor = _room("attention").Attend.apply(qk, v, rounds, config)
     return out
 

@@ -2,8 +2,9 @@
 
 Bytes that a round moves a position and head of width W, E bytes an element, one chunk before: the
 forward pass reads its query, two keys and two values (5 E W) and reads and writes the total (8 W);
-the backward pass reads 2 + 4 + 4 rows and writes two totals (10 E W + 16 W). Outputs of all rounds
-merged by another launch would take about the same bytes, and memory for all of them at once.
+the backward pass reads 3 + 4 + 4 rows, and reads and writes two totals (11 E W + 16 W): traffic.py.
+Outputs of all rounds, merged by another launch, would take about the same bytes, and memory for all
+of them at once.
 
 Shapes: B batch, H heads, L length, W head width, R rounds, N buckets, K chunks that see a key.
 """
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
+from reformer.eager import require_in_memory
 from reformer.gradients import differentiable_once
 from reformer.kernels.precision import MIN_NORM
 from reformer.kernels.triton.backward import backward_round, write_deltas
@@ -29,6 +31,7 @@ from reformer.sorting import SortedRounds
 
 ROWS = 128  # of a program that only walks over rows
 TRIED = 8  # launches of a trial of tiles
+MOST_CELLS = 2**31  # that 32 bits tell apart
 
 
 class Attend(torch.autograd.Function):
@@ -58,6 +61,7 @@ class Attend(torch.autograd.Function):
         """Return the gradients of qk and v."""
         qk, v, out_BLHW, z_BHL, *rest = ctx.saved_tensors
         with on_device_of(qk), without_autocast(qk):
+            require_in_memory("triton", grads[0])
             dout = in_rows(grads[0])
             z_and_delta_BHL2 = _deltas(dout, out_BLHW, z_BHL)
             dq_BLHW, dv_BLHW = _own_rows(qk, qk.dtype), _own_rows(v, v.dtype)
@@ -86,21 +90,23 @@ def _each_round(
         return Launches(
             kernel,
             B * H * rounds.n_chunks * triton.cdiv(rounds.chunk_length, tiles.rows),
-            (*strides, H, L, rounds.n_chunks, config.logit_scale, rounds.valid_length),
+            (*strides, H, L, rounds.n_chunks, config.logit_scale),
             [constants_of(qk, rounds, config, r, tiles) for r in n_rounds],
             tiles.options(),
         )
 
     def prepare_all() -> Launches:
         # a trial's results are written over by round 0, which reads none
-        tried = [config.n_rounds // 2] * TRIED
+        tried = [config.n_rounds - 1] * TRIED
         tiles = tiles_of(
-            *(name, qk, rounds), lambda tiles: partial(prepare(tiles, tried).run, tensors)
+            *((name, precision), qk, rounds),
+            lambda tiles: partial(prepare(tiles, tried).run, tensors, rounds.valid_length),
         )
         return prepare(tiles, range(config.n_rounds))
 
-    key = (name, strides, (B, H, L, W), precision, config, rounds.chunk_length, rounds.valid_length)
-    launch(key, prepare_all, tensors)
+    cut = rounds.chunk_length, rounds.chunks_before, rounds.valid_length < L
+    key = (name, strides, (B, H, L, W), precision, config, cut)
+    launch(key, prepare_all, tensors, rounds.valid_length)
 
 
 def constants_of(
@@ -126,10 +132,16 @@ def constants_of(
 
 
 def precision_of(like: Tensor) -> str:
-    """Name the precision of products: what PyTorch's setting says of float32, else the inputs'."""
+    """Name the precision of products: what PyTorch's setting says of float32, else the inputs'.
+
+    Three products of TensorFloat32 stand for one of float32.
+    """
     if like.dtype != torch.float32:
         return "ieee"
-    return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    setting = getattr(torch.backends.cuda.matmul, "fp32_precision", None)  # newer than the other
+    if setting is None:
+        setting = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    return "tf32" if setting == "tf32" else "tf32x3"
 
 
 def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
@@ -141,7 +153,7 @@ def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
     if not config.within_bucket and (config.n_rounds == 1 or not config.correct_duplicates):
         return order
     (B, H, R, L), N, K = order.shape, ends.shape[-1], rounds.chunks_before + 1
-    fits = N * rounds.n_chunks < 2**31
+    fits = N * rounds.n_chunks < MOST_CELLS
     cells = order.new_empty((B, H, L, R, K), dtype=torch.int32 if fits else torch.int64)
     constants = {
         "CHUNK_LENGTH": rounds.chunk_length,

@@ -133,7 +133,9 @@ def backward_round(
         exponents_MN = logits_MN * (scale_N * LOG2_E)[None, :] - z_M[:, None]
         p_MN = tl.where(counted, tl.exp2(exponents_MN), 0.0)
         dp_MN = tl.dot(dout_MW, tl.trans(v_NW), input_precision=PRECISION)
-        dlogits_MN = p_MN * (dp_MN - delta_M[:, None]) * scale_N[None, :]
+        dlogits_MN = p_MN * (dp_MN - delta_M[:, None])
+        # keys are scaled, not dlogits: float16 does not hold 1 / |k| of every key
+        k_NW = (k_NW.to(tl.float32) * scale_N[:, None]).to(q.dtype.element_ty)
         dq_MW = tl.dot(dlogits_MN.to(k_NW.dtype), k_NW, acc=dq_MW, input_precision=PRECISION)
 
     # the same rows as keys

@@ -147,6 +147,7 @@ def forward_round(
             sum_MW * tl.exp2(reference_M - above_M)[:, None]
             + total_MW * tl.exp2(before_M - above_M)[:, None]
         )
+        tl.debug_barrier()  # several threads have read each z
     tl.store(z + sequence * length + at_M, z_M, mask=real_M)
     if ROUND == ROUNDS - 1:
         # a position that attends to nobody takes its own value

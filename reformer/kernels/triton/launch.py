@@ -16,8 +16,8 @@ from triton.runtime.interpreter import InterpretedFunction
 class Launches:
     """One kernel with several sets of constants, to be launched one after the other.
 
-    programs: of each launch. constants: in the order of the kernel's signature, after the tensors
-    and numbers. options: num_warps and the like.
+    programs: of each launch. numbers: but for the last, which each call gives. constants: in the
+    order of the kernel's signature, after the tensors and numbers. options: num_warps and the like.
     """
 
     def __init__(
@@ -33,37 +33,47 @@ class Launches:
         self.values = [tuple(one.values()) for one in constants]
         self.compiled: list[Any] = []
 
-    def run(self, tensors: Sequence[Tensor]) -> None:
-        """Launch all; later calls must have tensors of the same dtypes, aligned alike."""
+    def run(self, tensors: Sequence[Tensor], *last: int) -> None:
+        """Launch all; later calls must have tensors of the same dtypes, aligned alike.
+
+        last: numbers that decide nothing of what is compiled.
+        """
+        arguments = (*tensors, *self.numbers, *last)
+        if self.grid[0] == 0:
+            return
         if isinstance(self.kernel, InterpretedFunction):
             for constants in self.constants:
-                self.kernel[self.grid](*tensors, *self.numbers, **constants)
+                self.kernel[self.grid](*arguments, **constants)
         elif not self.compiled:
             self.compiled = [
-                self.kernel[self.grid](*tensors, *self.numbers, **constants, **self.options)
+                self.kernel[self.grid](*arguments, **constants, **self.options)
                 for constants in self.constants
             ]
         else:
             stream = triton.runtime.driver.active.get_current_stream(tensors[0].device.index)
             for compiled, values in zip(self.compiled, self.values, strict=True):
-                compiled[self.grid](*tensors, *self.numbers, *values, stream=stream)
+                compiled[self.grid](*arguments, *values, stream=stream)
 
 
 _prepared: dict[Hashable, Launches] = {}
 
 
 def launch(
-    key: tuple[Hashable, ...], prepare: Callable[[], Launches], tensors: Sequence[Tensor]
+    key: tuple[Hashable, ...],
+    prepare: Callable[[], Launches],
+    tensors: Sequence[Tensor],
+    *last: int,
 ) -> None:
     """Launch what `prepare` makes, or what it made for the same key and such tensors before.
 
-    key: what decides the launches beside the dtypes, alignment and device of the tensors.
+    key: what decides the launches beside the dtypes, alignment and device of the tensors. last:
+    numbers of which they do not depend.
     """
     whole = (key, tensors[0].device, *[(x.dtype, x.data_ptr() % 16 == 0) for x in tensors])
     found = _prepared.get(whole)
     if found is None:
         found = _prepared[whole] = prepare()
-    found.run(tensors)
+    found.run(tensors, *last)
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:

@@ -35,13 +35,13 @@ def place_rows(start, at_X, stride, real_X, WIDTH: tl.constexpr, BLOCK_W: tl.con
 def load_positions(order, start, j_X, length, COUNT: tl.constexpr):
     """Load the positions at places start + j, around the edge of the round, and which are real.
 
-    The j from COUNT on are not real; their position is 0.
+    The j from COUNT on are not real; they repeat the last position.
     """
-    place_X = start + j_X
+    real_X = j_X < COUNT
+    place_X = start + tl.minimum(j_X, COUNT - 1)
     place_X = tl.where(place_X < 0, place_X + length, place_X)
     place_X = tl.where(place_X >= length, place_X - length, place_X)
-    real_X = j_X < COUNT
-    return tl.load(order + place_X, mask=real_X, other=0), real_X
+    return tl.load(order + place_X), real_X
 
 
 @triton.jit
@@ -58,7 +58,7 @@ def load_columns(
     """Load COUNT numbers of each position, STEP apart, (X, C); zeros if they are not needed."""
     BLOCK_C: tl.constexpr = triton.next_power_of_2(COUNT)
     c = tl.arange(0, BLOCK_C)
-    where = start + at_X[:, None] * STRIDE + c[None, :] * STEP
+    where = start + at_X[:, None].to(tl.int64) * STRIDE + c[None, :] * STEP
     if not NEEDED:
         columns = tl.zeros(where.shape, start.dtype.element_ty)
     elif COUNT == BLOCK_C:

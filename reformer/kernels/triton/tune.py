@@ -1,26 +1,33 @@
-"""The tiles of a pass are tried on the GPU at its first call there, and remembered on disk.
+"""The tiles of a pass are tried on the GPU at its first large call, and remembered on disk.
 
-They lie in tiles.json beside the native library, by card, versions and shape, so that every later
-process takes the same ones, and gives the same bits. Deleting the file tries them anew.
+They lie in tiles.json beside the native library, by card, versions, sources and shape, so that
+later processes take the same ones, and give the same bits. Deleting the file tries them anew.
 """
 
+import fcntl
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import torch
 import triton
 from torch import Tensor
+from triton.errors import TritonError
 
 from reformer.kernels.native.build import cache_folders
 from reformer.kernels.triton.launch import padded
 from reformer.sorting import SortedRounds
 
 REPEATS = 5
+# A launch of fewer programs a multiprocessor says more of the host than of the tiles.
+FEWEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,9 @@ class Tiles:
         return options | ({"maxnreg": self.registers} if self.registers else {})
 
 
-# By pass and bytes of an element. The first is taken where nothing can be tried: it spills no
-# registers (tests/test_triton_compiled.py). Products of float32 in three passes keep three copies.
+# By pass and bytes of an element. The first is taken where nothing can be tried: at 16 bits it
+# spills no registers (tests/test_triton_compiled.py). Products of float32 in three passes keep
+# three copies of their tiles.
 CANDIDATES = {
     ("forward_round", 2): (
         Tiles(64, 64, 8),
@@ -89,37 +97,53 @@ def candidates(name: str, qk: Tensor, rounds: SortedRounds) -> list[Tiles]:
 
 
 def tiles_of(
-    name: str, qk: Tensor, rounds: SortedRounds, prepare: Callable[[Tiles], Callable[[], None]]
+    of: tuple[str, str],
+    qk: Tensor,
+    rounds: SortedRounds,
+    prepare: Callable[[Tiles], Callable[[], None]],
 ) -> Tiles:
-    """Return the tiles of the pass of this name: remembered, or the fastest of the candidates.
+    """Return the tiles of a pass: remembered, or the fastest of the candidates.
 
-    prepare: makes a function that launches some rounds with given tiles, enough for the GPU not to
-    wait for the next one; what they write is of no matter.
+    of: the name of the pass, and the precision of its products. prepare: makes a function that
+    launches some rounds with given tiles, enough for the GPU not to wait for the next one; what
+    they write is of no matter. Raises ValueError where the GPU can take none of them.
     """
-    if qk.device.type != "cuda":
-        return candidates(name, qk, rounds)[0]
-    key = "-".join(
+    tried = candidates(of[0], qk, rounds)
+    if qk.device.type != "cuda" or _is_small(qk, tried[0]):
+        return tried[0]
+    key = "; ".join(
         [
-            *(name, torch.cuda.get_device_name(qk.device), torch.__version__, triton.__version__),
-            *(str(qk.dtype), f"width {qk.shape[-1]}", f"chunk {rounds.chunk_length}"),
-            f"{rounds.chunks_before} before",
+            *(*of, torch.cuda.get_device_name(qk.device), str(qk.dtype)),
+            *(f"width {qk.shape[-1]}", f"chunk {rounds.chunk_length}"),
+            *(f"{rounds.chunks_before} before", torch.__version__, triton.__version__, _sources()),
         ]
     )
     if key not in _chosen:
-        _chosen.update(_read())
-    if key not in _chosen:
-        took = {tiles: _ms(prepare(tiles)) for tiles in candidates(name, qk, rounds)}
-        _chosen[key] = min(took, key=lambda tiles: took[tiles])
-        _write(_chosen | _read())
+        _chosen[key] = _read().get(key) or _keep(key, _fastest(tried, prepare))
     return _chosen[key]
 
 
+def _is_small(qk: Tensor, tiles: Tiles) -> bool:
+    n_processors = torch.cuda.get_device_properties(qk.device).multi_processor_count
+    return qk.shape[:3].numel() < FEWEST * n_processors * tiles.rows
+
+
+def _fastest(tried: list[Tiles], prepare: Callable[[Tiles], Callable[[], None]]) -> Tiles:
+    took: dict[Tiles, float] = {}
+    problem = ""
+    for tiles in tried:
+        try:
+            took[tiles] = _ms(prepare(tiles))
+        except TritonError as error:  # of a GPU that has no room for such tiles
+            problem = f"{type(error).__name__}: {error}"
+    if not took:
+        raise ValueError(f'kernel "triton" cannot run on this GPU: {problem}; use "compiled"')
+    return min(took, key=lambda tiles: took[tiles])
+
+
 def _ms(run: Callable[[], None]) -> float:
-    """Time what `run` launches, in ms; infinite if the GPU has not the room for such tiles."""
-    try:
-        run()
-    except triton.runtime.errors.OutOfResources:
-        return float("inf")
+    """Time what `run` launches, in ms, after a first call that compiles it."""
+    run()
     took = []
     for _ in range(REPEATS):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -131,25 +155,51 @@ def _ms(run: Callable[[], None]) -> float:
     return median(took)
 
 
+@cache
+def _sources() -> str:
+    """Tell this version of the kernels."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+
+
 def _paths() -> list[Path]:
     return [folder / "tiles.json" for folder in cache_folders()]
 
 
 def _read() -> dict[str, Tiles]:
-    """Read what earlier processes chose; nothing where there is no such file, or a damaged one."""
-    for path in _paths():
-        with suppress(OSError, ValueError, TypeError, AttributeError):
-            return {key: Tiles(**tiles) for key, tiles in json.loads(path.read_text()).items()}
+    """Read what earlier processes chose; what is damaged or unknown there does not count."""
+    found: dict[str, Tiles] = {}
+    for path in reversed(_paths()):
+        for key, tiles in _entries(path).items():
+            with suppress(TypeError):
+                found[key] = Tiles(**tiles)
+    return found
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        entries = json.loads(path.read_text())
+        return entries if isinstance(entries, dict) else {}
     return {}
 
 
-def _write(chosen: dict[str, Tiles]) -> None:
-    """Keep what was chosen, all of it or nothing, in the first folder that can be written to."""
-    text = json.dumps({key: asdict(tiles) for key, tiles in sorted(chosen.items())}, indent=1)
+def _keep(key: str, tiles: Tiles) -> Tiles:
+    """Remember a choice, unless another process made one meanwhile; return the one that stands."""
     for path in _paths():
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError), _locked(path):
+            entries = _entries(path)
+            standing = entries.setdefault(key, asdict(tiles))
             with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                file.write(text)
+                json.dump(entries, file, indent=1, sort_keys=True)
             Path(file.name).replace(path)
-            return
+            with suppress(TypeError):
+                return Tiles(**standing)
+    return tiles
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
