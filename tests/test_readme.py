@@ -94,6 +94,6 @@ def test_suites_and_their_questions_are_named():
 
 
 def test_the_answers_are_those_of_the_records():
-    """Regenerate them with: python run_bench.py check --table"""
+    """They are what `run_bench.py check --table` prints."""
     found = judge(read_claims(), records_under([ROOT / "results/reference"]))
     assert to_markdown(answers_table(found)) in README

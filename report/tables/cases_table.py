@@ -192,7 +192,9 @@ def write_tables(
     records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
 ) -> list[Path]:
     """Write table.csv, table.md and table.tex into `folder` and return their paths."""
-    frame = to_frame(records).dropna(axis=1, how="all")
+    frame = to_frame(records)
+    is_empty = frame.isna() | (frame.astype(object) == "")
+    frame = frame.loc[:, ~is_empty.all()].copy()
     frame.insert(0, "run", folder.name)
     frame.to_csv(folder / "table.csv", index=False)
     markdown, latex = [f"# {title}\n"], []

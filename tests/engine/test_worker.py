@@ -156,7 +156,8 @@ def test_a_job_seeds_and_prepares_its_process_before_it_measures(
         events.append(("prepare", n_threads))
         return CPU()
 
-    def speed(device: Any) -> float:
+    def speed(device: Any, precision: str) -> float:
+        assert precision == "float32"
         events.append("speed")
         return 12.5
 

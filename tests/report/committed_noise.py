@@ -22,8 +22,6 @@ from suites.engine.store.records import Record
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-attention"
 N_SAMPLES, MIN_PROCESSES = 5, 3
-# The least within-process noise of a kind where nearly all its processes took one sample.
-FEWEST_FOR_WITHIN = 10
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,14 @@ class CaseNoise:
 
 @cache
 def committed_cases() -> tuple[CaseNoise, ...]:
-    """Return the 97 timed cases with the noise of their kind.
-
-    Where a kind was sampled once a process, the noise inside is that of the slow cases of others.
-    """
+    """Return the timed cases with the noise of their kind."""
     records = [record for record in load_run(REFERENCE) if samples_of(record, "step")]
     kinds: dict[Any, list[Record]] = defaultdict(list)
     for record in records:
         kinds[noise_kind(record)].append(record)
-    slow = _within([r for r in records if max(map(len, samples_of(r, "step"))) < N_SAMPLES])
-    assert slow is not None
     found = []
     for members in kinds.values():
-        within = _within(members) or slow
+        within = _within(members)
         total = sampling = 0.0
         for record in members:
             processes = samples_of(record, "step")
@@ -68,14 +61,14 @@ def committed_cases() -> tuple[CaseNoise, ...]:
     return tuple(found)
 
 
-def _within(records: list[Record]) -> float | None:
-    """Return the standard deviation of logs inside the processes; None if they took too few."""
+def _within(records: list[Record]) -> float:
+    """Return the standard deviation of logs inside the processes."""
     squares = df = 0.0
     for record in records:
         for samples in samples_of(record, "step"):
             squares += float(np.var(np.log(samples)) * len(samples))
             df += len(samples) - 1
-    return float((squares / df) ** 0.5) if df >= FEWEST_FOR_WITHIN else None
+    return float((squares / df) ** 0.5)
 
 
 def _median_variance(within: float, n: int) -> float:

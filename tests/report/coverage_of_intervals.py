@@ -153,7 +153,7 @@ def coverage(name: str, k: int, n_draws: int = N_DRAWS) -> float:
 def verdicts(
     n_pairs: int, bar: float, most: int, n_planted: int, scale: float = 1.0, seed: int = 0
 ) -> tuple[int, int]:
-    """Compare simulated pairs of runs, with 10 % planted in so many of the 97 cases.
+    """Compare simulated pairs of runs, with 10 % planted in so many of the cases.
 
     Returns in how many pairs something was worse, and in how many a planted case was.
     """
@@ -174,7 +174,7 @@ def main() -> None:
     print("|---" * (len(PROCESSES) + 1) + "|")
     for name in TRIALS:
         print(f"| {name} | {' | '.join(f'{coverage(name, k):.3f}' for k in PROCESSES)} |")
-    print("\n| noise | processes | same code: worse in | 10 % slower in 3 of 97: found in |")
+    print("\n| noise | processes | same code: worse in | 10 % slower in 3 cases: found in |")
     print("|---|---|---|---|")
     for noise, scale, told, bar, most in (
         ("committed", 1.0, "3 to 10, until within 10 %", 0.1, 10),

@@ -135,7 +135,7 @@ def forward_round(
     where_MW, real_MW = place_rows(own_rows, at_M, own_stride, real_M, WIDTH, BLOCK_W)
     if ROUND == 0:
         above_M = tl.where(z_M == float("-inf"), 0.0, z_M)
-        sum_MW *= tl.exp2(reference_M - above_M)[:, None]
+        sum_MW *= tl.exp2(highest_M - above_M)[:, None]
     else:
         before_M = tl.load(z + sequence * length + at_M)
         above_M = tl.maximum(before_M, z_M)
@@ -144,7 +144,7 @@ def forward_round(
         above_M = tl.where(z_M == float("-inf"), 0.0, z_M)
         total_MW = tl.load(total + where_MW, mask=real_MW, other=0.0)
         sum_MW = (
-            sum_MW * tl.exp2(reference_M - above_M)[:, None]
+            sum_MW * tl.exp2(highest_M - above_M)[:, None]  # 0 of a query without any key
             + total_MW * tl.exp2(before_M - above_M)[:, None]
         )
         tl.debug_barrier()  # several threads have read each z
