@@ -51,6 +51,7 @@ class Tiles:
 # three copies of their tiles.
 CANDIDATES = {
     ("forward_round", 2): (
+        Tiles(32, 64, 8),
         Tiles(64, 64, 8),
         Tiles(64, 64, 4),
         Tiles(64, 64, 4, stages=2),
