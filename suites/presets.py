@@ -1,7 +1,7 @@
 """Each preset has a base here, from which the suites vary one or more settings.
 
 `quick` walks every code path in minutes; its models are hardly trained. `cpu` is what a laptop can
-say in six hours: 1,024 tokens, 2 layers, trained until they beat the count models; what compares
+say in some hours: 1,024 tokens, 2 layers, trained until they beat the count models; what compares
 many of them, on half of the tokens. `gpu` is what one GPU says in half an hour. `paper` has the
 paper's sizes (enwik8 in windows of 64K tokens) and needs GPUs. At `cpu` a timing has at most 6
 processes: levels that deviate by 9 % are then known to 10 %. The functions make the changes that
