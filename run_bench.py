@@ -61,6 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_measuring_options(run)
     run.add_argument("--prune", action="store_true", help="skip what ran out of memory when longer")
     run.add_argument("--dry-run", action="store_true", help="cases, predicted time and memory")
+    curves = "learning curves for TensorBoard besides (extra tensorboard)"
+    run.add_argument("--tensorboard", action="store_true", help=curves)
     run.add_argument("--in-turns", help=argparse.SUPPRESS)  # how ab starts it
     status = command("status", "done, failed and why, left, time left")
     status.add_argument("name", nargs="?", help="the run (default: the last)")

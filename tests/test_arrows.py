@@ -62,6 +62,9 @@ ARROWS: dict[str, list[str]] = {
         *("torch", "psutil", f"{ENGINE}.measure.*", *TRAVELS, *SETTINGS),
         *("suites.tasks", "reformer", "reformer.*", "baselines", "baselines.*"),
     ],
+    "suites/engine/store/event_files.py": [
+        *("tensorboard", f"{ENGINE}.store.records", *CHECKS),
+    ],
     "suites/engine/store/*": [f"{ENGINE}.store.*", f"{ENGINE}.code", *SUITE_WORDS, *CHECKS],
     "suites/engine/sweep/executors/*": ["psutil", f"{ENGINE}.sweep.executors.*", *TRAVELS],
     "suites/engine/sweep/*": [
@@ -129,6 +132,10 @@ PLANTED = {
     "suites/tasks/*": ("suites/tasks/text.py", "suites.settings"),
     "suites/engine/commands.py": ("suites/engine/commands.py", "suites.engine.measure.worker"),
     "suites/engine/measure/*": ("suites/engine/measure/timing.py", "report.page"),
+    "suites/engine/store/event_files.py": (
+        "suites/engine/store/event_files.py",
+        f"{ENGINE}.store.runs",
+    ),
     "suites/engine/store/*": ("suites/engine/store/runs.py", "suites.engine.sweep.ledger"),
     "suites/engine/sweep/executors/*": (
         "suites/engine/sweep/executors/local.py",

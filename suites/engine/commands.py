@@ -16,8 +16,9 @@ from suites.base import PRESETS
 from suites.engine.code import ROOT, code_hash, code_state
 from suites.engine.failures import RETRYABLE
 from suites.engine.job import Question
+from suites.engine.store.event_files import require_tensorboard, write_event_files
 from suites.engine.store.plan import Plan
-from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder
+from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder, shorten
 from suites.engine.store.turns import own_turn
 from suites.engine.sweep.backlog import Backlog, Choice
 from suites.engine.sweep.doctor import examine
@@ -107,6 +108,8 @@ def run(options: Namespace) -> int:
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
         return dry_run(folder, plan, question, retry)
+    if options.tensorboard:
+        require_tensorboard()
     channel = None if options.in_turns is None else Channel(options.in_turns)
     # as it is now: what changes while this sweep waits for another is refused
     for device in ("cpu", "cuda"):
@@ -123,7 +126,12 @@ def run(options: Namespace) -> int:
         choice = Choice(cases=asked_for, retry=retry, data=question.data, library=library)
         local = (plan.device, folder.log_path, timeout_s)
         executor = InTurns(channel, *local) if channel else Local(*local)
-        code = measure(Sweep(Backlog(folder, plan, choice), executor, options.prune), executor)
+        backlog = Backlog(folder, plan, choice)
+        code = measure(Sweep(backlog, executor, options.prune), executor)
+        if options.tensorboard:
+            curves = folder.path / "tensorboard"
+            write_event_files(backlog.records.values(), backlog.names, curves)
+            print(f"tensorboard --logdir {shlex.quote(shorten(curves))}")
     if channel:
         channel.tell({"finished": code})
     elif code == INTERRUPTED:
