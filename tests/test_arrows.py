@@ -55,7 +55,7 @@ ARROWS: dict[str, list[str]] = {
     ],
     "suites/engine/commands.py": [
         *(f"{ENGINE}.{room}.*" for room in ("sweep", "store")),
-        *TRAVELS,
+        *(f"{ENGINE}.terminal", *TRAVELS),
         *("suites.base", "suites.settings", "baselines.config", "reformer.checks"),
     ],
     "suites/engine/measure/*": [
@@ -69,14 +69,17 @@ ARROWS: dict[str, list[str]] = {
     "suites/engine/sweep/executors/*": ["psutil", f"{ENGINE}.sweep.executors.*", *TRAVELS],
     "suites/engine/sweep/*": [
         *("rich", "scipy", "suites", f"{ENGINE}.sweep.*", f"{ENGINE}.store.*", *TRAVELS),
+        f"{ENGINE}.terminal",
         *("suites.base", *SETTINGS, "reformer.checks", *CONFIGS),
     ],
+    "suites/engine/terminal.py": ["rich"],
     "suites/engine/*": ["psutil", *TRAVELS, "suites.settings"],
     "suites/*": ["suites.base", "suites.presets", "suites.settings", "baselines.config"],
     "report/__init__.py": [],
     "report/commands.py": [
         *(f"report.{room}.*" for room in ("claims", "compare", "figures", "page")),
         *("report.tables.markup", f"{ENGINE}.store.runs", f"{ENGINE}.store.names"),
+        f"{ENGINE}.terminal",
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
@@ -98,7 +101,7 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/compare/*": [
         *("report.compare.*", "report.tables.markup", *READING, "report.statistics.*"),
-        *("numpy", "pandas", *CHECKS),
+        *("numpy", "pandas", *CHECKS, f"{ENGINE}.terminal"),
     ],
     "report/figures/*": [
         *("report.figures.*", "report.tables.*", "report.compare.ablation", "report.findings"),
@@ -142,6 +145,7 @@ PLANTED = {
         "suites.engine.store.runs",
     ),
     "suites/engine/sweep/*": ("suites/engine/sweep/scheduler.py", "suites.engine.measure.machine"),
+    "suites/engine/terminal.py": ("suites/engine/terminal.py", "suites.settings"),
     "suites/engine/*": ("suites/engine/job.py", "suites.engine.store.records"),
     "suites/*": ("suites/layers.py", "suites.engine.measure.build"),
     "report/__init__.py": ("report/__init__.py", "report.text"),

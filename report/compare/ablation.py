@@ -12,6 +12,7 @@ from report.compare.levels import Level, dense_beside, group_names, groups_by, l
 from report.reading.cases import gather
 from report.tables.markup import to_markdown
 from suites.engine.store.records import Record
+from suites.engine.terminal import table_text, wrapped
 from suites.settings import SETTINGS
 
 
@@ -42,6 +43,12 @@ class Ablation:
     def markdown(self) -> str:
         """Return the finding and the table for people as Markdown."""
         return f"{self.finding()}.\n\n{to_markdown(self.for_people())}"
+
+    def text(self, width: int) -> str:
+        """Return the same for a terminal of so many columns."""
+        table = self.for_people()
+        found = table_text(list(map(str, table)), table.to_numpy(str), width)
+        return f"{wrapped(self.finding(), width)}.\n\n{found}"
 
     def finding(self) -> str:
         """Say what the first and the last step up from the base buy and cost in the main group."""

@@ -12,6 +12,7 @@ from report.statistics.noise import Noise
 from report.tables.markup import to_markdown
 from report.text import plural
 from suites.engine.store.records import Record
+from suites.engine.terminal import table_text, wrapped
 
 NOTHING_WORSE, SOMETHING_WORSE = 0, 1
 COLUMNS_FOR_PEOPLE = ["case", "verdict", "stands", "time", "visible from"]
@@ -43,11 +44,19 @@ class RunComparison:
 
     def markdown(self) -> str:
         """Return the table for people, how many cases got each verdict, the notes, the reason."""
+        mark = f"{self.mark}\n\n" if self.mark else ""
+        return f"{mark}{to_markdown(self.for_people)}\n" + "\n".join(self._sentences()) + "\n"
+
+    def text(self, width: int) -> str:
+        """Return the same for a terminal of so many columns."""
+        table = table_text(list(map(str, self.for_people)), self.for_people.to_numpy(str), width)
+        mark = f"{wrapped(self.mark, width)}\n\n" if self.mark else ""
+        return f"{mark}{table}\n" + wrapped("\n".join(self._sentences()), width)
+
+    def _sentences(self) -> list[str]:
         counts = self.table["verdict"].value_counts()
         told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-        mark = f"{self.mark}\n\n" if self.mark else ""
-        lines = [f"Each case alone: {told}.", *self.notes, self.reason]
-        return f"{mark}{to_markdown(self.for_people)}\n" + "\n".join(lines) + "\n"
+        return [f"Each case alone: {told}.", *self.notes, self.reason]
 
 
 def band_of(threshold: float | None) -> float:

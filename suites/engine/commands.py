@@ -52,7 +52,9 @@ from suites.engine.sweep.summary import (
     print_cases,
     print_failures,
     print_mispredictions,
+    print_results,
 )
+from suites.engine.terminal import width_of_terminal
 
 SOMETHING_FAILED = 1
 INTERRUPTED = 130
@@ -203,7 +205,7 @@ def measure(sweep: Sweep, executor: Local) -> int:
     """Run a sweep and say what was done and what failed; return the exit code."""
     backlog = sweep.backlog
     name, code = backlog.plan.name, 0
-    n_before = len(backlog.records)
+    before = set(backlog.records)
     if {r["code"]["hash"] for r in backlog.records.values()} - {backlog.code["hash"]}:
         print("note: the measured code has changed since this run began; records carry its hash")
     if backlog.n_outdated:
@@ -217,7 +219,8 @@ def measure(sweep: Sweep, executor: Local) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; {n_measurements(backlog)} measurements are kept")
         code = INTERRUPTED
-    print(f"run {name}: {counts(backlog)}; {len(backlog.records) - n_before} records are new")
+    print(f"run {name}: {counts(backlog)}; {len(backlog.records) - len(before)} records are new")
+    print_results(backlog, before, width_of_terminal())
     print_failures(backlog)
     print_mispredictions(backlog)
     return code or (SOMETHING_FAILED if has_failures(backlog) else 0)

@@ -9,7 +9,13 @@ from sweeps import part_of
 from suites.engine.store.records import mispredicted
 from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.progress import outcome_words, warning
-from suites.engine.sweep.summary import counts, print_failures, print_mispredictions
+from suites.engine.sweep.summary import (
+    N_SHOWN,
+    counts,
+    print_failures,
+    print_mispredictions,
+    print_results,
+)
 
 BYTES_PER_MIB = 2**20
 
@@ -76,3 +82,30 @@ def test_an_unsteady_timing_says_so() -> None:
     part = part_of("time", samples_ms={"step": [1.0, 2.0, 3.0]}, steady=False, disturbed=True)
     line = {"kind": "time", "status": "ok", "part": part}
     assert outcome_words(line) == "2 ms a step, disturbed, not steady"
+
+
+def test_a_run_ends_with_a_small_table(capsys: pytest.CaptureFixture[str]) -> None:
+    time = {"processes": [part_of("time", samples_ms={"step": [ms]}) for ms in (7.0, 8.0, 9.5)]}
+    both = [("a", seed) for seed in range(2)]
+    records = {
+        key: {
+            "status": "ok",
+            "time": time if key[1] == 0 else None,
+            "memory": memory(100) if key[1] == 0 else None,
+            "quality": {"bits_per_dim": 3.0 + key[1]},
+        }
+        for key in both
+    }
+    records |= {(f"old {i}", 0): records["a", 0] for i in range(2)}
+    records["failed", 0] = {**records["a", 0], "status": "crash"}
+    names = {key[0]: f"case {key[0]}" for key in records}
+    backlog = SimpleNamespace(records=records, names=names)
+    print_results(backlog, before={("old 0", 0), ("old 1", 0)}, width=80)
+    _, _, row = capsys.readouterr().out.splitlines()
+    assert row.split() == ["case", "a", "8", "ms", "100", "MiB", "3.500"]
+    print_results(backlog, before=set(records), width=80)
+    assert capsys.readouterr().out == ""
+    records |= {(f"{i}", 0): records["a", 0] for i in range(N_SHOWN)}
+    names |= {f"{i}": f"case {i}" for i in range(N_SHOWN)}
+    print_results(backlog, before=set(), width=80)
+    assert capsys.readouterr().out.splitlines()[-1] == "and 3 more"

@@ -28,6 +28,14 @@ def test_two_runs_of_the_same_are_the_same(records, again):
     assert f"{verdicts['same']} same" in found.markdown()
 
 
+@pytest.mark.parametrize("factor", ["n_rounds", "length", "attention"])
+def test_a_terminal_of_80_columns_is_told_the_same(records, again, factor):
+    for found in (compare_runs(records, again), compare_by(records, factor)):
+        text = found.text(80)
+        assert max(map(len, text.splitlines())) <= 80
+        assert {*re.findall(r"[\w.]+", found.markdown())} <= {*re.findall(r"[\w.]+", text)}
+
+
 def test_a_planted_slow_down_is_found(records):
     found = compare_runs(records, make_records(seed=2, slower=1.1))
     assert found.exit_code == 1

@@ -99,16 +99,19 @@ class PlainProgress:
 
 
 class RichProgress(PlainProgress):
-    """Rich progress is a bar with the time left; failures and warnings are lines above it."""
+    """Rich progress is a bar with the time left and what is measured; what is done stands above."""
 
     def __init__(self, backlog: Backlog, n_trainings: int, n_sweeps: int = 1) -> None:
         super().__init__(backlog, n_trainings, n_sweeps)
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
+        one_line = Column(no_wrap=True, overflow="ellipsis")
+        left = TextColumn("{task.completed}/{task.total}, {task.fields[left]} left:")
+        now = TextColumn("{task.description}", markup=False, table_column=one_line)
         # redrawn only on events: a drawing thread would disturb what is measured
-        self.bar = Progress(*columns, auto_refresh=False)
-        self.task = self.bar.add_task("")
+        self.bar = Progress(BarColumn(bar_width=10), left, now, auto_refresh=False)
+        self.task = self.bar.add_task("", left="")
 
     def __enter__(self) -> "RichProgress":
         """Start drawing."""
@@ -125,19 +128,22 @@ class RichProgress(PlainProgress):
         self.draw(job)
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """Print a failure or a warning above the bar, and draw."""
+        """Print what a job found above the bar, with a warning if it was not as predicted; draw."""
         self.count_done()
-        if line["status"] != "ok":
-            self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")
+        self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")
         if warning(line):
-            self.say(f"{job_words(job, self.backlog)}: {warning(line)}")
+            self.say(f"  {warning(line)}")
         self.draw(job)
 
     def draw(self, job: Job) -> None:
         """Show the bar as it stands."""
-        description = f"{self.left} left, {job_words(job, self.backlog)}"
-        total = self.n_done + self.n_left
-        self.bar.update(self.task, completed=self.n_done, total=total, description=description)
+        self.bar.update(
+            self.task,
+            completed=self.n_done,
+            total=self.n_done + self.n_left,
+            description=job_words(job, self.backlog),
+            left=self.left,
+        )
         self.bar.refresh()
 
     def say(self, text: str) -> None:

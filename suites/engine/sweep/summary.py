@@ -1,14 +1,20 @@
-"""When a sweep ends, its counts, failures and wrong predictions are told. No torch."""
+"""What a sweep will take is told before it, its counts and failures after it. No torch."""
 
 from collections import Counter
+from collections.abc import Container, Sequence
+from statistics import fmean, median
 
+from suites.engine.store.records import Record
 from suites.engine.store.runs import shorten
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.merging import why
 from suites.engine.sweep.prediction import predicted_peak
 from suites.engine.sweep.progress import misprediction
+from suites.engine.terminal import table_text
 
+N_SHOWN = 20
+Key = tuple[str, int]  # of a record: its case and seed
 FAILED = ("oom", "timeout", "crash", "diverged")
 
 
@@ -27,6 +33,40 @@ def n_measurements(backlog: Backlog) -> int:
 def has_failures(backlog: Backlog) -> bool:
     """Return whether any case failed; one that is skipped did not."""
     return any(record["status"] in FAILED for record in backlog.records.values())
+
+
+def print_results(backlog: Backlog, before: Container[Key], width: int) -> None:
+    """Print a table of the cases with records that were not there before, at most N_SHOWN of them.
+
+    Times are medians, bits per dim means over the seeds; memory is that of live tensors.
+    """
+    new: dict[str, list[Record]] = {}
+    for key, record in backlog.records.items():
+        if key not in before and record["status"] == "ok":
+            new.setdefault(key[0], []).append(record)
+    if not new:
+        return
+    rows = [_row(backlog.names[case_id], records) for case_id, records in new.items()]
+    print(table_text(("what", "a step", "peak", "bits per dim"), rows[:N_SHOWN], width), end="")
+    if len(rows) > N_SHOWN:
+        print(f"and {len(rows) - N_SHOWN} more")
+
+
+def _row(name: str, records: Sequence[Record]) -> tuple[str, str, str, str]:
+    times = [
+        median(process["samples_ms"]["step"])
+        for record in records
+        for process in (record["time"]["processes"] if record["time"] else [])
+        if process["samples_ms"].get("step")
+    ]
+    peaks = [record["memory"]["live_peak_bytes"] for record in records if record["memory"]]
+    bits = [record["quality"]["bits_per_dim"] for record in records if record["quality"]]
+    return (
+        name,
+        f"{median(times):.4g} ms" if times else "",
+        f"{max(peaks) / 2**20:.4g} MiB" if peaks else "",
+        f"{fmean(bits):.3f}" if bits else "",
+    )
 
 
 def print_failures(backlog: Backlog) -> None:
