@@ -18,27 +18,30 @@ from report.figures.cost import write_ablation
 from report.page.page import write_overview, write_report
 from report.tables.markup import to_markdown
 from suites.engine.store.names import expanded
-from suites.engine.store.runs import ROOT, RunFolder, find_run, shorten
+from suites.engine.store.runs import ROOT, RUNS, RunFolder, find_run, shorten
+from suites.engine.terminal import table_text, width_of_terminal
 
 REFERENCE = ROOT / "results" / "reference"
 
 
 def report(options: Namespace) -> int:
-    """Write tables, figures and index.html of each run that is named, or of the last run.
+    """Write tables, figures and index.html of a run, the last if none is named.
 
-    A folder of runs gets one page over all of them besides.
+    What each suite found is printed. Several runs, and a folder of runs, get one page over all of
+    them, with each run's own besides.
     """
-    for name in options.names or [None]:
-        if name is not None and any(_folder_of(name).glob("*/records.jsonl")):
-            overview = _folder_of(name)
-            written = write_overview(overview)
-            print(f"{len(written)} files; open {shorten(overview / 'index.html')}")
-            continue
-        folder = find_run(name)
-        written = write_report(folder.path, options.mixed, options.style)
-        print(
-            f"run {folder.name}: {len(written)} files; open {shorten(folder.path / 'index.html')}"
-        )
+    named = [_folder_of(name) for name in options.names]
+    runs = [run for folder in named for run in _runs_in(folder)]
+    if len(named) > 1 or runs != named:
+        overview = (named[0] if len(named) == 1 else RUNS) / "index.html"
+        written = write_overview(runs, overview, options.mixed, options.style)
+        print(f"{len(written)} files; open {shorten(overview)}")
+        return 0
+    folder = find_run(options.names[0] if options.names else None)
+    reported = write_report(folder.path, options.mixed, options.style)
+    print(table_text(("suite", "what it found"), reported.findings, width_of_terminal()))
+    page = shorten(folder.path / "index.html")
+    print(f"run {folder.name}: {len(reported.paths)} files; open {page}")
     return 0
 
 
@@ -70,7 +73,7 @@ def compare(options: Namespace) -> int:
     else:
         before, after = (find_run(name).records() for name in names)
         found = compare_runs(before, after, mixed=options.mixed, band=band)
-    print(found.markdown())
+    print(found.text(width_of_terminal()))
     return found.exit_code
 
 
@@ -84,14 +87,14 @@ def compare_pair(before: RunFolder, after: RunFolder, cases: Container[str]) -> 
         [record for record in run.records() if record["case"] in cases] for run in (before, after)
     )
     found = compare_runs(old, new, mixed=True, ratios=paired_ratios(old, new))
-    print(found.markdown())
+    print(found.text(width_of_terminal()))
     return found.exit_code
 
 
 def compare_levels(folder: RunFolder, options: Namespace) -> int:
     """Print the ablation of a setting and write it beside the run's report."""
     found = compare_by(folder.records(), options.by, mixed=options.mixed)
-    print(found.markdown())
+    print(found.text(width_of_terminal()))
     for path in write_ablation(found, folder.path):
         print(shorten(path))
     return 0
@@ -110,8 +113,12 @@ def check(options: Namespace) -> int:
 
 def _folder_of(name: str) -> Path:
     folder = expanded(name)
-    has_runs = any(folder.glob("*/records.jsonl"))
-    return folder if has_runs else find_run(name).path
+    return folder if _runs_in(folder) != [folder] else find_run(name).path
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Return the runs in a folder of runs; the folder itself if it is none."""
+    return sorted(path.parent for path in folder.glob("*/records.jsonl")) or [folder]
 
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {

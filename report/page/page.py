@@ -3,12 +3,14 @@
 A page holds all it shows: style, script and figures are inside, and nothing is fetched.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader
 
@@ -23,6 +25,7 @@ from report.page.sections import facts_of, place_of, section_of
 from report.reading.captions import caption_of
 from report.reading.cases import CaseResult, gather, load_run, suite_names
 from report.reading.planned import is_missing, missing_records, unfinished_text
+from report.reading.series import View
 from report.reading.view import views_of
 from report.tables.cases_table import FLOOR, write_tables
 from report.tables.markup import to_markdown
@@ -46,60 +49,6 @@ METHOD = (
 FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
 
 
-def write_report(run_folder: Path, mixed: bool = False, style: str = "page") -> list[Path]:
-    """Write table.csv, .md and .tex, figures/ and index.html, and return their paths.
-
-    What the run's plan has and the records have not is told and drawn as missing. style: "paper"
-    draws the figures once more, for a paper, into figures-paper/. Raises ValueError if there are no
-    records, or if they are of different identity and not `mixed`.
-    """
-    paths = _write_run(Path(run_folder), mixed).paths
-    return paths + (_draw_for_paper(Path(run_folder), mixed) if style == "paper" else [])
-
-
-def _draw_for_paper(folder: Path, mixed: bool) -> list[Path]:
-    cases = gather(load_run(folder), mixed)
-    views = [view for name in sorted(suite_names(cases)) for view in views_of(name, cases)]
-    with for_paper():
-        return [path for view in views for path in draw_suite(view, folder / PAPER_FIGURES)]
-
-
-def write_overview(folder: Path) -> list[Path]:
-    """Report each run in a folder of runs, and all of them on one page, FOLDER/index.html.
-
-    Machines are never mixed: each suite is shown as its run measured it, and linked to its page.
-    """
-    runs = [_write_run(path.parent) for path in sorted(folder.glob("*/records.jsonl"))]
-    sections = [
-        {
-            **part,
-            "id": f"{run.folder.name}-{part['name']}",
-            "run": run.folder.name,
-            "page": f"{run.folder.name}/index.html",
-        }
-        for run in runs
-        for part in run.sections
-    ]
-    sections.sort(key=lambda part: place_of(part["name"]))
-    records = [record for run in runs for record in run.records]
-    cases = gather(records, mixed=True)
-    page = folder / "index.html"
-    shown = {
-        "title": "Is the Reformer worth it?",
-        "banner": "",
-        "answers": answers(records),
-        "sections": sections,
-        "ablations": "",
-        "failed": [one for run in runs for one in failures(run.cases, run.folder, folder)],
-        "left_out": left_out(cases),
-        "files": [(run.folder.name, f"{run.folder.name}/index.html") for run in runs],
-        "machine": "",
-        "caveats": [],
-    }
-    page.write_text(render(records, cases, shown), encoding="utf-8")
-    return [*(path for run in runs for path in run.paths), page]
-
-
 @dataclass(frozen=True, slots=True)
 class Reported:
     """What was written of a run, and what its page shows."""
@@ -107,8 +56,68 @@ class Reported:
     folder: Path
     records: list[Record]
     cases: list[CaseResult]
+    views: list[View]
     sections: list[dict[str, Any]]
     paths: list[Path]
+
+    @property
+    def findings(self) -> list[tuple[str, str]]:
+        """Return for each suite its name and what it found, in sentences."""
+        return [(part["name"], " ".join(part["findings"])) for part in self.sections]
+
+
+def write_report(run_folder: Path, mixed: bool = False, style: str = "page") -> Reported:
+    """Write table.csv, .md and .tex, figures/ and index.html, and return what was written.
+
+    What the run's plan has and the records have not is told and drawn as missing. style: "paper"
+    draws the figures once more, for a paper, into figures-paper/. Raises ValueError if there are no
+    records, or if they are of different identity and not `mixed`.
+    """
+    reported = _write_run(Path(run_folder), mixed)
+    if style == "paper":
+        with for_paper():
+            for view in reported.views:
+                reported.paths.extend(draw_suite(view, reported.folder / PAPER_FIGURES))
+    return reported
+
+
+def write_overview(
+    folders: Sequence[Path], page: Path, mixed: bool = False, style: str = "page"
+) -> list[Path]:
+    """Report each of several runs (see `write_report`), and all of them on one page.
+
+    Machines are never mixed: each suite is shown as each run measured it, side by side, and linked
+    to that run's page.
+    """
+    runs = [write_report(folder, mixed, style) for folder in folders]
+    sections = [
+        {
+            **part,
+            "id": f"{run.folder.name}-{part['name']}",
+            "run": run.folder.name,
+            "page": link_to(run.folder / "index.html", page.parent),
+        }
+        for run in runs
+        for part in run.sections
+    ]
+    records = [record for run in runs for record in run.records]
+    cases = gather(records, mixed=True)
+    shown = {
+        "title": "Is the Reformer worth it?",
+        "banner": "",
+        "answers": answers(records),
+        "groups": groups_of(sections),
+        "ablations": "",
+        "failed": [one for run in runs for one in failures(run.cases, run.folder, page.parent)],
+        "left_out": left_out(cases),
+        "files": [
+            (run.folder.name, link_to(run.folder / "index.html", page.parent)) for run in runs
+        ],
+        "machine": "",
+        "caveats": [],
+    }
+    page.write_text(render(records, cases, shown), encoding="utf-8")
+    return [*(path for run in runs for path in run.paths), page]
 
 
 def _write_run(folder: Path, mixed: bool = False) -> Reported:
@@ -134,7 +143,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "title": f"Is the Reformer worth it? Run {folder.name}",
         "banner": BANNER if run.is_quick else "",
         "answers": [] if run.is_quick else answers(records),
-        "sections": sections,
+        "groups": groups_of(sections),
         "ablations": ablations_json(records, [view.varies for view in views if view.varies], mixed),
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
@@ -143,7 +152,20 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "caveats": [*filter(None, [unfinished]), *caveats(records, cases)],
     }
     page.write_text(render(records, cases, shown), encoding="utf-8")
-    return Reported(folder, records, cases, sections, [*paths, page])
+    return Reported(folder, records, cases, views, sections, [*paths, page])
+
+
+def groups_of(sections: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Put the sections of one suite together, in the order of the questions that people ask."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for part in sorted(sections, key=lambda part: place_of(part["name"])):
+        groups.setdefault(part["name"], []).append(part)
+    return list(groups.values())
+
+
+def link_to(path: Path, home: Path) -> str:
+    """Return how a page in the folder `home` links to a file."""
+    return quote(os.path.relpath(path, home))
 
 
 def plan_of(folder: Path) -> Plan | None:
@@ -182,7 +204,7 @@ def failures(cases: Sequence[CaseResult], folder: Path, home: Path) -> list[dict
             log = folder / "logs" / f"{case.id}.txt"
             has_log = case.id.isalnum() and log.exists()
             told = {"label": case.label, "status": status, "reason": reason}
-            found.append({**told, "log": log.relative_to(home).as_posix() if has_log else ""})
+            found.append({**told, "log": link_to(log, home) if has_log else ""})
     return found
 
 

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = {case.id: Entry(case=case, suites=("layers",))}
     plan = Plan(name="partial", preset="quick", seeds=[0], device="cpu", entries=entries)
     (folder / "partial" / "plan.json").write_text(json.dumps(plan.to_json()))
-    write_overview(folder)
+    write_overview([folder / "partial", folder / "whole"], folder / "index.html")
     return folder
 
 
@@ -196,3 +196,17 @@ def test_a_run_reports_the_same_page_again(folder: Path) -> None:
     before = (folder / "whole/index.html").read_bytes()
     write_report(folder / "whole")
     assert (folder / "whole/index.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1280, True), (390, False)])
+def test_what_two_runs_found_stands_side_by_side(
+    browser: Any, folder: Path, width: int, beside: bool
+) -> None:
+    browser.set_window_size(width, 900)
+    page = opened(browser, folder / "index.html")
+    groups = page.find_elements(By.CSS_SELECTOR, ".beside")
+    assert groups
+    for group in groups:
+        one, other = (part.rect for part in group.find_elements(By.CSS_SELECTOR, "section"))
+        assert (one["y"] == other["y"]) is beside
+        assert (one["x"] < other["x"]) is beside

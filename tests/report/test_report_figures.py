@@ -187,7 +187,7 @@ def test_text_from_records_is_escaped_on_the_page(tmp_path, records):
     bad = dict(records[0], status="crash", reason="<b>x</b> | y", suites=["gone_suite"])
     bad = {k: v for k, v in bad.items() if k not in ("time", "memory", "quality")}
     write_lines(tmp_path, [bad])
-    paths = write_report(tmp_path)
+    paths = write_report(tmp_path).paths
     assert "&lt;b&gt;x" in (tmp_path / "index.html").read_text()
     assert "<b>x" not in (tmp_path / "index.html").read_text()
     assert all(path.exists() for path in paths)

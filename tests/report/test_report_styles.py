@@ -32,7 +32,7 @@ def test_panels_have_log_axes_all_or_none(
 
 def test_figures_for_a_paper_are_as_wide_as_its_text(records: list[Record], tmp_path: Path) -> None:
     write_lines(tmp_path, [record for record in records if record["suites"] == ["layers"]])
-    paths = write_report(tmp_path, style="paper")
+    paths = write_report(tmp_path, style="paper").paths
     for_paper = [path for path in paths if path.parent.name == "figures-paper"]
     beside = {path.stem for path in paths if path.parent.name == "figures"}
     assert {path.name for path in for_paper} == {f"{name}.pdf" for name in beside}

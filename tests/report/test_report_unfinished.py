@@ -137,7 +137,7 @@ def test_a_plan_that_cannot_be_read_stops_no_report(
 ) -> None:
     write_lines(tmp_path, records_of(CASES[:2]))
     (tmp_path / "plan.json").write_text(content)
-    assert all(path.exists() for path in write_report(tmp_path))
+    assert all(path.exists() for path in write_report(tmp_path).paths)
     assert "what is missing cannot be told" in capsys.readouterr().err
 
 
