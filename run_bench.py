@@ -63,6 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--dry-run", action="store_true", help="cases, predicted time and memory")
     curves = "learning curves for TensorBoard besides (extra tensorboard)"
     run.add_argument("--tensorboard", action="store_true", help=curves)
+    models = "with --dry-run: predicted times of a step there"
+    run.add_argument("--device-model", choices=("h100", "h200", "a100", "cpu"), help=models)
     run.add_argument("--in-turns", help=argparse.SUPPRESS)  # how ab starts it
     status = command("status", "done, failed and why, left, time left")
     status.add_argument("name", nargs="?", help="the run (default: the last)")

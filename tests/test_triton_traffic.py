@@ -8,10 +8,10 @@ from attention_oracle import random_inputs, skewed_buckets
 
 from reformer import LSHConfig
 from reformer.kernels import triton
-from reformer.kernels.triton import traffic
-from reformer.kernels.triton.traffic import Round
 from reformer.reference import attended_sets
 from reformer.sorting import sort_rounds
+from suites.engine.sweep import traffic
+from suites.engine.sweep.traffic import Round
 
 CPU = torch.device("cpu")
 pytestmark = [

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from reformer.checks import refuse_unknown
+from reformer.checks import refuse_unknown, require
 from suites.base import PRESETS
 from suites.engine.code import ROOT, code_hash, code_state
 from suites.engine.failures import RETRYABLE
@@ -21,6 +21,7 @@ from suites.engine.store.plan import Plan
 from suites.engine.store.runs import RunFolder, all_runs, find_run, run_folder, shorten
 from suites.engine.store.turns import own_turn
 from suites.engine.sweep.backlog import Backlog, Choice
+from suites.engine.sweep.cards import time_model
 from suites.engine.sweep.doctor import examine
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.executors.fork_server import start_fork_server
@@ -52,6 +53,7 @@ from suites.engine.sweep.summary import (
     print_cases,
     print_failures,
     print_mispredictions,
+    print_on_device,
     print_results,
 )
 from suites.engine.terminal import width_of_terminal
@@ -109,9 +111,10 @@ def run(options: Namespace) -> int:
     question = question_of(plan, options.device, options.data, options.download)
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
     if options.dry_run:
-        return dry_run(folder, plan, question, retry)
+        return dry_run(folder, plan, question, retry, options.device_model)
     if options.tensorboard:
         require_tensorboard()
+    require(not options.device_model, "--device-model measures nothing; it goes with --dry-run")
     channel = None if options.in_turns is None else Channel(options.in_turns)
     # as it is now: what changes while this sweep waits for another is refused
     for device in ("cpu", "cuda"):
@@ -234,16 +237,21 @@ def program() -> str:
     return called.name if called.name == CONSOLE_SCRIPT else "python run_bench.py"
 
 
-def dry_run(folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...]) -> int:
+def dry_run(
+    folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...], model: str | None
+) -> int:
     """Print the cases, what is already there, and the predicted time and memory.
 
     Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
+    model: of time, whose predictions are printed besides (suites.engine.sweep.cards).
     """
     asked_for = frozenset(plan.entries)
     probe_machine(plan, without_missing_data(question))
     plan = joined(folder, plan)
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
     print_cases(backlog, Estimates(backlog, trainings_side_by_side(plan.device)))
+    if model:
+        print_on_device(backlog, time_model(model, plan.gflops))
     return 0
 
 

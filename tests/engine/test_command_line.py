@@ -40,6 +40,8 @@ def bench(runs, *arguments, script=ROOT / "run_bench.py"):
         (["run", "--device", "cud"], "did you mean 'cuda'"),
         (["run", "--preset", "paper", "--data", "enwik8=/nowhere"], "/nowhere"),
         (["run", "--data", "enwik9=/nowhere"], "enwik9"),
+        (["run", "--device-model", "h100"], "goes with --dry-run"),
+        (["run", "--dry-run", "--device-model", "h10"], "did you mean 'h100'"),
         (["status", "nothing"], "nothing"),
         (["report", "nothing"], "nothing"),
         (["compare", "a"], "two runs"),

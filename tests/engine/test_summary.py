@@ -7,6 +7,7 @@ import pytest
 from sweeps import part_of
 
 from suites.engine.store.records import mispredicted
+from suites.engine.sweep.cards import time_model
 from suites.engine.sweep.ledger import Ledger
 from suites.engine.sweep.progress import outcome_words, warning
 from suites.engine.sweep.summary import (
@@ -14,8 +15,10 @@ from suites.engine.sweep.summary import (
     counts,
     print_failures,
     print_mispredictions,
+    print_on_device,
     print_results,
 )
+from suites.settings import Settings, change
 
 BYTES_PER_MIB = 2**20
 
@@ -109,3 +112,20 @@ def test_a_run_ends_with_a_small_table(capsys: pytest.CaptureFixture[str]) -> No
     names |= {f"{i}": f"case {i}" for i in range(N_SHOWN)}
     print_results(backlog, before=set(), width=80)
     assert capsys.readouterr().out.splitlines()[-1] == "and 3 more"
+
+
+def test_predictions_for_a_device_say_where_lsh_gets_ahead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call = Settings(
+        subject="attention", measures=("time",), precision="bfloat16", n_heads=4, d_model=256
+    )
+    settings = [call, Settings(), change(call, attention="reformer-pytorch")]
+    cases = {f"{i}": SimpleNamespace(settings=s, skip="") for i, s in enumerate(settings)}
+    names = {"0": "a call", "1": "a model", "2": "a peer"}
+    print_on_device(SimpleNamespace(cases=cases, names=names), time_model("h100", 100.0))
+    head, one, two, peer, crossover, last = capsys.readouterr().out.splitlines()
+    assert head.endswith("what, on one NVIDIA H100")
+    assert " ms " in one and " ms " in two and peer.split()[1] == "?"
+    assert crossover.startswith("predicted: one sequence of LSH-4 in bfloat16 is ahead of sdpa")
+    assert last.startswith("these are predictions for one NVIDIA H100")

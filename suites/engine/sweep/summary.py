@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Container, Sequence
+from math import inf
 from statistics import fmean, median
 
 from suites.engine.store.records import Record
 from suites.engine.store.runs import shorten
 from suites.engine.sweep.backlog import Backlog
+from suites.engine.sweep.cards import TimeModel, predicted_crossover
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.merging import why
 from suites.engine.sweep.prediction import predicted_peak
 from suites.engine.sweep.progress import misprediction
 from suites.engine.terminal import table_text
+from suites.settings import change
 
 N_SHOWN = 20
 Key = tuple[str, int]  # of a record: its case and seed
@@ -114,3 +117,28 @@ def print_cases(backlog: Backlog, estimates: Estimates) -> None:
         f"run {backlog.plan.name}: {len(backlog.cases)} cases, {len(left)} processes to run, "
         f"{n_done} done; predicted time {estimates.left_in_words(left)} on {backlog.plan.device}"
     )
+
+
+def print_on_device(backlog: Backlog, model: TimeModel) -> None:
+    """Print the predicted time of a step of every case, and where LSH attention gets ahead."""
+    print(f"{'case':12}  {'a step':>13}  {'bound by':8}  what, on {model.name}")
+    for case_id, case in backlog.cases.items():
+        found = None if case.skip else model.predict(case.settings)
+        time, bound = (f"{1e3 * found.seconds:,.2f} ms", found.bound) if found else ("?", "")
+        print(f"{case_id:12}  {time:>13}  {bound:8}  {backlog.names[case_id]}")
+    for name, length in _crossovers(backlog, model).items():
+        ahead = f"from {length:,} tokens on" if length < inf else "at no length"
+        print(f"predicted: one sequence of {name} is ahead of sdpa {ahead}")
+    print(f"these are predictions for {model.name}, from products, bytes and operations issued")
+
+
+def _crossovers(backlog: Backlog, model: TimeModel) -> dict[str, float]:
+    """Return from which length on each LSH attention call is ahead of fused full attention."""
+    found = {}
+    for case in backlog.cases.values():
+        s = case.settings
+        if s.subject == "attention" and s.attention == "lsh" and s.within_bucket:
+            name = f"LSH-{s.n_rounds} in {s.precision}"
+            if name not in found:
+                found[name] = predicted_crossover(model, s, change(s, attention="sdpa"))
+    return found

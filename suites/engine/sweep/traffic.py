@@ -1,4 +1,4 @@
-"""What a round of the kernel moves and multiplies, counted by formula, for floors and predictions.
+"""What a round of the Triton kernel moves and multiplies, counted by formula.
 
 Bytes are those that programs ask for: what several of them read comes from a GPU's caches, where
 qk, v and the gradients of a batch that fits there are read many times. No torch.

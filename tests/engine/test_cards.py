@@ -1,0 +1,109 @@
+"""Times predicted for a GPU follow from its rates; those for this CPU agree with records."""
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from report.reading.cases import load_run, resolved, samples_of
+from suites.engine.sweep.cards import (
+    CARDS,
+    REACHED_FUSED,
+    predict_on,
+    predicted_crossover,
+    time_model,
+)
+from suites.settings import SETTINGS, Settings, change
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-attention"
+H100 = CARDS["h100"]
+CALL = Settings(
+    subject="attention",
+    measures=("time", "memory"),
+    length=32768,
+    d_model=256,
+    n_heads=4,
+    bucket_size=64,
+    chunk_length=64,
+    precision="bfloat16",
+)
+
+
+def test_a_long_call_takes_what_products_or_bytes_take() -> None:
+    """Full attention is bound by products; LSH attention by what it reads."""
+    dense = change(CALL, attention="sdpa", length=65536)
+    flop = 2 * 7 * 256 * 65536 * 65537 / 2
+    assert predict_on(H100, dense).seconds == pytest.approx(flop / (REACHED_FUSED * 798e12))
+    lsh = predict_on(H100, CALL).device_s
+    assert predict_on(replace(H100, tflops={"bfloat16": 1596}), CALL).device_s == lsh
+    assert predict_on(replace(H100, copy_gbs=6000), CALL).device_s == pytest.approx(lsh / 2)
+
+
+def test_short_calls_are_bound_by_the_host() -> None:
+    short = change(CALL, length=1024)
+    found = predict_on(H100, short)
+    assert found.bound == "host"
+    assert found.seconds == predict_on(H100, change(short, length=2048)).seconds
+    assert predict_on(replace(H100, issue_s=0.0), short).bound == "device"
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_more_work_never_takes_less_time(card: str) -> None:
+    steps = Settings(length=16384, precision="bfloat16")
+    for base in (CALL, change(CALL, attention="sdpa"), steps, change(steps, attention="sdpa")):
+        for more in ({"length": 131072}, {"batch": 8}, {"precision": "float32"}):
+            assert (
+                predict_on(CARDS[card], change(base, **more)).device_s
+                > predict_on(CARDS[card], base).device_s
+            )
+    assert predict_on(CARDS[card], change(CALL, n_rounds=8)) > predict_on(CARDS[card], CALL)
+    assert (
+        predict_on(CARDS[card], change(CALL, attention="local")).device_s
+        < predict_on(CARDS[card], change(CALL, n_rounds=1)).device_s
+    )
+
+
+def test_nothing_is_predicted_of_what_is_not_known() -> None:
+    assert predict_on(H100, change(CALL, attention="reformer-pytorch")) is None
+    assert time_model("h100", 100.0).predict(change(CALL, attention="transformers")) is None
+
+
+def test_crossover_is_where_one_prediction_meets_the_other() -> None:
+    model, rival = time_model("h100", 100.0), change(CALL, attention="sdpa")
+    length = predicted_crossover(model, CALL, rival)
+    at, before = (
+        [model.predict(change(s, length=n)).seconds for s in (CALL, rival)]
+        for n in (int(length), int(length) - 1024)
+    )
+    assert at[0] <= at[1] and before[0] > before[1]
+    assert predicted_crossover(model, rival, change(CALL, n_rounds=1)) == inf
+
+
+def test_unknown_device_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"device model 'h10'.*h100"):
+        time_model("h10", 100.0)
+
+
+def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:
+    """Within a factor of 1.5 for LSH and fused full attention from 2,048 tokens on."""
+    n_compared = 0
+    for record in load_run(REFERENCE):
+        settings = resolved(record["settings"])
+        known = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in settings.items()
+            if name in SETTINGS
+        }
+        s = Settings(**known)
+        if record["status"] != "ok" or s.precision != "float32" or s.length < 2048:
+            continue
+        if s.attention not in ("lsh", "sdpa"):
+            continue
+        gflops = median(job["gflops"] for job in record["jobs"] if job["kind"] == "time")
+        predicted = time_model("cpu", gflops).predict(s).seconds
+        measured = median(median(samples) for samples in samples_of(record, "step")) / 1e3
+        assert 1 / 1.5 < predicted / measured < 1.5, (s.attention, s.n_rounds, s.length, s.batch)
+        n_compared += 1
+    assert n_compared >= 30
