@@ -15,11 +15,11 @@ from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
 from report.compare.paired import paired_ratios
 from report.compare.runs import band_of, compare_runs
 from report.figures.cost import write_ablation
-from report.page.page import write_overview, write_report
+from report.page.page import BANNER, write_overview, write_report
 from report.tables.markup import to_markdown
 from suites.engine.store.names import expanded
 from suites.engine.store.runs import ROOT, RUNS, RunFolder, find_run, shorten
-from suites.engine.terminal import table_text, width_of_terminal
+from suites.engine.terminal import table_text, width_of_terminal, wrapped
 
 REFERENCE = ROOT / "results" / "reference"
 
@@ -30,8 +30,8 @@ def report(options: Namespace) -> int:
     What each suite found is printed. Several runs, and a folder of runs, get one page over all of
     them, with each run's own besides.
     """
-    named = [_folder_of(name) for name in options.names]
-    runs = [run for folder in named for run in _runs_in(folder)]
+    named = [*dict.fromkeys(_folder_of(name).resolve() for name in options.names)]
+    runs = [*dict.fromkeys(run for folder in named for run in _runs_in(folder))]
     if len(named) > 1 or runs != named:
         overview = (named[0] if len(named) == 1 else RUNS) / "index.html"
         written = write_overview(runs, overview, options.mixed, options.style)
@@ -39,7 +39,10 @@ def report(options: Namespace) -> int:
         return 0
     folder = find_run(options.names[0] if options.names else None)
     reported = write_report(folder.path, options.mixed, options.style)
-    print(table_text(("suite", "what it found"), reported.findings, width_of_terminal()))
+    width = width_of_terminal()
+    print(table_text(("suite", "what it found"), reported.findings, width))
+    if reported.is_quick:
+        print(f"{wrapped(BANNER, width)}\n")
     page = shorten(folder.path / "index.html")
     print(f"run {folder.name}: {len(reported.paths)} files; open {page}")
     return 0

@@ -48,7 +48,7 @@ class Ablation:
         """Return the same for a terminal of so many columns."""
         table = self.for_people()
         found = table_text(list(map(str, table)), table.to_numpy(str), width)
-        return f"{wrapped(self.finding(), width)}.\n\n{found}"
+        return f"{wrapped(f'{self.finding()}.', width)}\n\n{found}"
 
     def finding(self) -> str:
         """Say what the first and the last step up from the base buy and cost in the main group."""

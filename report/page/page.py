@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader
 
+from reformer.checks import require
 from report.claims.answers import VERDICTS
 from report.claims.check import judge
 from report.claims.claim import read_claims
@@ -59,11 +60,15 @@ class Reported:
     views: list[View]
     sections: list[dict[str, Any]]
     paths: list[Path]
+    is_quick: bool
 
     @property
     def findings(self) -> list[tuple[str, str]]:
         """Return for each suite its name and what it found, in sentences."""
-        return [(part["name"], " ".join(part["findings"])) for part in self.sections]
+        return [
+            (part["name"], " ".join(f"{sentence}." for sentence in part["findings"]))
+            for part in self.sections
+        ]
 
 
 def write_report(run_folder: Path, mixed: bool = False, style: str = "page") -> Reported:
@@ -87,8 +92,11 @@ def write_overview(
     """Report each of several runs (see `write_report`), and all of them on one page.
 
     Machines are never mixed: each suite is shown as each run measured it, side by side, and linked
-    to that run's page.
+    to that run's page; each run answers for itself. Raises ValueError on two runs of one name.
     """
+    names = [folder.name for folder in folders]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    require(twice is None, f"two of the runs have the name {twice!r}; give one folder another name")
     runs = [write_report(folder, mixed, style) for folder in folders]
     sections = [
         {
@@ -104,8 +112,8 @@ def write_overview(
     cases = gather(records, mixed=True)
     shown = {
         "title": "Is the Reformer worth it?",
-        "banner": "",
-        "answers": answers(records),
+        "banner": BANNER if any(run.is_quick for run in runs) else "",
+        "answers": answers_of_each(runs),
         "groups": groups_of(sections),
         "ablations": "",
         "failed": [one for run in runs for one in failures(run.cases, run.folder, page.parent)],
@@ -116,6 +124,7 @@ def write_overview(
         "machine": "",
         "caveats": [],
     }
+    page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render(records, cases, shown), encoding="utf-8")
     return [*(path for run in runs for path in run.paths), page]
 
@@ -152,7 +161,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "caveats": [*filter(None, [unfinished]), *caveats(records, cases)],
     }
     page.write_text(render(records, cases, shown), encoding="utf-8")
-    return Reported(folder, records, cases, views, sections, [*paths, page])
+    return Reported(folder, records, cases, views, sections, [*paths, page], run.is_quick)
 
 
 def groups_of(sections: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -181,6 +190,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
     """Return the claims that the records can judge, in words."""
     return [
         {
+            "claim": one.claim.name,
             "sentence": f"{one.claim.asks} {one.sentence}".strip().rstrip(".") + ".",
             "verdict": VERDICTS[one.verdict],
             "css": VERDICTS[one.verdict],
@@ -189,6 +199,21 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
         }
         for one in judge(read_claims(), records)
         if one.found is not None
+    ]
+
+
+def answers_of_each(runs: Sequence[Reported]) -> list[dict[str, str]]:
+    """Return what each run answers by itself, in the order of the claims.
+
+    Where several answer the same, each is told with the name of its run.
+    """
+    trusted = [run for run in runs if not run.is_quick]
+    found = [(run.folder.name, one) for run in trusted for one in answers(run.records)]
+    asked = [one["claim"] for _, one in found]
+    order = [claim.name for claim in read_claims()]
+    return [
+        one | ({"sentence": f"{name}: {one['sentence']}"} if asked.count(one["claim"]) > 1 else {})
+        for name, one in sorted(found, key=lambda pair: order.index(pair[1]["claim"]))
     ]
 
 

@@ -135,8 +135,8 @@ def run(options: Namespace) -> int:
         code = measure(Sweep(backlog, executor, options.prune), executor)
         if options.tensorboard:
             curves = folder.path / "tensorboard"
-            write_event_files(backlog.records.values(), backlog.names, curves)
-            print(f"tensorboard --logdir {shlex.quote(shorten(curves))}")
+            if write_event_files(backlog.records.values(), backlog.names, curves):
+                print(f"tensorboard --logdir {shlex.quote(shorten(curves))}")
     if channel:
         channel.tell({"finished": code})
     elif code == INTERRUPTED:
@@ -251,6 +251,8 @@ def dry_run(
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
     print_cases(backlog, Estimates(backlog, trainings_side_by_side(plan.device)))
     if model:
+        on_cpu = plan.device == "cpu"
+        require(on_cpu or model != "cpu", "--device-model cpu goes with --device cpu")
         print_on_device(backlog, time_model(model, plan.gflops))
     return 0
 

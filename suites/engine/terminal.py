@@ -45,8 +45,11 @@ def table_text(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
     if Measurement.get(console, console.options.update(max_width=10**4), table).maximum > width:
         table.leading = 1  # rows of several lines are told apart
-    console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    console.print(table, crop=False)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    if max(map(len, lines)) > width:
+        return _paragraphs(head, rows, width)
+    return "\n".join(lines) + "\n"
 
 
 def _paragraphs(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> str:

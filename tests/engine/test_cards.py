@@ -15,6 +15,7 @@ from suites.engine.sweep.cards import (
     predicted_crossover,
     time_model,
 )
+from suites.engine.sweep.prediction import weights_of
 from suites.settings import SETTINGS, Settings, change
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-attention"
@@ -65,7 +66,40 @@ def test_more_work_never_takes_less_time(card: str) -> None:
     )
 
 
+def test_a_step_is_its_products_after_what_it_moves() -> None:
+    """By hand, for a dense model on short sequences, where attention takes next to nothing."""
+    s = Settings(attention="sdpa", shared_qk=True, batch=64, length=128, d_model=1024, d_ff=4096)
+    positions = 64 * 128
+    wide = replace(H100, copy_gbs=1e9, issue_s=0.0)
+    for reversible, passes in ((False, 3), (True, 4)):
+        at = change(s, reversible=reversible, precision="bfloat16")
+        in_layers = 2 * passes * (3 * 1024**2 + 2 * 1024 * 4096)
+        products = 2 * positions * (in_layers + 3 * 1024 * 256) / (0.7 * 798e12)
+        assert predict_on(wide, at).seconds == pytest.approx(products, rel=0.05)
+        moved = predict_on(H100, at).device_s - predict_on(wide, at).device_s
+        n_bytes = 4 * passes * 2 * 24 * positions * 1024 + 32 * weights_of(at)[0]
+        assert moved == pytest.approx(n_bytes / (0.7 * 3e12), rel=0.2)
+
+
+def test_all_positions_are_computed_on_a_gpu() -> None:
+    """On the CPU the output layer leaves out what the task does not count."""
+    text = Settings(length=1024, d_model=64)
+    assert (
+        predict_on(H100, change(text, task="duplication", attention="sdpa")).device_s
+        > 0.5 * predict_on(H100, change(text, attention="sdpa")).device_s
+    )
+
+
+def test_slices_compute_half_of_all_logits() -> None:
+    naive = change(CALL, attention="naive", precision="float32")
+    of_all = predict_on(H100, naive).device_s
+    in_slices = predict_on(H100, change(naive, attention="memory_efficient")).device_s
+    assert in_slices == pytest.approx(of_all * 4 / 3 / 2, rel=0.01)
+
+
 def test_nothing_is_predicted_of_what_is_not_known() -> None:
+    assert predict_on(H100, change(CALL, kernel="flex")) is None
+    assert predict_on(H100, change(CALL, attention="sdpa", kernel="flex")) is not None
     assert predict_on(H100, change(CALL, attention="reformer-pytorch")) is None
     assert time_model("h100", 100.0).predict(change(CALL, attention="transformers")) is None
 
@@ -99,7 +133,7 @@ def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:
         s = Settings(**known)
         if record["status"] != "ok" or s.precision != "float32" or s.length < 2048:
             continue
-        if s.attention not in ("lsh", "sdpa"):
+        if s.attention not in ("lsh", "local", "sdpa"):
             continue
         gflops = median(job["gflops"] for job in record["jobs"] if job["kind"] == "time")
         predicted = time_model("cpu", gflops).predict(s).seconds

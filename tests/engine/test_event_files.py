@@ -37,7 +37,7 @@ def test_curves_are_read_as_written(tmp_path: Path) -> None:
     names = {"a": "LSH-4, 2/3 of it", "b": "never trained"}
     for _ in range(2):  # the second time in place of the first
         (folder,) = write_event_files([one, record_of("b", 0)], names, tmp_path / "curves")
-    assert folder.name == "LSH-4, 2-3 of it, seed 1"
+    assert folder.name == "a seed 1, LSH-4, 2-3 of it"
     held_out = scalars(folder, HELD_OUT)
     assert [point[:2] for point in held_out] == [(100, 4.5), (200, 3.25)]
     assert held_out[1][2] - held_out[0][2] == pytest.approx(11.0)

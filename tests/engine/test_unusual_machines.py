@@ -50,6 +50,7 @@ def test_what_cannot_be_read_is_none_in_the_record(
     assert (load.foreign_cores(), load.disturbed()) == (None, False)
     assert machine.memory_gib() > 0
     monkeypatch.setattr(fitness, "WATCH_S", 0)
+    monkeypatch.setattr(fitness.torch.cuda, "is_available", lambda: False)
     assert [found for _, found, _ in fitness.checks()].count(fitness.NOT_SHOWN) >= 3
 
 
@@ -174,3 +175,43 @@ def test_a_user_without_a_name_and_a_home_can_import_what_measures() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert f"reformer-bench-{os.getuid()}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("readings_found", "failing"),
+    [
+        ({"throttle_reasons": 0b1, "gpu_processes": 1}, []),
+        ({"throttle_reasons": 0b101, "gpu_processes": 1}, ["throttled"]),
+        ({"throttle_reasons": 0, "gpu_processes": 2}, ["processes on the GPU"]),
+        ({"gpu_readings": "none: no driver"}, ["clocks of the GPU"]),
+    ],
+)
+def test_a_gpu_is_checked_for_throttling_and_for_company(monkeypatch, readings_found, failing):
+    clocks = {"sm_mhz": 1755, "memory_mhz": 2619, "celsius": 41}
+    found = readings_found if "gpu_readings" in readings_found else clocks | readings_found
+    monkeypatch.setattr(fitness, "gpu_readings", lambda: found)
+    monkeypatch.setattr(fitness, "matmul_gflops", lambda device, precision: 798_000.0)
+    monkeypatch.setattr(fitness, "copy_gbs", lambda device: 3000.0)
+    monkeypatch.setattr(fitness, "bfloat16_instructions", lambda device: "9.0")
+    checks = list(fitness.gpu_checks(device.CPU()))
+    assert [what for what, _, passed in checks if not passed] == failing
+    words = {what: found for what, found, _ in checks}
+    assert words["matrix products in bfloat16 on cuda"] == "798.0 TFLOP/s"
+    assert words["copies on cuda"] == "3000 GB/s, read and written"
+    if "gpu_readings" not in readings_found:
+        assert words["clocks of the GPU"].startswith("1755 MHz, memory 2619 MHz, 41")
+
+
+def test_a_gpu_that_is_full_loses_no_other_check(monkeypatch):
+    def full(*_):
+        raise RuntimeError("CUDA out of memory")
+
+    readings_found = {"throttle_reasons": 0, "gpu_processes": 3, "sm_mhz": 1755, "memory_mhz": 2619}
+    monkeypatch.setattr(fitness, "gpu_readings", lambda: readings_found | {"celsius": 41})
+    monkeypatch.setattr(fitness, "matmul_gflops", full)
+    monkeypatch.setattr(fitness, "copy_gbs", full)
+    checks = {what: passed for what, _, passed in fitness.gpu_checks(device.CPU())}
+    assert not checks["processes on the GPU"]
+    assert not checks["matrix products in float32 on cuda"]
+    assert not checks["copies on cuda"]
+    assert checks["clocks of the GPU"] and checks["throttled"]

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reformer.checks import require
-from suites.engine.store.records import Record
+from suites.engine.store.records import Record, part_of
 
 HELD_OUT, TRAINING = "bits per dim/held-out", "bits per dim/training"
 
@@ -28,8 +28,8 @@ def write_event_files(
 ) -> list[Path]:
     """Write the learning curves of each record that has any, in place of what was there before.
 
-    names: of the cases, by their ids; a training's folder has that name and the seed. A point's
-    time is that of its training, evaluations not counted. Returns the folders.
+    names: of the cases, by their ids; a training's folder has id, seed and name. A point's time is
+    that of its training, evaluations not counted. Returns the folders.
     """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -37,16 +37,17 @@ def write_event_files(
 
     written = []
     for record in records:
-        quality = record["quality"]
-        if not quality:
+        quality = part_of(record, "quality")
+        if not quality.get("curve"):
             continue
-        name = f"{names[record['case']]}, seed {record['seed']}".replace("/", "-")
-        path = folder / name
-        shutil.rmtree(path, ignore_errors=True)
+        which = f"{record['case']} seed {record['seed']}"
+        for before in folder.glob(f"{which}, *"):  # its name may have been another one
+            shutil.rmtree(before)
+        path = folder / f"{which}, {names[record['case']]}".replace("/", "-")
         writer = EventFileWriter(str(path))
         started = datetime.fromisoformat(record["started"]).timestamp()
         seconds = quality.get("curve_s") or [0.0] * len(quality["curve"])
-        per_step = seconds[-1] / quality["curve"][-1][0]
+        per_step = seconds[-1] / max(quality["curve"][-1][0], 1)
         points: list[tuple[str, float, float, float]] = [
             *((HELD_OUT, x, y, s) for (x, y), s in zip(quality["curve"], seconds, strict=True)),
             *((TRAINING, step, bits, per_step * step) for step, bits in quality["train_curve"]),

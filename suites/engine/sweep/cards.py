@@ -15,7 +15,7 @@ from reformer.checks import refuse_unknown
 from suites.effects import OURS
 from suites.engine.sweep import traffic
 from suites.engine.sweep.prediction import (
-    counted_share,
+    SLICE,
     of_each_kind,
     predict_step_s,
     vocabulary_of,
@@ -28,9 +28,10 @@ from suites.settings import Settings, change
 class Card:
     """A GPU: its name, its rates, and how long the host takes to issue one operation.
 
-    tflops: of a large matrix product, by precision; copy_gbs: of a large copy, read and written.
-    Those of H100 and H200 in bfloat16 were measured on machines that were lent (2026), the others
-    are four fifths of what their makers print.
+    tflops: of a large matrix product, in bfloat16, in float32, and in float32 on the tensor cores
+    in three passes, as the Triton kernel computes; copy_gbs: of a large copy, read and written. In
+    bfloat16 and of copies those of H100 and H200 were seen on machines that were lent (2026); the
+    others are four fifths of what the maker prints.
     """
 
     name: str
@@ -40,9 +41,21 @@ class Card:
 
 
 CARDS = {
-    "h100": Card(name="NVIDIA H100", tflops={"bfloat16": 798, "float32": 53}, copy_gbs=3000),
-    "h200": Card(name="NVIDIA H200", tflops={"bfloat16": 790, "float32": 53}, copy_gbs=4300),
-    "a100": Card(name="NVIDIA A100", tflops={"bfloat16": 250, "float32": 15.6}, copy_gbs=1600),
+    "h100": Card(
+        name="NVIDIA H100",
+        tflops={"bfloat16": 798, "float32": 53, "three passes": 132},
+        copy_gbs=3000,
+    ),
+    "h200": Card(
+        name="NVIDIA H200",
+        tflops={"bfloat16": 790, "float32": 53, "three passes": 132},
+        copy_gbs=4300,
+    ),
+    "a100": Card(
+        name="NVIDIA A100",
+        tflops={"bfloat16": 250, "float32": 15.6, "three passes": 42},
+        copy_gbs=1600,
+    ),
 }
 # The share of both rates that kernels reach; and that fused full attention does, which skips what
 # follows the diagonal but waits for its softmax.
@@ -57,6 +70,9 @@ MATRIX_PASSES = 5
 LAYER_ISSUES, LSH_ISSUES, ROUND_ISSUES, ATTENTION_ISSUES, STEP_ISSUES = 40, 150, 2, 10, 60
 # Units of N D numbers that one pass of a layer moves beside its products and its attention.
 LAYER_UNITS = 24
+FLOAT = 4  # bytes
+# Numbers of a weight that an optimizer's step reads and writes.
+UPDATE_NUMBERS = 8
 KNOWN = (*OURS, "naive", "memory_efficient", "sdpa")
 # Lengths at which a crossover is looked for: up to a million tokens.
 LENGTHS = range(1024, 2**20 + 1, 1024)
@@ -102,27 +118,28 @@ def time_model(name: str, gflops: float) -> TimeModel:
 
 def predict_on(card: Card, s: Settings) -> Predicted | None:
     """Predict one training step, or one attention call and its backward pass, on this card."""
-    if not set(s.kinds) <= set(KNOWN):
+    if not set(s.kinds) <= set(KNOWN) or (s.in_chunks and s.kernel not in ("auto", "triton")):
         return None
     attention = [_attention(card, one) for one in (of_each_kind(s) if len(s.kinds) > 1 else [s])]
     device = sum(one.device_s for one in attention) / len(attention)
     host = sum(one.host_s for one in attention) / len(attention)
     if s.subject == "attention":
         return Predicted(device, host)
-    passes, positions = _passes(s), s.batch * s.length
+    # what reversible layers compute again; the output layer is computed once
+    passes, positions = 4 if s.reversible else 3, s.batch * s.length
     projections = 3 if s.in_chunks or s.shared_qk else 4
-    in_layers = s.n_layers * (projections * s.d_model + 2 * s.d_ff)
-    widths = in_layers + counted_share(s) * vocabulary_of(s.task)
-    flop = passes * 2 * positions * s.d_model * widths
-    moved = passes * s.n_layers * LAYER_UNITS * positions * s.d_model * _element(s)
-    weights = 4 * 8 * weights_of(s)[0]
+    in_layers = passes * s.n_layers * (projections * s.d_model + 2 * s.d_ff)
+    flop = 2 * positions * s.d_model * (in_layers + 3 * vocabulary_of(s.task))
+    # streams and norms are float32 in any precision, and so are weights and their optimizer
+    moved = FLOAT * passes * s.n_layers * LAYER_UNITS * positions * s.d_model
+    weights = FLOAT * UPDATE_NUMBERS * weights_of(s)[0]
     # the forward pass of attention is a third of its time, and computed again in reversible layers
     again = passes / 3
     pieces = s.ff_chunks + s.loss_chunks / s.n_layers
     issues = STEP_ISSUES + passes * s.n_layers * (LAYER_ISSUES + 6 * pieces)
     return Predicted(
-        _device_s(card, s, flop, moved)
-        + _device_s(card, s, 0, weights)
+        _device_s(card, _rate(s), flop, 0)
+        + _device_s(card, _rate(s), 0, moved + weights)
         + again * s.n_layers * device,
         issues * card.issue_s + again * s.n_layers * host,
     )
@@ -137,19 +154,19 @@ def _attention(card: Card, s: Settings) -> Predicted:
     issues = ATTENTION_ISSUES * card.issue_s
     if s.attention == "sdpa":
         flop = 2 * 7 * pairs
-        seconds = _device_s(card, s, flop * REACHED / REACHED_FUSED, moved)
+        seconds = _device_s(card, _rate(s), flop * REACHED / REACHED_FUSED, moved)
         return Predicted(seconds, issues)
-    matrix = s.batch * s.n_heads * s.length**2 * _element(s)
-    passes = 4 if s.attention == "memory_efficient" else 3
-    slices = s.length / 128 if s.attention == "memory_efficient" else 1
-    moved += passes * MATRIX_PASSES * matrix
-    flop = passes * 2 * 2 * 2 * pairs
-    return Predicted(_device_s(card, s, flop, moved), passes * slices * issues)
+    # all l x l logits, or slices of them up to the diagonal, which are computed again
+    in_slices = s.attention == "memory_efficient"
+    passes, share, n = (4, 0.5, s.length / SLICE) if in_slices else (3, 1.0, 1)
+    moved += passes * MATRIX_PASSES * share * s.batch * s.n_heads * s.length**2 * _element(s)
+    flop = passes * 2 * 2 * share * 2 * pairs
+    return Predicted(_device_s(card, _rate(s), flop, moved), passes * n * issues)
 
 
 def _lsh(card: Card, s: Settings) -> Predicted:
     """Predict one call of LSH or local attention by the Triton kernel."""
-    config = s.lsh()
+    config, rate = s.lsh(), "bfloat16" if s.precision == "bfloat16" else "three passes"
     of_all = s.batch * s.n_heads * s.length
     device = 0.0
     for number in range(config.n_rounds):
@@ -168,24 +185,23 @@ def _lsh(card: Card, s: Settings) -> Predicted:
             (traffic.backward_flop(one), traffic.backward_bytes(one)),
             (0, SORT_BYTES if s.attention == "lsh" else 0),
         ):
-            device += _device_s(card, s, of_all * flop, of_all * moved)
+            device += _device_s(card, rate, of_all * flop, of_all * moved)
     return Predicted(device, (LSH_ISSUES + ROUND_ISSUES * config.n_rounds) * card.issue_s)
 
 
-def _device_s(card: Card, s: Settings, flop: float, moved: float) -> float:
+def _device_s(card: Card, rate: str, flop: float, moved: float) -> float:
     """Return the seconds of products and of the bytes moved, whichever takes longer."""
-    rate = card.tflops["bfloat16" if s.precision == "bfloat16" else "float32"]
-    return max(flop / (rate * 1e12), moved / (card.copy_gbs * 1e9)) / REACHED
+    return max(flop / (card.tflops[rate] * 1e12), moved / (card.copy_gbs * 1e9)) / REACHED
+
+
+def _rate(s: Settings) -> str:
+    """Name the rate of PyTorch's matrix products."""
+    return "bfloat16" if s.precision == "bfloat16" else "float32"
 
 
 def _element(s: Settings) -> int:
     """Return the bytes of a number of the activations."""
     return 2 if s.precision == "bfloat16" else 4
-
-
-def _passes(s: Settings) -> int:
-    """Count passes over a layer, a backward pass as two: reversible layers are computed again."""
-    return 4 if s.reversible else 3
 
 
 def predicted_crossover(model: TimeModel, ours: Settings, rival: Settings) -> float:

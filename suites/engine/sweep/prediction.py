@@ -53,8 +53,8 @@ UPDATE_COPIES = 2.0
 START_S, OPERATION_S = 0.35, 12e-6
 OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # Share of the speed of a matrix product that the work reaches; and what a logit of each attention
-# costs, in units of its two products. Read off the presets quick and cpu on 2 cores; tests hold the
-# attention calls of the reference results to it, from 2,048 tokens on.
+# costs, in units of its two products. Read off the presets quick and cpu on 2 cores; tests hold
+# calls of LSH, local and fused attention in the reference results to it, from 2,048 tokens on.
 EFFICIENCY = 0.27
 LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.36, "lsh": 0.75, "local": 0.75}
 LOGIT_COST |= dict.fromkeys(PEERS, 6.0)

@@ -5,10 +5,11 @@ from collections.abc import Container, Sequence
 from math import inf
 from statistics import fmean, median
 
+from suites.base import make_case
 from suites.engine.store.records import Record
 from suites.engine.store.runs import shorten
 from suites.engine.sweep.backlog import Backlog
-from suites.engine.sweep.cards import TimeModel, predicted_crossover
+from suites.engine.sweep.cards import LENGTHS, TimeModel, predicted_crossover
 from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.merging import why
 from suites.engine.sweep.prediction import predicted_peak
@@ -123,12 +124,14 @@ def print_on_device(backlog: Backlog, model: TimeModel) -> None:
     """Print the predicted time of a step of every case, and where LSH attention gets ahead."""
     print(f"{'case':12}  {'a step':>13}  {'bound by':8}  what, on {model.name}")
     for case_id, case in backlog.cases.items():
-        found = None if case.skip else model.predict(case.settings)
+        # what this machine cannot do is skipped here, and may be done there
+        found = None if make_case(case.settings).skip else model.predict(case.settings)
         time, bound = (f"{1e3 * found.seconds:,.2f} ms", found.bound) if found else ("?", "")
         print(f"{case_id:12}  {time:>13}  {bound:8}  {backlog.names[case_id]}")
     for name, length in _crossovers(backlog, model).items():
-        ahead = f"from {length:,} tokens on" if length < inf else "at no length"
-        print(f"predicted: one sequence of {name} is ahead of sdpa {ahead}")
+        ahead = f"from {length:,.0f} tokens on" if length < inf else "at no length"
+        shortest = " (the shortest looked at)" if length == LENGTHS[0] else ""
+        print(f"predicted: one sequence of {name}, is ahead of sdpa {ahead}{shortest}")
     print(f"these are predictions for {model.name}, from products, bytes and operations issued")
 
 
@@ -138,7 +141,7 @@ def _crossovers(backlog: Backlog, model: TimeModel) -> dict[str, float]:
     for case in backlog.cases.values():
         s = case.settings
         if s.subject == "attention" and s.attention == "lsh" and s.within_bucket:
-            name = f"LSH-{s.n_rounds} in {s.precision}"
+            name = f"LSH-{s.n_rounds}, {s.n_heads} heads, width {s.d_model}, in {s.precision}"
             if name not in found:
                 found[name] = predicted_crossover(model, s, change(s, attention="sdpa"))
     return found
