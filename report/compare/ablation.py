@@ -15,6 +15,9 @@ from suites.engine.store.records import Record
 from suites.engine.terminal import table_text, wrapped
 from suites.settings import SETTINGS
 
+# The columns of the table for people that a terminal is too narrow for.
+NOT_IN_A_TERMINAL = ("where", "costs: memory", "per extra")
+
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
@@ -45,10 +48,17 @@ class Ablation:
         return f"{self.finding()}.\n\n{to_markdown(self.for_people())}"
 
     def text(self, width: int) -> str:
-        """Return the same for a terminal of so many columns."""
-        table = self.for_people()
-        found = table_text(list(map(str, table)), table.to_numpy(str), width)
-        return f"{wrapped(f'{self.finding()}.', width)}\n\n{found}"
+        """Return the finding and a narrower table of each group, for a terminal of so many columns.
+
+        What memory and each unit more cost is left to the files.
+        """
+        table, told = self.for_people(), [wrapped(f"{self.finding()}.", width)]
+        groups = table.groupby("where", sort=False) if "where" in table else [("", table)]
+        names = [name for name in map(str, table) if not name.startswith(NOT_IN_A_TERMINAL)]
+        for group, rows in groups:
+            heading = f"{wrapped(str(group), width)}\n" if group else ""
+            told.append(heading + table_text(names, rows[names].to_numpy(str), width))
+        return "\n\n".join(told)
 
     def finding(self) -> str:
         """Say what the first and the last step up from the base buy and cost in the main group."""

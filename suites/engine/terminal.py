@@ -56,7 +56,7 @@ def _paragraphs(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) 
     told = []
     for first, *cells in rows:
         values = [f"{name}: {cell}" for name, cell in zip(head[1:], cells, strict=True) if cell]
-        told.append(textwrap.fill(first, width))
+        told.append(textwrap.fill(f"{head[0]}: {first}", width))
         told.append(
             textwrap.fill("; ".join(values), width, initial_indent=INDENT, subsequent_indent=INDENT)
         )

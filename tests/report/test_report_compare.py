@@ -30,10 +30,18 @@ def test_two_runs_of_the_same_are_the_same(records, again):
 
 @pytest.mark.parametrize("factor", ["n_rounds", "length", "attention"])
 def test_a_terminal_of_80_columns_is_told_the_same(records, again, factor):
-    for found in (compare_runs(records, again), compare_by(records, factor)):
-        text = found.text(80)
+    def words(text):
+        return {*re.findall(r"[\w.]+", text)}
+
+    runs, levels = compare_runs(records, again), compare_by(records, factor)
+    for text in (runs.text(80), levels.text(80)):
         assert max(map(len, text.splitlines())) <= 80
-        assert {*re.findall(r"[\w.]+", found.markdown())} <= {*re.findall(r"[\w.]+", text)}
+    assert words(runs.markdown()) <= words(runs.text(80))
+    table = levels.for_people().drop(columns=["costs: memory against base"])
+    shown = table[[name for name in table if not name.startswith("per extra")]]
+    assert words(f"{levels.finding()} {' '.join(shown.to_numpy(str).ravel())}") <= words(
+        levels.text(80)
+    )
 
 
 def test_a_planted_slow_down_is_found(records):
