@@ -98,7 +98,7 @@ def test_a_dry_run_shows_what_would_be_skipped(
     answer: Callable[[dict[str, str]], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer({"bfloat16": WHY})
-    commands.dry_run(RunFolder(tmp_path), plan_of([HALF]), Question(device="cpu"), ())
+    commands.dry_run(RunFolder(tmp_path), plan_of([HALF]), Question(device="cpu"), (), None)
     [row] = [line for line in capsys.readouterr().out.splitlines() if line.startswith(HALF.id)]
     assert row.split()[1] == "skip"
     assert row.endswith(WHY)

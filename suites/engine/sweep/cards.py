@@ -159,9 +159,10 @@ def _attention(card: Card, s: Settings) -> Predicted:
     # all l x l logits, or slices of them up to the diagonal, which are computed again
     in_slices = s.attention == "memory_efficient"
     passes, share, n = (4, 0.5, s.length / SLICE) if in_slices else (3, 1.0, 1)
-    moved += passes * MATRIX_PASSES * share * s.batch * s.n_heads * s.length**2 * _element(s)
+    logits = share * s.batch * s.n_heads * s.length**2
     flop = passes * 2 * 2 * share * 2 * pairs
-    return Predicted(_device_s(card, _rate(s), flop, moved), passes * n * issues)
+    seconds = _device_s(card, _rate(s), flop, moved + passes * MATRIX_PASSES * logits * _element(s))
+    return Predicted(seconds, passes * n * issues)
 
 
 def _lsh(card: Card, s: Settings) -> Predicted:
