@@ -15,7 +15,9 @@ from report.claims.answers import answers_table
 from report.claims.check import judge, records_under
 from report.claims.claim import read_claims
 from report.tables.markup import to_markdown
+from suites.engine.sweep.cards import predicted_crossover, time_model
 from suites.engine.sweep.planning import find_suites
+from suites.settings import change
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -97,3 +99,15 @@ def test_the_answers_are_those_of_the_records():
     """They are what `run_bench.py check --table` prints."""
     found = judge(read_claims(), records_under([ROOT / "results/reference"]))
     assert to_markdown(answers_table(found)) in README
+
+
+def test_the_predicted_crossover_is_the_models_and_called_a_prediction():
+    calls = [case.settings for case in find_suites()["attention_length"].cases("gpu")]
+    ours = next(
+        s
+        for s in calls
+        if (s.attention, s.n_rounds, s.precision, s.kernel) == ("lsh", 4, "bfloat16", "auto")
+    )
+    length = predicted_crossover(time_model("h100", 1.0), ours, change(ours, attention="sdpa"))
+    said = re.search(r"from ([\d,]+) tokens on: a\s+prediction, no measurement", README)
+    assert said and said[1] == f"{length:,}"
