@@ -4,9 +4,15 @@ import re
 from html import escape
 from pathlib import Path
 
+TAG = re.compile(r"<[^>]*>")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 ID = re.compile(r'\bid="([^"]+)"')
 REFERENCE = re.compile(r'(url\(#|href="#)([^)"]+)')
+
+
+def shortened(number: re.Match[str]) -> str:
+    """Round a coordinate to a hundredth of a point."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def inline_svg(path: Path, title: str) -> str:
@@ -20,7 +26,8 @@ def inline_svg(path: Path, title: str) -> str:
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+    # only within tags: what a figure says in numbers stays as it is
+    text = TAG.sub(lambda tag: NUMBER.sub(shortened, tag[0]), text)
     prefix = re.sub(r"\W", "-", f"{path.parent.parent.name}-{path.stem}")
     used = {name for _, name in REFERENCE.findall(text)}
     text = ID.sub(lambda found: f'id="{prefix}-{found[1]}"' if found[1] in used else "", text)

@@ -8,6 +8,7 @@ import pytest
 from synthetic import BASE, DENSE, make_record, make_records
 
 from report.figures.looks import look_of, looks
+from report.page.svg import inline_svg
 from report.reading.cases import gather, suite_names
 from report.reading.series import lines
 from report.reading.view import view_of
@@ -74,3 +75,12 @@ def test_the_usual_variant_keeps_its_look_beside_unusual_ones():
         found = series_of(models)
         looked = dict(zip([line.name for line in found], looks(found), strict=True))
         assert looked["LSH-4"] == look_of(series_of([BASE])[0])
+
+
+def test_numbers_that_a_figure_says_are_no_coordinates(tmp_path):
+    path = tmp_path / "run" / "figures" / "some.svg"
+    path.parent.mkdir(parents=True)
+    path.write_text('<svg a="1"><text x="12.3456">rate 0.006, 2.8081 bits</text></svg>')
+    found = inline_svg(path, "some")
+    assert "rate 0.006, 2.8081 bits" in found
+    assert 'x="12.35"' in found
