@@ -103,7 +103,7 @@ def _per_unit(one: Level) -> tuple[str, str]:
 def step_text(one: Level, below: CaseResult, start: str) -> str:
     """Say what a step up from another level buys and costs.
 
-    "1 round to 2 rounds: -0.100 (-0.112 to -0.088) bits per dim for 1.27x the time".
+    "1 round to 2 rounds: -0.100 (-0.112 to -0.088) bits per dim for 1.27 times the time".
     """
     if one.case.failure[0]:
         return f"{one.name}: {STATUS_TEXT[one.case.failure[0]]}"
@@ -113,5 +113,7 @@ def step_text(one: Level, below: CaseResult, start: str) -> str:
     if change is not None:
         parts.append(f"{signed_text(change, judged.decimals)} {judged.difference}")
     if ratio is not None:
-        parts.append(f"{factor_digits(ratio.value)}x the time")
+        less = ratio.value < 1 and not ratio.low <= 1 <= ratio.high
+        word, factor = ("less", 1 / ratio.value) if less else ("the", ratio.value)
+        parts.append(f"{factor_digits(factor)} times {word} time")
     return f"{start} to {one.name}: {' for '.join(parts) or 'nothing measured'}"

@@ -1,11 +1,13 @@
 """Comparisons find the answers that were planted."""
 
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from synthetic import make_records, true_rest_bytes, true_step_ms
 
+from report.compare import level_rows
 from report.compare.ablation import compare_by
 from report.compare.runs import compare_runs
 from report.figures.cost import write_ablation
@@ -201,3 +203,20 @@ def test_files_are_written_and_the_figure_names_its_levels(tmp_path, records):
         assert text in svg
     frame = pd.read_csv(tmp_path / "compare_by_n_rounds.csv")
     assert set(frame["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "said"),
+    [
+        (1.2, 1.25, 1.3, "1.25 times the time"),
+        (0.4, 0.5, 0.6, "2.00 times less time"),
+        (0.9, 0.95, 1.01, "0.95 times the time"),
+    ],
+)
+def test_a_headline_says_more_and_less_time_as_people_do(
+    records, monkeypatch, low, value, high, said
+):
+    ratio = SimpleNamespace(value=value, low=low, high=high)
+    monkeypatch.setattr(level_rows, "time_ratio", lambda *_: ratio)
+    one = compare_by(records, "n_rounds").levels[1]
+    assert level_rows.step_text(one, one.base, "1 round").endswith(f" for {said}")
