@@ -79,7 +79,7 @@ def test_every_command_runs_as_written_after_the_first_one(project):
 
 
 def test_paths_exist():
-    pattern = r"[`(]((?:reformer|baselines|suites|tests|report|results|\.ci)/[\w/.]+)"
+    pattern = r"[`(]((?:reformer|baselines|suites|tests|report|results|\.ci)/[\w/.-]+)"
     paths = {
         p
         for p in re.findall(pattern, README + CONTRIBUTING)
