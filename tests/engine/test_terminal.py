@@ -108,4 +108,5 @@ def test_a_run_shows_what_it_measures_in_80_columns(
     table = lines[lines.index(next(line for line in lines if line.startswith("what "))) :]
     assert re.search(r"[\d.]+ ms +[\d.]+ MiB", "\n".join(table))
     if variables.get("TERM") != "dumb":
-        assert max(map(len, lines)) <= WIDTH
+        # but for reasons of failures, which the terminal wraps
+        assert max(len(line) for line in lines if not line.startswith("  skipped")) <= WIDTH

@@ -111,7 +111,7 @@ class RichProgress(PlainProgress):
         now = TextColumn("{task.description}", markup=False, table_column=one_line)
         # redrawn only on events: a drawing thread would disturb what is measured
         self.bar = Progress(BarColumn(bar_width=10), left, now, auto_refresh=False)
-        self.task = self.bar.add_task("", left="")
+        self.task = self.bar.add_task("", left="", visible=False)
 
     def __enter__(self) -> "RichProgress":
         """Start drawing."""
@@ -139,6 +139,7 @@ class RichProgress(PlainProgress):
         """Show the bar as it stands."""
         self.bar.update(
             self.task,
+            visible=True,
             completed=self.n_done,
             total=self.n_done + self.n_left,
             description=job_words(job, self.backlog),
