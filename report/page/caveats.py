@@ -72,7 +72,8 @@ def count_model_caveats(cases: Sequence[CaseResult]) -> list[str]:
 
     Where none does, the schedule was too short to say anything.
     """
-    above, below = [], []
+    above: list[tuple[CaseResult, float, float]] = []
+    below: list[tuple[CaseResult, float, float]] = []
     for case in cases:
         bits, counts = case.bits(), _bits_of_counts(case)
         if bits is not None and counts is not None:
