@@ -75,9 +75,9 @@ def count_model_caveats(cases: Sequence[CaseResult]) -> list[str]:
     above: list[tuple[CaseResult, float, float]] = []
     below: list[tuple[CaseResult, float, float]] = []
     for case in cases:
-        bits, counts = case.bits(), _bits_of_counts(case)
-        if bits is not None and counts is not None:
-            (above if bits.value > counts else below).append((case, bits.value, counts))
+        mean, reached = case.bits(), _bits_of_counts(case)
+        if mean is not None and reached is not None:
+            (above if mean.value > reached else below).append((case, mean.value, reached))
     found = []
     for case, bits, counts in above if below else []:
         if case.kind == "reformer":

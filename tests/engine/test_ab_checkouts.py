@@ -85,7 +85,7 @@ def jobs_of(this: Path, name: str) -> list[dict[str, Any]]:
 
 
 def verdicts(out: str) -> list[str]:
-    """The verdict of each case, from its column in the table."""
+    """The verdict of each case, from the columns verdict and stands of the table."""
     words = ("slower", "faster", "same", "ambiguous", "fails now")
     return [cell for line in out.splitlines() for cell in re.split(" {2,}", line) if cell in words]
 
@@ -103,7 +103,7 @@ def test_a_slow_down_is_seen_and_the_turns_are_abba(tmp_path: Path, slower: str)
     words = ("--processes", "3", "--set", "measures=time", "--run", "x")
     code, out, err = ab(this, other, *words, cwd=tmp_path)
     assert code == (1 if slower == "this" else 0), out + err
-    assert verdicts(out) == ["slower" if slower == "this" else "faster"] * 2
+    assert verdicts(out) == ["slower" if slower == "this" else "faster"] * 4
     assert out.count("it is not measured") == 2
     assert "this tests the ruler" not in out
     assert contents(other) == before, "nothing is written there"
