@@ -11,12 +11,7 @@ from synthetic import make_records, suites, true_bits, write_lines
 from report import paper
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
-from report.page.caveats import (
-    caveats,
-    count_model_caveats,
-    speed_caveats,
-    timing_caveats,
-)
+from report.page.caveats import caveats, speed_caveats, timing_caveats
 from report.page.page import write_report
 from report.reading.cases import gather
 from report.reading.rivals import crossover_of, typical_line
@@ -271,31 +266,6 @@ def test_the_papers_numbers_say_what_the_paper_says():
     assert crossing("LSH-8") == pytest.approx(2048, rel=0.1)
     assert all(len(row) == 5 for row in paper.TABLE_2.values())
     assert paper.TABLE_2["4"]["full"] == pytest.approx(100 / 127, abs=0.05)
-
-
-def test_why_few_rounds_do_not_beat_counts_is_told_where_others_do(records):
-    def trained(n_rounds, bits):
-        record = next(
-            one
-            for one in records
-            if "hash_rounds" in one["suites"]
-            and one.get("quality")
-            and one["settings"].get("n_rounds") == n_rounds
-        )
-        data = {**record["quality"]["data"], "reference": {"order 1": 3.97, "order 2": 3.18}}
-        return {**record, "quality": {**record["quality"], "bits_per_dim": bits, "data": data}}
-
-    one, four = trained(1, 3.32), trained(4, 2.81)
-    (told,) = count_model_caveats(gather([one, four]))
-    assert told.startswith("LSH-1")
-    assert "3.320 bits per dim, no better than counts of the two bytes before (3.18)" in told
-    assert told in caveats([one, four], gather([one, four]))
-    met = {"mass": [[0.25]], "pairs": [[0.1]]}
-    one["quality"]["analyses"] = {"attention mass": met}
-    (told,) = count_model_caveats(gather([one, four]))
-    assert "its buckets, which held 25 % of its attention weight;" in told
-    assert count_model_caveats(gather([one, trained(4, 3.4)])) == [], "hardly trained"
-    assert count_model_caveats(gather([trained(1, 3.1), four])) == []
 
 
 def test_a_machine_of_changing_speed_is_told(records):

@@ -1,0 +1,29 @@
+"""Where LSH attention does not beat counts of bytes, its page says why."""
+
+from report.page.caveats import caveats, count_model_caveats
+from report.reading.cases import gather
+
+
+def test_why_few_rounds_do_not_beat_counts_is_told_where_others_do(records):
+    def trained(n_rounds, bits):
+        record = next(
+            one
+            for one in records
+            if "hash_rounds" in one["suites"]
+            and one.get("quality")
+            and one["settings"].get("n_rounds") == n_rounds
+        )
+        data = {**record["quality"]["data"], "reference": {"order 1": 3.97, "order 2": 3.18}}
+        return {**record, "quality": {**record["quality"], "bits_per_dim": bits, "data": data}}
+
+    one, four = trained(1, 3.32), trained(4, 2.81)
+    (told,) = count_model_caveats(gather([one, four]))
+    assert told.startswith("LSH-1")
+    assert "3.320 bits per dim, no better than counts of the two bytes before (3.18)" in told
+    assert told in caveats([one, four], gather([one, four]))
+    met = {"mass": [[0.25]], "pairs": [[0.1]]}
+    one["quality"]["analyses"] = {"attention mass": met}
+    (told,) = count_model_caveats(gather([one, four]))
+    assert "its buckets, which held 25 % of its attention weight;" in told
+    assert count_model_caveats(gather([one, trained(4, 3.4)])) == [], "hardly trained"
+    assert count_model_caveats(gather([trained(1, 3.1), four])) == []
