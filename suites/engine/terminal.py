@@ -65,15 +65,10 @@ def _paragraphs(head: Sequence[str], rows: Iterable[Sequence[str]], width: int) 
 
 def wrapped(text: str, width: int) -> str:
     """Wrap each line of a text between words."""
-    lines = printable_lines(text)
+    lines = map(printable, text.splitlines())
     return "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
 
 
 def printable(text: str) -> str:
     """Replace what cannot be printed, such as escape sequences of a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def printable_lines(text: str) -> list[str]:
-    """Split a text into lines of which each can be printed."""
-    return [printable(line) for line in text.splitlines()]

@@ -167,7 +167,7 @@ def _attention(card: Card, s: Settings) -> Predicted:
 
 def _lsh(card: Card, s: Settings) -> Predicted:
     """Predict one call of LSH or local attention by the Triton kernel."""
-    config, rate = s.lsh(), "bfloat16" if s.precision == "bfloat16" else "three passes"
+    config, rate = s.lsh(), "three passes" if _rate(s) == "float32" else "bfloat16"
     of_all = s.batch * s.n_heads * s.length
     device = 0.0
     for number in range(config.n_rounds):
