@@ -125,7 +125,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, metavar="N", help="default: 1 at quick, 3 otherwise")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--timeout", type=float, metavar="S", help="seconds a process may take")
-    statuses = "oom,timeout,crash,diverged,skipped"
+    statuses = "oom,timeout,crash,diverged,skipped,disturbed"
     add("--retry", default="", metavar="STATUS,...", help=f"try again: {statuses}")
 
 

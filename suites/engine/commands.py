@@ -27,6 +27,7 @@ from suites.engine.sweep.estimates import Estimates, in_words
 from suites.engine.sweep.executors.fork_server import start_fork_server
 from suites.engine.sweep.executors.in_turns import Channel, InTurns
 from suites.engine.sweep.executors.local import Local, trainings_side_by_side
+from suites.engine.sweep.ledger import DISTURBED
 from suites.engine.sweep.pair import (
     Side,
     agree,
@@ -200,7 +201,7 @@ def read_retry(text: str) -> tuple[str, ...]:
     """Read the statuses in "oom,timeout". Raises ValueError on an unknown one."""
     statuses = tuple(part.strip() for part in text.split(",") if part.strip())
     for status in statuses:
-        refuse_unknown(status, RETRYABLE, "status in --retry")
+        refuse_unknown(status, (*RETRYABLE, DISTURBED), "status in --retry")
     return statuses
 
 

@@ -236,17 +236,6 @@ def test_a_disk_that_fills_up_keeps_what_was_measured(measure: Measure) -> None:
     assert len(jobs) == 3 - n_kept
 
 
-def test_retry_measures_failed_jobs_again_and_keeps_the_rest(measure: Measure) -> None:
-    late = planted.settings_for(planted.FAILS_LATE)
-    plan = plan_of([late, *HEALTHY])
-    measure(plan)
-    assert measure(plan)[1] == []
-    assert measure(plan, retry=("oom",))[1] == []
-    folder, jobs = measure(plan, retry=("crash",))
-    assert [(job.kind, job.settings.d_ff) for job in jobs] == [("memory", planted.FAILS_LATE)]
-    assert len(folder.records()) == 3
-
-
 STATUS = st.sampled_from(["ok", "ok", "ok", "disturbed", "crash", "oom", "timeout"])
 
 

@@ -18,10 +18,10 @@ from suites.settings import METHOD_VERSION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A choice says which part of a run is measured now, and which failures are tried again.
+    """A choice says which part of a run is measured now, and what is tried again.
 
-    cases: ids, all of the plan if None. retry: statuses whose jobs are tried again. data: paths of
-    the user's data, by task. library: the compiled native kernel.
+    cases: ids, all of the plan if None. retry: statuses whose jobs are tried again (Ledger). data:
+    paths of the user's data, by task. library: the compiled native kernel.
     """
 
     cases: frozenset[str] | None = None
@@ -81,7 +81,7 @@ class Backlog:
         for line in lines:
             # a sweep that was killed leaves a line in both files
             what = line["case"], line["kind"], line["index"], line["seed"], line["started"]
-            if what not in written and line["status"] not in self.ledger.retry:
+            if what not in written and not self.ledger.is_retried(line):
                 self.ledger.add(line)
             written.add(what)
 

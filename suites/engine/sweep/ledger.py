@@ -11,20 +11,26 @@ from suites.settings import Settings
 
 # These repeat at the same cost whatever is tried next on the same case.
 HOPELESS = ("oom", "timeout", "skipped")
+DISTURBED = "disturbed"
 
 
 class Ledger:
     """A ledger holds the lines of all finished jobs, by case and job, as they were written.
 
-    retry: statuses whose lines count as never written.
+    retry: statuses whose lines count as never written; DISTURBED is that of timings under foreign
+    load, which else run a second time and then stand.
     """
 
     def __init__(self, lines: Iterable[JobLine] = (), retry: Iterable[str] = ()) -> None:
         self.retry = set(retry)
         self.by_case: dict[str, dict[Key, list[JobLine]]] = {}
         for line in lines:
-            if line["status"] not in self.retry:
+            if not self.is_retried(line):
                 self.add(line)
+
+    def is_retried(self, line: JobLine) -> bool:
+        """Return whether a line counts as never written."""
+        return line["status"] in self.retry or (DISTURBED in self.retry and is_disturbed(line))
 
     def add(self, line: JobLine) -> None:
         """Add the line of a job that has ended."""
