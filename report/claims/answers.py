@@ -5,9 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from report.claims.check import Judgement
-from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE
 
-VERDICTS = {HOLDS: "holds", FAILS: "differs", INCONCLUSIVE: "open"}
 COLUMNS = ("the paper's claim", "the paper", "here", "verdict")
 
 
@@ -19,6 +17,6 @@ def answers_table(judgements: Iterable[Judgement]) -> pd.DataFrame:
     rows = []
     for one in judgements:
         if one.claim.asks:
-            verdict = ": ".join(filter(None, (VERDICTS[one.verdict], one.claim.why)))
+            verdict = ": ".join(filter(None, (one.answer, one.claim.why)))
             rows.append([one.claim.asks, one.claim.paper or "not told", one.sentence, verdict])
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -11,6 +11,7 @@ from report.statistics.estimates import Estimate
 from suites.engine.store.records import Record
 
 NOT_MEASURED = "not measured"
+ANSWERS = {HOLDS: "holds", FAILS: "differs", INCONCLUSIVE: "open"}
 EXIT_CODES = {HOLDS: 0, FAILS: 1, INCONCLUSIVE: 2}
 
 
@@ -31,6 +32,11 @@ class Judgement:
     def verdict(self) -> str:
         """Return "holds", "fails" or "inconclusive"."""
         return self.claim.verdict(self.found)
+
+    @property
+    def answer(self) -> str:
+        """Say of the paper's claim "holds", "differs" or "open"."""
+        return ANSWERS[self.claim.verdict_on_paper(self.found)]
 
     @property
     def value(self) -> str:

@@ -25,8 +25,9 @@ class Claim:
     that the quantity is of, and the one it is compared with, which is equal in all that `against`
     does not name. where: what else the quantity must know, such as the part of a step. says: the
     sentence, with {value} for the quantity and its interval. asks, paper: question and answer of
-    the paper, for a row of the table of answers; a claim without is only checked. why: what
-    explains the difference from the paper.
+    the paper, for a row of the table of answers; a claim without is only checked.
+    paper_at_least, paper_at_most: between these the quantity lies if the paper is right, where that
+    is another condition than the claim's. why: what explains the difference from the paper.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Claim:
     at_most: float = inf
     asks: str = ""
     paper: str = ""
+    paper_at_least: float = -inf
+    paper_at_most: float = inf
     why: str = ""
 
     def __post_init__(self) -> None:
@@ -47,10 +50,9 @@ class Claim:
             self.at_least > -inf or self.at_most < inf,
             f"claim {self.name!r} has no condition; give it at_least, at_most or both",
         )
-        require(
-            self.at_least <= self.at_most,
-            f"claim {self.name!r} asks for at least {self.at_least:g} and at most {self.at_most:g}",
-        )
+        for low, high in (self._bounds, self._bounds_of_paper):
+            told = f"at least {low:g} and at most {high:g}"
+            require(low <= high, f"claim {self.name!r} asks for {told}")
         require("{value}" in self.says, f"claim {self.name!r} says no {{value}}")
 
     def verdict(self, found: Estimate | None) -> str:
@@ -59,11 +61,28 @@ class Claim:
         It holds if the whole interval lies within the bounds, and fails if all of it lies outside;
         without an interval, or where it reaches across a bound, nothing is concluded.
         """
-        if found is None or not found.has_interval:
-            return INCONCLUSIVE
-        if self.at_least <= found.low and found.high <= self.at_most:
-            return HOLDS
-        return FAILS if found.high < self.at_least or found.low > self.at_most else INCONCLUSIVE
+        return _judged(found, *self._bounds)
+
+    def verdict_on_paper(self, found: Estimate | None) -> str:
+        """Judge in the same way whether what was found is what the paper says."""
+        return _judged(found, *self._bounds_of_paper)
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return self.at_least, self.at_most
+
+    @property
+    def _bounds_of_paper(self) -> tuple[float, float]:
+        told = self.paper_at_least, self.paper_at_most
+        return self._bounds if told == (-inf, inf) else told
+
+
+def _judged(found: Estimate | None, low: float, high: float) -> str:
+    if found is None or not found.has_interval:
+        return INCONCLUSIVE
+    if low <= found.low and found.high <= high:
+        return HOLDS
+    return FAILS if found.high < low or found.low > high else INCONCLUSIVE
 
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:

@@ -8,9 +8,16 @@ from typing import Any
 
 from reformer.checks import refuse_unknown
 from report.claims.claim import Claim
+from report.reading.analyses import PAST_ONLY, analysis_of, bits_change, mass_met
 from report.reading.cases import CaseResult, in_suite
-from report.reading.differences import bits_difference, memory_ratio, time_ratio
+from report.reading.differences import (
+    bits_difference,
+    memory_ratio,
+    score_difference,
+    time_ratio,
+)
 from report.reading.floor import floors_of_case
+from report.reading.judged import ACCURACY, judged_of
 from report.reading.measures import rest_bytes
 from report.reading.rivals import crossover_of, scaling_of
 from report.reading.series import Series
@@ -131,9 +138,24 @@ def _bits_better(claim: Claim, cases: Cases) -> Estimate | None:
     return bits_difference(other, mine)
 
 
+def _bits_of_later_tokens(claim: Claim, cases: Cases) -> Estimate | None:
+    """Return what is lost in bits per dim if each position is predicted from its past alone."""
+    return bits_change(analysis_of(pick(cases, claim.of, claim), PAST_ONLY), lambda one: one)
+
+
+def _mass_met(claim: Claim, cases: Cases) -> Estimate | None:
+    return mass_met(pick(cases, claim.of, claim))
+
+
 def _accuracy(claim: Claim, cases: Cases) -> Estimate | None:
     found = pick(cases, claim.of, claim).quality("accuracy", claim.where.get("evaluated_with", ""))
     return mean_over_seeds([100 * share for share in found.values()]) if found else None
+
+
+def _points_better(claim: Claim, cases: Cases) -> Estimate | None:
+    """Return by how many points of accuracy a case is ahead of another, paired over seeds."""
+    mine, other = _both(claim, cases)
+    return score_difference(mine, other) if judged_of(mine) == ACCURACY else None
 
 
 def _crossover(claim: Claim, cases: Cases) -> Estimate | None:
@@ -175,7 +197,10 @@ QUANTITIES = {
     "times less memory": Quantity(_times_less_memory, lambda found: _ends(found, factor_digits)),
     "bits per dim": Quantity(_bits, _number(3)),
     "bits per dim better": Quantity(_bits_better, _number(3)),
+    "bits per dim of later tokens": Quantity(_bits_of_later_tokens, _number(4)),
+    "attention met": Quantity(_mass_met, _number(0, " %")),
     "accuracy": Quantity(_accuracy, _number(1, " %")),
+    "points of accuracy better": Quantity(_points_better, _number(1, " points")),
     "crossover": Quantity(_crossover, lambda found: _ends(found, _tokens)),
     "exponent": Quantity(_exponent, _number(2)),
 }

@@ -15,7 +15,6 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader
 
 from reformer.checks import require
-from report.claims.answers import VERDICTS
 from report.claims.check import judge
 from report.claims.claim import read_claims
 from report.figures.of_suite import draw_suite
@@ -192,8 +191,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
         {
             "claim": one.claim.name,
             "sentence": f"{one.claim.asks} {one.sentence}".strip().rstrip(".") + ".",
-            "verdict": VERDICTS[one.verdict],
-            "css": VERDICTS[one.verdict],
+            "verdict": one.answer,
             "paper": one.claim.paper,
             "why": one.claim.why,
         }

@@ -6,9 +6,11 @@ from typing import Any
 
 from report.reading.cases import CaseResult
 from report.reading.series import View
-from report.statistics.estimates import Estimate
+from report.statistics.estimates import Estimate, student_t
 from report.statistics.seeds import mean_over_seeds
 from suites.engine.store.records import part_of
+
+PAST_ONLY = "past only"
 
 
 def analysis_of(case: CaseResult, name: str) -> list[Mapping[str, Any]]:
@@ -36,6 +38,25 @@ def over_seeds(
     """Return the mean over seeds of a value of an analysis; None if there is none."""
     found = [value(one) for one in analysis_of(case, name)]
     return mean_over_seeds(found) if found else None
+
+
+def bits_change(
+    found: list[Mapping[str, Any]], part: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Estimate | None:
+    """Return the change in bits per dim, its interval from window to window.
+
+    Seeds are evaluated on the same windows, so that their errors do not average out.
+    """
+    if not found:
+        return None
+    n = len(found)
+    value = sum(part(one)["bits_change"] for one in found) / n
+    error = sum(part(one)["bits_error"] for one in found) / n
+    n_windows = min(one["n_windows"] for one in found)
+    if n_windows < 2:
+        return Estimate(value, n=n)
+    half = student_t(n_windows - 1) * error
+    return Estimate(value, value - half, value + half, n_windows, error, n_windows - 1)
 
 
 def by_rounds(case: CaseResult, what: str) -> list[Estimate]:

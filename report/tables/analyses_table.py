@@ -1,17 +1,19 @@
 """Small tables tell what the analyses of trained models found."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import pandas as pd
 
-from report.reading.analyses import analysed, analysis_of, by_rounds, over_seeds
+from report.reading.analyses import (
+    PAST_ONLY,
+    analysed,
+    analysis_of,
+    bits_change,
+    by_rounds,
+    over_seeds,
+)
 from report.reading.changes import base_of, changes_of
 from report.reading.series import View, name_among, name_by_settings
-from report.statistics.estimates import Estimate, student_t
+from report.statistics.estimates import Estimate
 from report.text import interval_text, plural, signed_text
-
-PAST_ONLY = "past only"
 
 
 def past_only_table(view: View) -> pd.DataFrame | None:
@@ -35,25 +37,6 @@ def past_only_table(view: View) -> pd.DataFrame | None:
             }
         )
     return pd.DataFrame(rows) if rows else None
-
-
-def bits_change(
-    found: list[Mapping[str, Any]], part: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-) -> Estimate | None:
-    """Return the change in bits per dim, its interval from window to window.
-
-    Seeds are evaluated on the same windows, so that their errors do not average out.
-    """
-    if not found:
-        return None
-    n = len(found)
-    value = sum(part(one)["bits_change"] for one in found) / n
-    error = sum(part(one)["bits_error"] for one in found) / n
-    n_windows = min(one["n_windows"] for one in found)
-    if n_windows < 2:
-        return Estimate(value, n=n)
-    half = student_t(n_windows - 1) * error
-    return Estimate(value, value - half, value + half, n_windows, error, n_windows - 1)
 
 
 def mass_table(view: View) -> pd.DataFrame | None:

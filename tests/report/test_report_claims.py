@@ -20,7 +20,7 @@ import run_bench
 from report import commands
 from report.claims import claim as claims
 from report.claims.answers import answers_table
-from report.claims.check import exit_code, judge, lines_of, records_under
+from report.claims.check import Judgement, exit_code, judge, lines_of, records_under
 from report.claims.claim import CLAIMS, Claim, read_claims
 from report.statistics.estimates import Estimate
 
@@ -115,6 +115,20 @@ def test_the_quantity_of_a_line_is_the_true_one(records, quantity, of, low, high
 )
 def test_a_claim_holds_where_its_whole_interval_does(found, verdict):
     assert claim("time", at_least=1, at_most=3).verdict(found) == verdict
+
+
+def test_the_paper_may_claim_what_does_not_hold_here():
+    """The claim of README is then that it does not: the row of the table says that it differs."""
+    ours = {"at_least": 1, "at_most": 3}
+    told = claim("time", **ours, paper_at_most=0.9, asks="Is it less?", why="it is more")
+    found = Judgement(told, Estimate(2.0, 1.5, 2.5))
+    assert (found.verdict, found.answer) == ("holds", "differs")
+    assert list(answers_table([found])["verdict"]) == ["differs: it is more"]
+    assert Judgement(told, Estimate(0.8, 0.7, 0.89)).verdict == "fails"
+    assert Judgement(told, Estimate(0.8, 0.7, 0.89)).answer == "holds"
+    assert Judgement(claim("time", **ours), Estimate(2.0, 1.5, 2.5)).answer == "holds"
+    with pytest.raises(ValueError, match="asks for at least 4 and at most 3"):
+        claim("time", **ours, paper_at_least=4, paper_at_most=3)
 
 
 def test_what_was_not_measured_is_inconclusive_and_says_so(records):

@@ -6,6 +6,8 @@ import re
 import pytest
 from synthetic import suites, true_bits
 
+from report.claims.check import judge
+from report.claims.claim import Claim
 from report.compare.ablation import compare_by
 from report.figures.cost import write_ablation
 from report.figures.of_suite import draw_suite
@@ -76,6 +78,25 @@ def test_higher_is_better(records):
     lsh = next(case for case in cases if case.settings.get("bucket_size") == 32)
     dense = next(case for case in cases if case.kind == "dense")
     assert score_difference(dense, lsh).value == pytest.approx(0.05 * PER_BIT, abs=0.1)
+    copies = of_task(records, "bucket_size", "recall")
+    ahead = Claim(
+        name="dense is ahead",
+        says="{value}",
+        quantity="points of accuracy better",
+        suite="bucket_size",
+        of={"attention": "sdpa", "reversible": False},
+        against={
+            "attention": "lsh",
+            "reversible": True,
+            "bucket_size": 32,
+            "chunk_length": 64,
+        },
+        at_least=0,
+    )
+    [found] = judge([ahead], copies)
+    assert found.found == score_difference(dense, lsh)
+    [found] = judge([ahead], records)
+    assert found.reason == "its cases have no such measure"
     text = suite_finding(
         view_of("sequence_length", gather(of_task(records, "sequence_length", "recall"))), "quality"
     )
