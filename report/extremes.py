@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from report.comparison import comparison_text
 from report.reading.cases import CaseResult
 from report.reading.differences import (
     bits_difference,
@@ -59,7 +60,10 @@ def category_finding(view: View, measure: str) -> str:
         }
         return f"{where}ach beside the other two{unit[measure]} {', '.join(told)}"
     text = ends_text(found, view, measure, "models")
-    return f"At {size}: {text[0].lower()}{text[1:]}" if size else text
+    if not size:
+        return text
+    begins_with_a_name = not text.startswith((*BEST.values(), "No "))
+    return f"At {size}: {text if begins_with_a_name else text[0].lower() + text[1:]}"
 
 
 def part_text(one: Change, measure: str) -> str:
@@ -81,13 +85,19 @@ def part_text(one: Change, measure: str) -> str:
 def ends_text(
     found: list[tuple[float, str, CaseResult]], view: View, measure: str, noun: str
 ) -> str:
-    """Name the best and the worst of (value, name, case), or say that no difference is visible."""
+    """Name the best and the worst of (value, name, case), or say that no difference is visible.
+
+    Of two, it is how the better one stands to the other.
+    """
     told, sign = value_text_and_sign(view, measure)
     best, best_name, one = min(found, key=lambda entry: sign * entry[0])
     worst, worst_name, other = max(found, key=lambda entry: sign * entry[0])
     if no_visible_difference(one, other, measure):
         span = told(best) if told(best) == told(worst) else f"{told(best)} to {told(worst)}"
-        return f"No visible difference between {len(found)} {noun} ({span})"
+        among = f"{len(found)} {noun}" if len(found) > 2 else f"{best_name} and {worst_name}"
+        return f"No visible difference between {among} ({span})"
+    if len(found) == 2:
+        return f"{best_name} {comparison_text(one, other, measure)} {worst_name}"
     return f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
 
 

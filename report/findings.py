@@ -5,6 +5,7 @@ The sentences are the titles of the figures and the summary of the page.
 
 from math import isinf
 
+from report.comparison import comparison_text
 from report.extremes import (
     BEST,
     category_finding,
@@ -16,7 +17,7 @@ from report.extremes import (
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, changes_of
 from report.reading.differences import memory_ratio, score_difference, time_ratio
-from report.reading.judged import Judged, judged_of
+from report.reading.judged import judged_of
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
@@ -26,16 +27,14 @@ from report.reading.rivals import (
     rivals_of,
 )
 from report.reading.series import Series, View, name_by_settings
-from report.statistics.estimates import BAND, Estimate
+from report.statistics.estimates import BAND
 from report.text import (
     STATUS_TEXT,
-    bytes_text,
     factor_digits,
     factor_text,
     length_text,
     plural,
     signed_text,
-    speed_text,
 )
 
 UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
@@ -93,22 +92,6 @@ def rival_name(line: Series, measure: str) -> str:
     means = means_of(line)
     is_told = measure != "memory" or means in line.name
     return line.name if is_told else f"{line.name} ({means})"
-
-
-def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
-    """Say how case a stands to case b on a measure, without naming either.
-
-    The words fit between two names: "is 1.40 (1.35 to 1.46) times slower than".
-    """
-    if measure == "time":
-        ratio = time_ratio(a, b)
-        return speed_text(ratio) if ratio else "was not timed beside"
-    if measure == "memory":
-        mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
-        share = f" ({factor_digits(mine / other)}x)" if other else ""
-        return f"needs {bytes_text(mine)} for activations{share}, against {bytes_text(other)} for"
-    change = score_difference(a, b)
-    return f"is {difference_text(change, judged_of(a))}" if change else "has no seed in common with"
 
 
 def first_failure_text(line: Series, measured: Measured) -> str:
@@ -266,19 +249,3 @@ def _best_of_each(view: View, measure: str) -> str:
     if not best:
         return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"
-
-
-def difference_text(change: Estimate, judged: Judged) -> str:
-    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse than"."""
-    word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
-    if change.value < 0:
-        change = Estimate(-change.value, -change.high, -change.low, change.n)
-    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word} than"
-
-
-def interval_in_brackets(estimate: Estimate, decimals: int) -> str:
-    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
-    value, low, high = (
-        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} ({low} to {high})" if estimate.has_interval else value

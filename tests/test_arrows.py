@@ -83,9 +83,13 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/paper.py": [],
     "report/text.py": ["report.statistics.*"],
-    "report/extremes.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/comparison.py": ["report.reading.*", "report.text", "report.statistics.*"],
+    "report/extremes.py": [
+        *("report.comparison", "report.reading.*", "report.text", "report.statistics.*"),
+    ],
     "report/findings.py": [
-        *("report.extremes", "report.reading.*", "report.text", "report.statistics.*"),
+        *("report.comparison", "report.extremes", "report.reading.*", "report.text"),
+        "report.statistics.*",
     ],
     "report/claims/*": [
         *("report.claims.*", *READING, "report.statistics.*", "pandas"),
@@ -152,6 +156,7 @@ PLANTED = {
     "report/commands.py": ("report/commands.py", "suites.engine.sweep.planning"),
     "report/paper.py": ("report/paper.py", "report.text"),
     "report/text.py": ("report/text.py", "report.reading.cases"),
+    "report/comparison.py": ("report/comparison.py", "report.findings"),
     "report/extremes.py": ("report/extremes.py", "report.findings"),
     "report/claims/*": ("report/claims/claim.py", "report.page.page"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),

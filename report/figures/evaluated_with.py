@@ -5,24 +5,17 @@ Its shape is that of the paper's Table 2: categories, in the order of the table'
 
 from collections.abc import Sequence
 from itertools import groupby
+from math import nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import error_bars
-from report.figures.style import (
-    COLD,
-    GREY,
-    MARKERS,
-    WARM,
-    add_legend,
-    add_words,
-    new_figure,
-    save,
-)
+from report.figures.looks import looks
+from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
-from report.reading.series import View
+from report.reading.series import Series, View
 from report.tables.evaluated_with_table import (
     all_columns,
     block_of,
@@ -46,10 +39,10 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     name, columns = rounds_measure(cases), all_columns(cases)
     figure, (axes,) = new_figure()
     compared: set[str] = set()  # rows of the paper that are drawn
-    for i, (case, colour) in enumerate(zip(cases, colours_of(cases), strict=True)):
+    lines = [Series(trained_name(c, cases), c.kind, False, ((nan, c),)) for c in cases]
+    for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
-        marker = MARKERS[i % len(MARKERS)]
-        draw_case(axes, case, columns, shift, (colour, marker, trained_name(case, cases)))
+        draw_case(axes, case, columns, shift, (colour, marker, lines[i].name))
         row = papers_row(case)
         if name != "accuracy" or row in compared or is_across(case.settings):
             continue
@@ -104,18 +97,6 @@ def draw_case(
             capsize=2,
             label=None if i else f"trained with {label}",
         )
-
-
-def colours_of(cases: Sequence[CaseResult]) -> list[str]:
-    """Choose a warm colour for each kind of full attention, and a cold one for each LSH-r."""
-    rounds = list(dict.fromkeys(papers_row(case) for case in cases if case.kind == "reformer"))
-    dense = [case for case in cases if case.kind != "reformer"]
-    return [
-        COLD[rounds.index(papers_row(case)) % len(COLD)]
-        if case.kind == "reformer"
-        else WARM[dense.index(case) % len(WARM)]
-        for case in cases
-    ]
 
 
 def name_categories(axes: Axes, columns: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def looks(series: Sequence[Series]) -> list[Look]:
         alike = [line for line, look in zip(series, usual, strict=True) if look == (colour, marker)]
         # the one of fewest words is the usual one
         place = sorted(alike, key=lambda line: len(line.name)).index(own)
-        share = LIGHTEST * place / (len(alike) - 1) if len(alike) > 1 else 0.0
+        share = LIGHTEST * place / len(alike)
         further = MARKERS[(MARKERS.find(marker) + place) % len(MARKERS)]
         found.append((lighter(colour, share) if place else colour, further if place else marker))
     return found

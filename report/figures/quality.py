@@ -6,6 +6,7 @@ Beside it are count models of the same text, or chance.
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from report.figures.drawing import draw_failures, draw_lines, draw_seeds, failed_points
@@ -81,11 +82,13 @@ def draw_references(axes: Axes, found: Mapping[str, float]) -> None:
         if not low <= value <= high:
             off.append(f"{name}: {value:.2f} ({'above' if value > high else 'below'})")
             continue
+        side = side_with_room(axes, value)
         axes.axhline(value, color=GREY, linestyle=":", linewidth=1.3)
         axes.annotate(
             f"count model, {name}: {value:.2f}" if "order" in name else f"{name}: {value:.2f}",
-            (0.01, value),
+            (0.01 if side == "left" else 0.99, value),
             xycoords=axes.get_yaxis_transform(),
+            ha=side,
             xytext=(0, 2),
             textcoords="offset points",
             fontsize=8.5,
@@ -93,3 +96,12 @@ def draw_references(axes: Axes, found: Mapping[str, float]) -> None:
         )
     if off:
         axes.plot([], [], ":", color=GREY, label="off the axis: " + ", ".join(off))
+
+
+def side_with_room(axes: Axes, value: float) -> str:
+    """Return "left" or "right": where the ends of the lines are further from a value."""
+    drawn = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
+    room = [
+        min((abs(ys[end] - value) for ys in drawn if len(ys) > 1), default=0.0) for end in (0, -1)
+    ]
+    return "left" if room[0] >= room[1] else "right"

@@ -3,6 +3,7 @@
 The colour-blind can tell the colours apart; the sizes are legible at the width of a README.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -32,6 +34,10 @@ KINDS = ("png", "svg", "pdf")
 PAPER_WIDTH = 5.5
 PAPER_LETTERS = 0.68
 TITLE_WIDTH = 84  # characters of the title that fit in a line
+LEGEND_WIDTH = 24  # and of the legend
+LEGEND_AT = (0.74, 0.86)  # its upper left corner
+SMALLEST = 5.0  # letters, in points
+NO_BREAK = "\u00a0"
 WIDTH = 9.0  # inches
 # A range over this factor is drawn on a log axis.
 LOG_FROM = 6.0
@@ -79,12 +85,31 @@ def new_figure(
 
 
 def add_words(figure: Figure, title: str, caption: str) -> None:
-    """Write the title, which states the finding, at the top, and the caption at the bottom."""
+    """Write the title, which states the finding, at the top, and the caption at the bottom.
+
+    A legend that was written before is fitted between them.
+    """
     size = 12 if len(title) < 2 * TITLE_WIDTH else 10.5
-    wrapped = textwrap.fill(title, round(TITLE_WIDTH * 12 / size))
-    figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
+    together = re.sub(r"(?<=\d) (?=%)", NO_BREAK, title)
+    wrapped = textwrap.fill(together, round(TITLE_WIDTH * 12 / size)).replace(NO_BREAK, " ")
+    above = figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
     wrapped = textwrap.fill(caption, 140)
-    figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
+    below = figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
+    for legend in figure.legends:
+        fit_legend(figure, legend, below.get_window_extent().y1, above.get_window_extent().y0)
+
+
+def fit_legend(figure: Figure, legend: Legend, low: float, high: float) -> None:
+    """Move a legend down, and make its letters smaller, until it lies between two heights."""
+    top = legend.get_window_extent().y1
+    if top > high:
+        x, y = LEGEND_AT
+        legend.set_bbox_to_anchor((x, y - (top - high) / figure.bbox.height))
+    size = float(legend.get_texts()[0].get_fontsize())
+    while legend.get_window_extent().y0 < low and size > SMALLEST:
+        size -= 0.5
+        for text in legend.get_texts():
+            text.set_fontsize(size)
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
@@ -94,9 +119,12 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     """
     handles, labels = axes.get_legend_handles_labels()
     entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_grey(entry[0]))
-    handles, labels = [h for h, _ in entries], [textwrap.fill(label, 26) for _, label in entries]
+    handles, labels = (
+        [h for h, _ in entries],
+        [textwrap.fill(label, LEGEND_WIDTH) for _, label in entries],
+    )
     if handles:
-        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.74, 0.86))
+        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=LEGEND_AT)
 
 
 def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> None:

@@ -7,6 +7,7 @@ from baselines.config import DIFFERENCES
 from report.reading.analyses import mass_met
 from report.reading.captions import stand_in_text
 from report.reading.cases import CaseResult, code_text, samples_of
+from report.reading.judged import BITS, judged_of
 from report.statistics.samples import outliers
 from report.statistics.seeds import MIN_SEEDS
 from report.text import bytes_text, off_text, plural
@@ -14,7 +15,7 @@ from suites.engine.store.records import Record, part_of
 
 # A machine whose speed varied by more than this factor is worth a word.
 SPEED_WITHIN = 1.1
-ORDER = "order 2"  # of the count models of suites.tasks.count_model, the best of them
+ORDER = "order 2"  # of the count models of suites.tasks.count_model
 
 
 def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]:
@@ -35,7 +36,7 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
             f"{plural(n_few, 'case')} rest on fewer than {MIN_SEEDS} seeds: that is no claim about "
             "their bits per dim, and one seed has no interval."
         )
-    found += count_model_caveats(cases)
+    found += trivial_model_caveats(cases)
     found += timing_caveats(records)
     if any(part_of(r, "memory").get("method") == "sampled" for r in records):
         found.append("Peak memory was sampled every millisecond: shorter spikes may be missing.")
@@ -67,36 +68,47 @@ def caveats(records: Sequence[Record], cases: Sequence[CaseResult]) -> list[str]
     return found
 
 
-def count_model_caveats(cases: Sequence[CaseResult]) -> list[str]:
-    """Say why LSH attention does not beat counts of the two bytes before, where others here do.
+def trivial_model_caveats(cases: Sequence[CaseResult]) -> list[str]:
+    """Say which models are no better than the best trivial one of their data, and why.
 
-    Where none does, the schedule was too short to say anything.
+    Where none is better, all have learnt little. Where some are, LSH attention misses positions
+    that the trivial model knows.
     """
-    above: list[tuple[CaseResult, float, float]] = []
-    below: list[tuple[CaseResult, float, float]] = []
+    of_task: dict[str, list[tuple[CaseResult, float, str, float]]] = {}
     for case in cases:
-        mean, reached = case.bits(), _bits_of_counts(case)
-        if mean is not None and reached is not None:
-            (above if mean.value > reached else below).append((case, mean.value, reached))
+        mean, trivial = case.bits(), best_trivial_model(case)
+        if mean is not None and trivial is not None and judged_of(case) is BITS:
+            task = str(case.settings.get("task"))
+            of_task.setdefault(task, []).append((case, mean.value, *trivial))
     found = []
-    for case, bits, counts in above if below else []:
-        if case.kind == "reformer":
-            met = mass_met(case)
-            held = f", which held {met.value:.0f} % of its attention weight" if met else ""
+    for task, trained in of_task.items():
+        behind = [one for one in trained if one[1] > one[3]]
+        if len(behind) == len(trained):
+            _, _, name, bits = trained[0]
             found.append(
-                f"{case.label}: {bits:.3f} bits per dim, no better than counts of the two bytes "
-                f"before ({counts:.2f}). A position meets only those of its buckets{held}; the "
-                "ones just before it, which the counts know, need not be among them."
+                f"{task}: no model is below {name} ({bits:.2f} bits per dim). All have learnt "
+                "little: what they say of quality is of the start of a training."
             )
+            continue
+        for case, own, name, bits in behind:
+            if case.kind == "reformer":
+                met = mass_met(case)
+                held = f", which held {met.value:.0f} % of its attention weight" if met else ""
+                found.append(
+                    f"{case.label}: {own:.3f} bits per dim, no better than {name} ({bits:.2f}). A "
+                    f"position meets only those of its buckets{held}; the ones just before it, "
+                    "which that knows, need not be among them."
+                )
     return found
 
 
-def _bits_of_counts(case: CaseResult) -> float | None:
-    """Return the bits per byte of counts of order 2, where the data is a text."""
+def best_trivial_model(case: CaseResult) -> tuple[str, float] | None:
+    """Return name and bits per dim of the best trivial model of a case's data; None if unknown."""
     for record in case.records:
         reference = (part_of(record, "quality").get("data") or {}).get("reference") or {}
-        if ORDER in reference:
-            return float(reference[ORDER])
+        if reference:
+            name, bits = min(reference.items(), key=lambda one: float(one[1]))
+            return ("counts of the two bytes before" if name == ORDER else name), float(bits)
     return None
 
 

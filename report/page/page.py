@@ -15,7 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader
 
 from reformer.checks import require
-from report.claims.check import judge
+from report.claims.check import Judgement, judge
 from report.claims.claim import read_claims
 from report.figures.of_suite import draw_suite
 from report.figures.style import for_paper
@@ -166,7 +166,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
 def groups_of(sections: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Put the sections of one suite together, in the order of the questions that people ask."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for part in sorted(sections, key=lambda part: place_of(part["name"])):
+    for part in sorted(sections, key=lambda part: (place_of(part["suite"]), part["name"])):
         groups.setdefault(part["name"], []).append(part)
     return list(groups.values())
 
@@ -190,7 +190,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
     return [
         {
             "claim": one.claim.name,
-            "sentence": f"{one.claim.asks} {one.sentence}".strip().rstrip(".") + ".",
+            "sentence": sentence_of(one),
             "verdict": one.answer,
             "paper": one.claim.paper,
             "why": one.claim.why,
@@ -198,6 +198,12 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
         for one in judge(read_claims(), records)
         if one.found is not None
     ]
+
+
+def sentence_of(one: Judgement) -> str:
+    """Say a claim with its question, if it has one, as a sentence of its own."""
+    said = one.sentence[0].upper() + one.sentence[1:].rstrip(".") + "."
+    return f"{one.claim.asks} {said}".strip()
 
 
 def answers_of_each(runs: Sequence[Reported]) -> list[dict[str, str]]:

@@ -64,7 +64,8 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
     return {
         "name": view.name,
         "id": view.name,
-        "question": view.question,
+        "suite": view.suite,
+        "question": question_text(view),
         "findings": [suite_finding(view, measure) for measure in told],
         "missing": missing_text(view),
         "figures": [inline_svg(path, figure_name(path)) for path in figures],
@@ -74,6 +75,13 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
         "command": command_of(view.suite, run),
         "run": "",
     }
+
+
+def question_text(view: View) -> str:
+    """Return the question of a suite, with the task where it has several."""
+    tasks = {case.settings["task"] for case in view.cases if case.settings.get("task")}
+    told = view.name != view.suite and len(tasks) == 1
+    return f"{view.question} ({tasks.pop()})" if told else view.question
 
 
 def drawn_order(drawn: Sequence[Path]) -> Any:

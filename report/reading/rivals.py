@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from report.reading.cases import CaseResult
+from report.reading.judged import judged_of, score_of
 from report.reading.measures import MEASURES, Measured
 from report.reading.series import USUAL_PRECISION, Series
 from report.statistics.scaling import Crossover, Scaling, crossover, scaling
@@ -42,16 +44,37 @@ def rivals_of(series: Sequence[Series], measure: str, measured: Measured | None 
 def _rivals_among(series: Sequence[Series], measure: str, measured: Measured) -> Rivals:
     """Find the rivals among lines of one precision.
 
-    The dense line is the harder one to beat: in memory the one that has the Reformer's own means
-    (reversible layers, in pieces), else the ordinary one, which computes nothing twice.
+    The dense line is the harder one to beat: in quality the best one, in memory the one that has
+    the Reformer's own means (reversible layers, in pieces), else the ordinary one, which computes
+    nothing twice. Of equal ones it is the one that shares queries and keys, as the Reformer does.
+    Of Reformers it is the usual one, which has the fewest words.
     """
-    ours = typical_line([s for s in series if s.kind == "reformer"], measured, WITH_MEANS)
+    reformers = sorted((s for s in series if s.kind == "reformer"), key=lambda s: len(s.name))
+    ours = typical_line(reformers, measured, WITH_MEANS)
     means = means_of(ours) if ours and measure == "memory" else ORDINARY
+    dense = [s for s in series if s.kind == "dense"]
+    if measure == "quality":
+        dense = best_first(dense)
+        means = ""
     return Rivals(
         ours,
-        typical_line([s for s in series if s.kind == "dense"], measured, means),
+        typical_line(dense, measured, means),
         typical_line([s for s in series if s.kind == "local"], measured, WITH_MEANS),
     )
+
+
+def best_first(series: Sequence[Series]) -> list[Series]:
+    """Sort lines by what they reach at the last x at which each was judged, the best one first."""
+
+    def reached(line: Series) -> float:
+        scores = [
+            (-1 if judged_of(case).higher_is_better else 1) * found.value
+            for case in line.cases
+            if (found := score_of(case))
+        ]
+        return scores[-1] if scores else inf
+
+    return sorted(series, key=reached)
 
 
 def means_of(line: Series) -> str:
@@ -67,17 +90,20 @@ def precision_of(line: Series) -> str:
 def typical_line(series: list[Series], measured: Measured, means: str = "") -> Series | None:
     """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
 
-    means: of what `means_of` says, what is preferred among these. It is None where no line measured
-    this.
+    means: of what `means_of` says, what is preferred among these; then shared queries and keys, and
+    the first of equal ones. It is None where no line measured this.
     """
 
-    def rank(line: Series) -> tuple[bool, bool, int]:
+    def rank(line: Series) -> tuple[bool, bool, bool, int]:
         settings = line.cases[0].settings
         usual = (
             settings.get("n_rounds") == TYPICAL_ROUNDS or settings.get("attention") == TYPICAL_DENSE
         )
         n_measured = sum(measured(case) is not None for case in line.cases)
-        return (usual and n_measured > 0, means_of(line) == means and n_measured > 0, n_measured)
+        is_measured = n_measured > 0
+        preferred = not means or means_of(line) == means
+        shares = not means or settings.get("shared_qk") is not False
+        return usual and is_measured, preferred and is_measured, shares and is_measured, n_measured
 
     best = max(series, key=rank, default=None)
     return best if best and rank(best)[-1] else None

@@ -16,6 +16,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mixed": (),
     "dense": LSH_ONLY,
 }
+# How long and how fast a model learns often follows from what it is.
+SCHEDULE = ("learning_rate", "train_steps")
 AXIS_LABELS = {
     "length": "sequence length (tokens)",
     "n_rounds": "hash rounds",
@@ -99,8 +101,8 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
     What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
-    differ, what follows from the task. Reversible layers and pieces are told together
-    (suites.labels.MEANS) where that tells as much.
+    differ, what follows from the task, and of the schedule (SCHEDULE) what follows from the rest.
+    Reversible layers and pieces are told together (suites.labels.MEANS) where that tells as much.
     """
     n_tasks = len({case.settings["task"] for case in cases if "task" in case.settings})
     by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
@@ -115,9 +117,18 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
         tied = bool({*by} - {key}) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
+    for key in SCHEDULE:
+        rest = [other for other in keys if other != key]
+        if _n_told(cases, [varies, *rest]) == _n_told(cases, [varies, *keys]):
+            keys = rest
     if varies in OF_MEANS:
         return keys
     return with_means(keys, [(case.settings.get(varies), case.settings) for case in cases])
+
+
+def _n_told(cases: Sequence[CaseResult], keys: Sequence[str]) -> int:
+    """Count how many cases these settings tell apart."""
+    return len({tuple(case.settings.get(key) for key in keys) for case in cases})
 
 
 def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:

@@ -79,16 +79,15 @@ def test_the_rival_is_the_harder_one(lengths):
     """In memory it is the dense model with the Reformer's means, in time the one as published."""
     assert rivals_of(lengths.series, "memory").dense.name == FAIR
     assert rivals_of(lengths.series, "time").dense.name == ORDINARY
-    assert rivals_of(lengths.series, "quality").dense.name == ORDINARY
     text = suite_finding(lengths, "memory")
     # 1 + 4 / 2 per position against 4, and against 2 with local attention
-    assert re.search(rf"\(0\.75x\), against [\d.]+ MiB for {FAIR};", text), text
-    assert re.search(r"LSH-4 needs .* \(1\.50x\), against .* for local attention$", text), text
+    assert re.search(rf", 1\.33 times less than the [\d.]+ MiB of {FAIR};", text), text
+    assert re.search(r"LSH-4 needs .*, 1\.50 times more than .* of local attention$", text), text
 
 
 def test_the_dense_model_is_named_where_there_is_only_one():
     found = view("sequence_length", (OURS, DENSE), length=[512, 1024])
-    assert suite_finding(found, "memory").endswith("for dense sdpa (ordinary layers)")
+    assert suite_finding(found, "memory").endswith("of dense sdpa (ordinary layers)")
     assert "ordinary" not in suite_finding(found, "time")
 
 
@@ -211,3 +210,26 @@ def test_what_follows_from_the_task_is_not_said():
         records_of("reversible", [DENSE, PICTURES], reversible=[False, True]), "reversible"
     )
     assert {one.group for one in found.levels} == {"enwiki-head", "photos64"}
+
+
+@pytest.mark.parametrize("better", ["shared QK", "separate Q and K"])
+def test_in_quality_the_rival_is_the_best_dense_model(better):
+    """In time it is the one that shares queries and keys as the Reformer does, whichever learns."""
+    shared = replace(DENSE, shared_qk=True, learning_rate=6e-3)
+    separate = replace(DENSE, shared_qk=False, learning_rate=3e-3)
+    records = records_of("hash_rounds", [separate, shared], length=[1024])
+    records += records_of("hash_rounds", [OURS], n_rounds=[1, 4])
+    for record in records:
+        s = record["settings"]
+        is_worse = s["attention"] == "sdpa" and s["shared_qk"] != (better == "shared QK")
+        record["quality"]["bits_per_dim"] += 0.25 * is_worse
+    found = view_of("hash_rounds", gather(records))
+    assert rivals_of(found.series, "quality").dense.name == f"dense sdpa, {better}"
+    assert rivals_of(found.series, "time").dense.name == "dense sdpa, shared QK"
+    assert f"dense sdpa, {better}" in suite_finding(found, "quality")
+
+
+def test_a_learning_rate_is_told_where_nothing_else_tells():
+    rates = [replace(DENSE, shared_qk=True, learning_rate=rate) for rate in (3e-3, 6e-3)]
+    named = [s.name for s in view("hash_rounds", rates, length=[1024]).series]
+    assert named == ["dense sdpa, learning rate 0.003", "dense sdpa, learning rate 0.006"]

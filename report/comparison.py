@@ -1,0 +1,48 @@
+"""Say how one case stands to another on a measure, in words that fit between their names."""
+
+from report.reading.cases import CaseResult
+from report.reading.differences import score_difference, time_ratio
+from report.reading.judged import Judged, judged_of
+from report.reading.measures import rest_bytes
+from report.statistics.estimates import BAND, Estimate
+from report.text import bytes_text, factor_digits, speed_text
+
+
+def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
+    """Say how case a stands to case b on a measure, without naming either.
+
+    The words fit between two names: "is 1.40 (1.35 to 1.46) times slower than".
+    """
+    if measure == "time":
+        ratio = time_ratio(a, b)
+        return speed_text(ratio) if ratio else "was not timed beside"
+    if measure == "memory":
+        mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
+        return f"needs {bytes_text(mine)} for activations, {size_text(mine, other)} of"
+    change = score_difference(a, b)
+    return f"is {difference_text(change, judged_of(a))}" if change else "has no seed in common with"
+
+
+def size_text(mine: float, other: float) -> str:
+    """Set bytes beside other bytes: "1.33 times less than the 8 MiB"."""
+    factor = mine / other if other else 0.0
+    if not mine or not other or 1 / BAND <= factor <= BAND:
+        return f"against the {bytes_text(other)}"
+    word = "less" if factor < 1 else "more"
+    return f"{factor_digits(max(factor, 1 / factor))} times {word} than the {bytes_text(other)}"
+
+
+def difference_text(change: Estimate, judged: Judged) -> str:
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
+    if change.value < 0:
+        change = Estimate(-change.value, -change.high, -change.low, change.n)
+    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word} than"
+
+
+def interval_in_brackets(estimate: Estimate, decimals: int) -> str:
+    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
+    value, low, high = (
+        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} ({low} to {high})" if estimate.has_interval else value
