@@ -39,7 +39,7 @@ SUITE = Suite(
     presets={
         "quick": _cases([at_length(QUICK, n) for n in (512, 256)], longer=[1024]),
         "cpu": _cases(
-            [at_length(CPU_HALF, n) for n in (1024, 512, 2048)], longer=[4096, 8192, 16384]
+            [at_length(CPU_HALF, n) for n in (1024, 4096, 8192)], longer=[512, 2048, 16384]
         ),
         "paper": _cases(
             [change(PAPER, length=n) for n in (65536, 4096, 16384)],
