@@ -6,7 +6,7 @@ from report.figures.drawing import error_bars
 from report.figures.looks import looks
 from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.analyses import analysed, by_rounds, most_rounds
-from report.reading.series import Series, View, name_among
+from report.reading.series import View, level, name_among
 from report.text import plural
 
 
@@ -14,7 +14,7 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
     """Draw a line per trained model over the rounds that count, and one of the pairs that met."""
     cases = analysed(view, "attention mass")
     figure, (axes,) = new_figure()
-    lines = [Series(name_among(c, cases), c.kind, False, ((float("nan"), c),)) for c in cases]
+    lines = [level(name_among(case, cases), case) for case in cases]
     for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
         rounds = range(1, len(mass) + 1)

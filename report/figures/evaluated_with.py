@@ -5,7 +5,6 @@ Its shape is that of the paper's Table 2: categories, in the order of the table'
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,7 +14,7 @@ from report.figures.drawing import error_bars
 from report.figures.looks import looks
 from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
-from report.reading.series import Series, View
+from report.reading.series import View, level
 from report.tables.evaluated_with_table import (
     all_columns,
     block_of,
@@ -39,7 +38,7 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     name, columns = rounds_measure(cases), all_columns(cases)
     figure, (axes,) = new_figure()
     compared: set[str] = set()  # rows of the paper that are drawn
-    lines = [Series(trained_name(c, cases), c.kind, False, ((nan, c),)) for c in cases]
+    lines = [level(trained_name(case, cases), case) for case in cases]
     for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
         draw_case(axes, case, columns, shift, (colour, marker, lines[i].name))

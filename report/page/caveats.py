@@ -82,7 +82,7 @@ def trivial_model_caveats(cases: Sequence[CaseResult]) -> list[str]:
             of_task.setdefault(task, []).append((case, mean.value, *trivial))
     found = []
     for task, trained in of_task.items():
-        behind = [one for one in trained if one[1] > one[3]]
+        behind = [(case, own, name, bits) for case, own, name, bits in trained if own > bits]
         if len(behind) == len(trained):
             _, _, name, bits = trained[0]
             found.append(

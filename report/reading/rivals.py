@@ -91,7 +91,7 @@ def typical_line(series: list[Series], measured: Measured, means: str = "") -> S
     """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
 
     means: of what `means_of` says, what is preferred among these; then shared queries and keys, and
-    the first of equal ones. It is None where no line measured this.
+    the first of equal ones; with "" only this last. It is None where no line measured this.
     """
 
     def rank(line: Series) -> tuple[bool, bool, bool, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 from report.reading.cases import CaseResult
 from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
@@ -46,6 +47,11 @@ class Series:
     def cases(self) -> list[CaseResult]:
         """Return the cases of the line, without their x."""
         return [case for _, case in self.points]
+
+
+def level(name: str, case: CaseResult) -> Series:
+    """Make the series of one case to which no x applies."""
+    return Series(name, case.kind, False, ((nan, case),))
 
 
 @dataclass(frozen=True, slots=True)

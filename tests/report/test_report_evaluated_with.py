@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from readable import require_readable
 from synthetic import make_record
 
 from report import paper
@@ -161,13 +161,7 @@ def test_no_text_stands_on_another(
     figure = figure_of(view(task=task), monkeypatch, tmp_path)
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     assert len(texts) > 25
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
-    width, height = figure.canvas.get_width_height()
-    for words, box in boxes:
-        assert 0 <= box.x0 <= box.x1 <= width, words
-        assert 0 <= box.y0 <= box.y1 <= height, words
-    for (one, a), (two, b) in combinations(boxes, 2):
-        assert one == two or not a.overlaps(b), f"{one!r} stands on {two!r}"
+    require_readable(figure, texts)
 
 
 def test_the_title_is_what_full_attention_makes_of_lsh(

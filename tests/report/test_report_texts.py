@@ -1,13 +1,12 @@
 """What the figures of every suite say can be read: no text is cut off, none stands on another."""
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from readable import require_readable
 from synthetic import make_record
 
 from report.figures.of_suite import draw_suite
@@ -47,10 +46,4 @@ def test_all_that_a_figure_says_can_be_read(name, monkeypatch, tmp_path):
         ticks = {id(text) for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
         texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
         texts = [t for t in texts if id(t) not in ticks]
-        boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
-        width, height = figure.canvas.get_width_height()
-        for words, box in boxes:
-            is_inside = box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
-            assert is_inside, f"{words!r} is cut off in {boxes[0][0]!r}"
-        for (one, a), (two, b) in combinations(boxes, 2):
-            assert one == two or not a.overlaps(b), f"{one!r} stands on {two!r}"
+        require_readable(figure, texts)
