@@ -129,13 +129,17 @@ def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> lis
     groups: dict[str, list[Values]] = {}
     for label, s in zip(short, cases, strict=True):
         groups.setdefault(label, []).append(s)
+    # once for the group: of many cases that differ in one setting, each case would ask all others
+    telling = {
+        label: with_means(telling_apart(alike), [("", other) for other in alike])
+        for label, alike in groups.items()
+    }
     found = []
     for i, (label, s) in enumerate(zip(short, cases, strict=True)):
-        alike, always = groups[label], told[i] if told else ()
-        telling = with_means(telling_apart(alike), [("", other) for other in alike])
-        named = [key for key in SETTINGS if key in s and key in (*always, *telling)]
+        chosen, always = telling[label], told[i] if told else ()
+        named = [key for key in SETTINGS if key in s and key in (*always, *chosen)]
         words = [level_phrase(key, s[key]) for key in named]
-        means = [means_text(s)] if MEANS in telling else []
+        means = [means_text(s)] if MEANS in chosen else []
         found.append(", ".join([label, *words, *means]))
     return found
 

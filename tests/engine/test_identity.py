@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from suites.engine.code import MEASURED_CODE, ONLY_ON_GPUS, ROOT, code_hash
 from suites.engine.store.plan import plan_from_json
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.planning import Asked, find_suites, make_plan
-from suites.labels import labels
+from suites.labels import Values, labels, telling_apart
 from suites.settings import DEFAULTS, METHOD_VERSION, Settings, change
 
 # Changing a default gives two measurements one id: raise METHOD_VERSION, and pin both here.
@@ -178,6 +179,22 @@ def test_names_tell_in_which_settings_equal_ones_differ() -> None:
     assert found[0] == found[1].replace("0.003", "0.001")
     assert "learning rate 0.001" in found[0]
     assert found[2] == "LSH-4, bucket 32, chunk 64, length 64, 2 layers"
+
+
+def test_what_tells_cases_apart_is_chosen_once_for_all_of_one_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sweep names its cases before it starts: asked for each, the cost grows as n squared."""
+    asked: list[int] = []
+
+    def counted(alike: Sequence[Values]) -> list[str]:
+        asked.append(len(alike))
+        return telling_apart(alike)
+
+    monkeypatch.setattr("suites.labels.telling_apart", counted)
+    names = labels([Settings(d_ff=4 * i + 4, d_model=16).measured() for i in range(40)])
+    assert len(set(names)) == 40
+    assert asked == [40]
 
 
 @pytest.fixture
