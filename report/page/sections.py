@@ -24,8 +24,9 @@ from suites.engine.store.plan import Plan
 # In the order of the questions that people ask; other suites follow by name.
 ORDER = (
     *("sequence_length", "hash_rounds", "bucket_size", "layers", "components", "feed_forward"),
-    *("attention_details", "layer_kinds", "duplication", "recall", "shared_qk", "reversible"),
-    *("hash_rounds_pictures", "learning_rate", "attention_speed", "attention_length", "million"),
+    *("attention_details", "layer_kinds", "duplication", "duplication_buckets", "recall"),
+    *("shared_qk", "reversible", "hash_rounds_pictures", "learning_rate"),
+    *("attention_speed", "attention_length", "million"),
 )
 QUICK = "quick"
 PRINTED = (

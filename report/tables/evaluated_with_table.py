@@ -43,7 +43,7 @@ IN_THE_NAME = ("attention", "n_rounds", "unit_keys", "attend_self", "train_steps
 def evaluated_cases(cases: Iterable[CaseResult]) -> list[CaseResult]:
     """Return the cases that were also evaluated with another attention, in the order of rows.
 
-    Full attention stands first, then more hash rounds before fewer.
+    Full attention stands first, then more hash rounds before fewer, large buckets before small.
     """
     return sorted((case for case in cases if columns_of(case)), key=_row_order)
 
@@ -149,6 +149,8 @@ def rounds_note(cases: Sequence[CaseResult]) -> str:
     if len(buckets) == 1:
         [(size, chunk)] = [pair for pair in buckets if pair is not None]
         text += f" All LSH attention here has mean buckets of {size:g} and chunks of {chunk:g}."
+    elif buckets:
+        text += " A model is evaluated with buckets and chunks of the size it was trained with."
     if rounds_measure(found) == "accuracy":
         text += (
             f" {paper.NAME}: {paper.TABLE_2_SOURCE}. It does not say which full attention it has; "
@@ -176,7 +178,7 @@ def papers_values(row: str, columns: Sequence[str]) -> dict[str, float]:
 def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
     """Name the attention a case was trained with, and what else tells it from the others."""
     s = case.settings
-    keys = [key for key in distinguishing(among) if key not in IN_THE_NAME]
+    keys = [key for key in _telling(among) if key not in IN_THE_NAME]
     words = [f"LSH-{s.get('n_rounds')}"]
     if case.kind != "reformer":
         words = [column_name(_full_of(s))]
@@ -187,9 +189,22 @@ def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
     return ", ".join([*words, *phrases(s, keys)])
 
 
+def bucket_sizes(cases: Iterable[CaseResult]) -> list[int]:
+    """Return the mean bucket sizes that models were trained with, the largest first."""
+    found = {case.settings.get("bucket_size") for case in cases if case.kind == "reformer"}
+    return sorted((size for size in found if size is not None), reverse=True)
+
+
 def is_across(s: Mapping[str, Any]) -> bool:
     """Was a model of these settings trained with LSH attention across buckets?"""
     return all(s.get(name) == value for name, value in ACROSS_BUCKETS.items())
+
+
+def _telling(among: Sequence[CaseResult]) -> list[str]:
+    """Return the settings that tell models apart; what follows from the bucket's size does not."""
+    if len(bucket_sizes(among)) < 2:
+        return distinguishing(among)
+    return ["bucket_size", *distinguishing(among, "bucket_size")]
 
 
 def _full_of(s: Mapping[str, Any]) -> str:
@@ -199,11 +214,11 @@ def _full_of(s: Mapping[str, Any]) -> str:
     return "full with itself" if s.get("unit_keys", True) else "full standard"
 
 
-def _row_order(case: CaseResult) -> tuple[bool, int, int]:
+def _row_order(case: CaseResult) -> tuple[bool, int, int, int]:
     s = case.settings
     if case.kind == "reformer":
-        return True, -(s.get("n_rounds") or 0), is_across(s)
-    return False, 0, list(FULL).index(_full_of(s))
+        return True, -(s.get("n_rounds") or 0), -(s.get("bucket_size") or 0), is_across(s)
+    return False, 0, 0, list(FULL).index(_full_of(s))
 
 
 def _column_order(column: str) -> tuple[int, int, str]:
