@@ -6,7 +6,8 @@ from pathlib import Path
 
 from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE, Claim
 from report.claims.quantities import NotMeasured, quantity_of
-from report.reading.cases import CaseResult, gather, load_run
+from report.reading.cases import CaseResult, load_run
+from report.reading.gathering import gather
 from report.statistics.estimates import Estimate
 from suites.engine.store.records import Record
 

@@ -9,7 +9,7 @@ import pandas as pd
 from reformer.checks import refuse_unknown
 from report.compare.level_rows import row_of, step_text, words_of
 from report.compare.levels import Level, dense_beside, group_names, groups_by, levels_of
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.tables.markup import to_markdown
 from suites.engine.store.records import Record
 from suites.engine.terminal import table_text, wrapped

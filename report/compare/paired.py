@@ -9,7 +9,8 @@ from math import exp, sqrt
 
 import numpy as np
 
-from report.reading.cases import noise_kind, samples_of
+from report.reading.cases import samples_of
+from report.reading.gathering import noise_kind
 from report.statistics.estimates import BAND, Ratio
 from report.statistics.intervals import interval_around
 from report.statistics.noise import Noise, noise_inside, noise_of_mean

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from report.compare.pairs import Pair, numbers_of, pairs_of, standing, words_of, worse_of
-from report.reading.cases import code_text, gather, identity_differences
+from report.reading.cases import code_text
+from report.reading.gathering import gather, identity_differences
 from report.statistics.estimates import BAND, Ratio
 from report.statistics.noise import Noise
 from report.tables.markup import to_markdown

@@ -23,7 +23,8 @@ from report.page.ablations import ablations_json
 from report.page.caveats import caveats
 from report.page.sections import facts_of, place_of, section_of
 from report.reading.captions import caption_of
-from report.reading.cases import CaseResult, gather, load_run, suite_names
+from report.reading.cases import CaseResult, load_run, suite_names
+from report.reading.gathering import gather
 from report.reading.planned import is_missing, missing_records, unfinished_text
 from report.reading.series import View
 from report.reading.view import views_of

@@ -1,22 +1,19 @@
-"""Records are gathered into cases: one configuration on one machine, with all its seeds."""
+"""A case is one configuration on one machine, with the records of all its seeds."""
 
-import json
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import floor, log10
 from pathlib import Path
 from typing import Any
 
 from baselines.config import PEERS
 from report.statistics.estimates import Estimate
 from report.statistics.intervals import estimate_geometric_mean
-from report.statistics.noise import Noise, noise_by_kind
-from report.statistics.samples import Processes, geometric_mean_of_medians
+from report.statistics.noise import Noise
+from report.statistics.samples import Processes
 from report.statistics.seeds import mean_over_seeds
 from suites.effects import kinds_of
 from suites.engine.store.records import Record, mispredicted, part_of, read_records
-from suites.labels import labels
 
 # Without these settings nobody can say what a record is of.
 NEEDED = {"attention", "length"}
@@ -186,94 +183,6 @@ def load_run(folder: Path) -> list[Record]:
     if not records:
         raise ValueError(f"no records in {path}; measure first: python run_bench.py run")
     return records
-
-
-def noise_kind(record: Record) -> tuple[str, ...]:
-    """Return the kind of a case, within which the noise between processes is taken to be alike.
-
-    Of a kind are cases of one machine and one subject (model, attention alone), of one family
-    (Reformer, peer, dense), and of one order of magnitude of the time of a step: short calls are
-    noisy in other ways than long ones. A kind of fewer than 6 cases, or of cases that differ much
-    more than chance, tells nothing.
-    """
-    settings = record["settings"]
-    ms = geometric_mean_of_medians(samples_of(record, "step"))
-    identity = json.dumps(record["identity"], sort_keys=True)
-    order = str(floor(log10(ms))) if ms > 0 else ""
-    return identity, str(settings.get("subject", "model")), kind_of(settings), order
-
-
-def noise_of_parts(
-    records: Iterable[Record],
-) -> dict[str, dict[Hashable, Noise | None]]:
-    """Estimate the noise between processes of each part of a step, by kind of case."""
-    timed = [(noise_kind(r), r) for r in records if samples_of(r, "step")]
-    return {
-        part: noise_by_kind((kind, found) for kind, r in timed if (found := samples_of(r, part)))
-        for part in PARTS
-    }
-
-
-def gather(
-    records: Iterable[Record], mixed: bool = False, beside: Sequence[Record] = ()
-) -> list[CaseResult]:
-    """Gather records into cases, in their order; another identity makes another case.
-
-    beside: records of other runs that tell the noise of a kind too. Raises ValueError naming the
-    difference if identities differ and not `mixed`.
-    """
-    records = list(records)
-    differing = identity_differences(records)
-    if differing and not mixed:
-        told = "; ".join(f"{name}: {' and '.join(values)}" for name, values in differing.items())
-        raise ValueError(
-            f"these records do not compare, they differ in {told}; "
-            "report one machine at a time, or ask for --mixed, which labels them"
-        )
-    groups: dict[tuple[str, str], dict[int, Record]] = {}
-    for record in records:
-        key = record["case"], json.dumps(comparable(record), sort_keys=True)
-        groups.setdefault(key, {})[record["seed"]] = record
-    noise = noise_of_parts([*records, *beside])
-    ordered = [tuple(by_seed[s] for s in sorted(by_seed)) for by_seed in groups.values()]
-    names = [found[0]["label"] for found in ordered]
-    if len({*names}) < len({found[0]["case"] for found in ordered}):
-        names = labels([resolved(found[0]["settings"]) for found in ordered])
-    return [
-        CaseResult(found, _noise_of(found, noise), identity_mark(found[0], differing), name)
-        for found, name in zip(ordered, names, strict=True)
-    ]
-
-
-def _noise_of(
-    records: Sequence[Record], noise: Mapping[str, Mapping[Hashable, Noise | None]]
-) -> dict[str, Noise | None]:
-    """Return what the kind of a case says of each part, by the record that was timed."""
-    kind = next((noise_kind(r) for r in records if samples_of(r, "step")), None)
-    return {part: found.get(kind) for part, found in noise.items()}
-
-
-def comparable(record: Record) -> dict[str, Any]:
-    """Return what must agree for two records to be compared: machine, versions, method."""
-    return {**record["identity"], **record.get("versions", {}), "method": record["method"]}
-
-
-def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Return the names in which identities differ, with the values found.
-
-    A name that only some records have, such as a peer's version, is no difference to the others.
-    """
-    seen: dict[str, dict[str, None]] = {}
-    for record in records:
-        for name, value in comparable(record).items():
-            seen.setdefault(name, {})[str(value)] = None
-    return {name: list(values) for name, values in seen.items() if len(values) > 1}
-
-
-def identity_mark(record: Record, differing: dict[str, list[str]]) -> str:
-    """Return what tells this record's identity from the others'; "" if nothing does."""
-    own = comparable(record)
-    return ", ".join(f"{name} {own.get(name)}" for name in differing)
 
 
 def commit_text(record: Record) -> str:

@@ -13,7 +13,6 @@ from report.reading.cases import (
     PARTS,
     CaseResult,
     commit_text,
-    gather,
     in_suite,
     kind_of,
     resolved,
@@ -22,6 +21,7 @@ from report.reading.cases import (
     version_of,
 )
 from report.reading.floor import floors_of, floors_of_case, share_text
+from report.reading.gathering import gather
 from report.reading.judged import judged_of, score_of
 from report.reading.series import name_among
 from report.reading.view import question_of

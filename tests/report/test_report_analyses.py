@@ -16,8 +16,8 @@ from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
 from report.page.page import write_report
 from report.reading.analyses import analysed
-from report.reading.cases import gather
 from report.reading.changes import base_of, changes_of
+from report.reading.gathering import gather
 from report.reading.view import view_of
 from report.tables.analyses_table import mass_table, past_only_table
 from suites import attention_details, hash_rounds

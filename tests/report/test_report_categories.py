@@ -11,7 +11,7 @@ from synthetic import make_record, true_bits, true_rest_bytes, true_step_ms
 from report.compare.ablation import compare_by
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.view import view_of
 from report.tables.parts_table import parts_table
 from suites.engine.sweep.planning import find_suites

@@ -1,7 +1,7 @@
 """Where models do not beat counts of bytes, their page says so, and of LSH attention why."""
 
 from report.page.caveats import caveats, trivial_model_caveats
-from report.reading.cases import gather
+from report.reading.gathering import gather
 
 
 def test_why_few_rounds_do_not_beat_counts_is_told_where_others_do(records):

@@ -13,8 +13,9 @@ import pytest
 from synthetic import BASE, DENSE, make_record
 
 from report.figures.learning_curves import draw_learning_curves, rows_of
-from report.reading.cases import CaseResult, gather
+from report.reading.cases import CaseResult
 from report.reading.curves import bits_at, lead_of, mean_curve, shortest_training_s
+from report.reading.gathering import gather
 from report.reading.leads import lead_finding, lead_text
 from report.reading.view import view_of
 from report.tables.curves_table import curves_table

@@ -17,7 +17,7 @@ from report import paper
 from report.figures import evaluated_with
 from report.figures.style import own_settings
 from report.page.sections import tables_of
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.series import View
 from report.reading.view import view_of
 from report.tables.evaluated_with_table import rounds_note, rounds_table

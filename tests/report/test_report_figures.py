@@ -13,7 +13,7 @@ from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
 from report.page.caveats import caveats, speed_caveats, timing_caveats
 from report.page.page import write_report
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.rivals import crossover_of, typical_line
 from report.reading.view import view_of
 from report.statistics.scaling import crossover

@@ -15,8 +15,8 @@ from reformer import lsh_attention
 from report.claims.check import judge
 from report.claims.claim import HOLDS, INCONCLUSIVE, Claim
 from report.page.page import write_report
-from report.reading.cases import gather
 from report.reading.floor import BACKWARD, FORWARD, floors_of, flop_of, pairs_of, share_text
+from report.reading.gathering import gather
 from report.statistics.estimates import Estimate
 from report.tables.cases_table import suite_table, to_frame
 from suites.base import Case

@@ -12,8 +12,8 @@ from report.compare.ablation import compare_by
 from report.figures.cost import write_ablation
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
-from report.reading.cases import gather
 from report.reading.differences import score_difference
+from report.reading.gathering import gather
 from report.reading.judged import ACCURACY, BITS, judged_of
 from report.reading.view import view_of
 from report.tables.cases_table import suite_table

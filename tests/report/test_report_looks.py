@@ -9,7 +9,8 @@ from synthetic import BASE, DENSE, make_record, make_records
 
 from report.figures.looks import look_of, looks
 from report.page.svg import inline_svg
-from report.reading.cases import gather, suite_names
+from report.reading.cases import suite_names
+from report.reading.gathering import gather
 from report.reading.series import lines
 from report.reading.view import view_of
 from suites.base import grid

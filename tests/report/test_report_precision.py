@@ -8,7 +8,7 @@ from synthetic import BASE, make_record
 
 from report.figures.paper_figure_5 import attention_finding, call_sizes_text
 from report.findings import suite_finding
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
 from report.reading.view import view_of
 from report.tables.scaling_table import scaling_table

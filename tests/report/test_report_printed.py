@@ -7,7 +7,7 @@ import pytest
 from synthetic import make_record
 
 from report import paper
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.view import view_of
 from report.tables.printed import bound_of, row_in_paper
 from report.tables.scaling_table import scaling_table

@@ -11,7 +11,7 @@ from report.compare.ablation import compare_by
 from report.figures.learning_curves import draw_learning_curves
 from report.figures.looks import looks
 from report.findings import suite_finding
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.rivals import rivals_of
 from report.reading.view import view_of, views_of
 from report.tables.cases_table import suite_table

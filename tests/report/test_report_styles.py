@@ -10,7 +10,7 @@ from synthetic import write_lines
 from report.figures import memory
 from report.figures.style import PAPER_WIDTH, own_settings
 from report.page.page import write_report
-from report.reading.cases import gather
+from report.reading.gathering import gather
 from report.reading.view import view_of
 from suites.engine.store.records import Record
 

@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import gmean
 from synthetic import make_records, write_lines
 
-from report.reading.cases import gather, load_run, suite_names
+from report.reading.cases import load_run, suite_names
+from report.reading.gathering import gather
 from report.reading.view import view_of
 from report.statistics.estimates import Estimate
 from report.tables.cases_table import FIRST_COLUMNS, suite_table, to_frame
@@ -118,6 +119,18 @@ def test_records_of_different_identity_are_refused_or_labelled(records):
     assert view.caption.startswith("MIXED")
     with pytest.raises(ValueError, match="method"):
         gather([records[0], dict(records[1], method=999)])
+
+
+def test_of_a_case_in_several_runs_the_newest_record_counts_in_the_suites_of_both(records):
+    old = dict(records[0], suites=["layers"], wall_s=1.0)
+    new = dict(records[0], suites=["components"], wall_s=2.0, started="2026-01-02T00:00:00+00:00")
+    for both in ([old, new], [new, old]):
+        (case,) = gather(both)
+        assert case.records[0]["wall_s"] == 2.0
+        assert sorted(case.suites) == ["components", "layers"]
+    # in one file the later line is the newer one
+    (case,) = gather([old, dict(old, wall_s=3.0)])
+    assert (case.records[0]["wall_s"], case.suites) == (3.0, ["layers"])
 
 
 def test_tables_for_people(records):

@@ -11,7 +11,8 @@ from synthetic import make_record
 
 from report.figures.of_suite import draw_suite
 from report.figures.style import own_settings
-from report.reading.cases import gather, kind_of
+from report.reading.cases import kind_of
+from report.reading.gathering import gather
 from report.reading.view import views_of
 from suites.engine.sweep.planning import find_suites
 

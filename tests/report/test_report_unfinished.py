@@ -18,7 +18,8 @@ from report.figures.drawing import draw_lines
 from report.figures.style import new_figure
 from report.findings import suite_finding
 from report.page.page import write_report
-from report.reading.cases import CaseResult, gather
+from report.reading.cases import CaseResult
+from report.reading.gathering import gather
 from report.reading.planned import missing_records
 from report.reading.view import view_of
 from suites.base import Case, grid
