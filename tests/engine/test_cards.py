@@ -18,7 +18,7 @@ from suites.engine.sweep.cards import (
 from suites.engine.sweep.prediction import weights_of
 from suites.settings import SETTINGS, Settings, change
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-attention"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu"
 H100 = CARDS["h100"]
 CALL = Settings(
     subject="attention",

@@ -1,7 +1,7 @@
 """Runs are simulated at the noise of the committed records: same code, or slowed down in places.
 
-The noise of `results/reference/cpu-attention`: within a process, by kind of case, and between
-processes, what the medians of three processes vary by beyond that.
+The noise of attention calls in `results/reference/cpu`: within a process, by kind of case, and
+between processes, what the medians of three processes vary by beyond that.
 """
 
 import json
@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from report.reading.cases import load_run, noise_kind, samples_of
+from report.reading.cases import load_run, samples_of
+from report.reading.gathering import noise_kind
 from report.statistics.estimates import student_t
 from report.statistics.samples import Processes, log_medians
 from suites.engine.store.records import Record
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu-attention"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu"
+SUITES = {"attention_length", "attention_speed"}
 N_SAMPLES, MIN_PROCESSES = 5, 3
 
 
@@ -41,7 +43,11 @@ class CaseNoise:
 @cache
 def committed_cases() -> tuple[CaseNoise, ...]:
     """Return the timed cases with the noise of their kind."""
-    records = [record for record in load_run(REFERENCE) if samples_of(record, "step")]
+    records = [
+        record
+        for record in load_run(REFERENCE)
+        if SUITES & {*record["suites"]} and samples_of(record, "step")
+    ]
     kinds: dict[Any, list[Record]] = defaultdict(list)
     for record in records:
         kinds[noise_kind(record)].append(record)

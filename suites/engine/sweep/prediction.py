@@ -58,6 +58,7 @@ OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 EFFICIENCY = 0.27
 LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.36, "lsh": 0.75, "local": 0.75}
 LOGIT_COST |= dict.fromkeys(PEERS, 6.0)
+SEVERAL_ROUNDS = 0.65  # of LSH attention that counts a pair once, in the first round it meets in
 UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
 # Steps that a process takes for its first call, warm-up and samples where its budget allows, and
 # at least: a first call, one of the time that is never sampled, five samples. timing.py has both
@@ -228,6 +229,13 @@ def keys_per_round(s: Settings) -> int:
     return min(s.length, config.m * (1 + config.chunks_before))
 
 
+def logit_cost(s: Settings) -> float:
+    """Return what a logit of this attention costs, in units of its two products."""
+    if s.attention == "lsh" and s.n_rounds > 1 and s.correct_duplicates:
+        return SEVERAL_ROUNDS
+    return LOGIT_COST.get(s.attention, UNKNOWN_LOGIT_COST)
+
+
 def predict_step_s(s: Settings, gflops: float) -> float:
     """Predict the seconds of one training step, or of one attention call and its backward pass.
 
@@ -238,8 +246,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_in_units(s) * s.d_model * positions
-    per_logit = 4 * s.d_model / s.n_heads * LOGIT_COST.get(s.attention, UNKNOWN_LOGIT_COST)
-    attention = logits * per_logit
+    attention = logits * 4 * s.d_model / s.n_heads * logit_cost(s)
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
