@@ -1,5 +1,6 @@
 """Numbers become text for people: times, bytes, lengths, factors and intervals."""
 
+from collections.abc import Collection
 from math import isfinite
 
 from report.statistics.estimates import Estimate, Ratio
@@ -116,6 +117,12 @@ def off_text(off: float) -> str:
 def plural(n: int, word: str) -> str:
     """Write a count with its noun: 1 seed, 3 seeds, 4 processes."""
     return f"{n} {word}" + ("" if n == 1 else "es" if word.endswith("s") else "s")
+
+
+def plural_range(counts: Collection[int], word: str) -> str:
+    """Write the range of several counts with their noun: 3 processes, 3 to 6 processes."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return plural(high, word) if low == high else f"{low} to {plural(high, word)}"
 
 
 def _decimals(estimate: Estimate) -> int:

@@ -9,7 +9,7 @@ from report.reading.cases import CaseResult
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.statistics.estimates import Estimate
-from report.text import plural
+from report.text import plural_range
 
 
 def draw_time(view: View, folder: Path) -> list[Path]:
@@ -27,9 +27,9 @@ def draw_time(view: View, folder: Path) -> list[Path]:
     tick_unit(axes, f"time per {subject_of(view)} ({unit})")
     draw_failures(axes, view, "time")
     add_legend(figure, axes)
-    n = max((len(case.processes()) for case in view.cases), default=0)
+    counts = [n for case in view.cases if (n := len(case.processes()))]
     note = (
-        f"Mean of the medians of {plural(n, 'process')} per case; bars: 95 % intervals "
+        f"Mean of the medians of {plural_range(counts, 'process')} per case; bars: 95 % intervals "
         "(Student's t over processes)."
     )
     add_words(figure, suite_finding(view, "time"), f"{view.caption} {note}")

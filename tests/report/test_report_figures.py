@@ -208,6 +208,16 @@ def test_one_seed_and_one_process_are_drawn_without_intervals(tmp_path):
     assert any("one seed" in c for c in caveats(records, gather(records)))
 
 
+def test_the_caption_tells_how_many_processes_are_behind_a_time(tmp_path):
+    records = [r for r in make_records(n_seeds=1) if "layers" in r["suites"]]
+    draw_suite(view_of("layers", gather(records)), tmp_path)
+    assert "medians of 3 processes per case" in words(tmp_path / "layers_time.svg")
+    timed = next(r["time"] for r in records if r.get("time"))
+    timed["processes"] += timed["processes"][:2]
+    draw_suite(view_of("layers", gather(records)), tmp_path)
+    assert "medians of 3 to 5 processes per case" in words(tmp_path / "layers_time.svg")
+
+
 def test_predictions_over_30_percent_off_are_named(records):
     wrong = [dict(r, memory=dict(r["memory"])) for r in records if r.get("memory")][:4]
     wrong[1]["memory"]["predicted_bytes"] = int(1.35 * wrong[1]["memory"]["live_peak_bytes"])
