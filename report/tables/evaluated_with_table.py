@@ -189,12 +189,6 @@ def trained_name(case: CaseResult, among: Sequence[CaseResult]) -> str:
     return ", ".join([*words, *phrases(s, keys)])
 
 
-def bucket_sizes(cases: Iterable[CaseResult]) -> list[int]:
-    """Return the mean bucket sizes that models were trained with, the largest first."""
-    found = {case.settings.get("bucket_size") for case in cases if case.kind == "reformer"}
-    return sorted((size for size in found if size is not None), reverse=True)
-
-
 def is_across(s: Mapping[str, Any]) -> bool:
     """Was a model of these settings trained with LSH attention across buckets?"""
     return all(s.get(name) == value for name, value in ACROSS_BUCKETS.items())
@@ -202,7 +196,8 @@ def is_across(s: Mapping[str, Any]) -> bool:
 
 def _telling(among: Sequence[CaseResult]) -> list[str]:
     """Return the settings that tell models apart; what follows from the bucket's size does not."""
-    if len(bucket_sizes(among)) < 2:
+    sizes = {case.settings.get("bucket_size") for case in among if case.kind == "reformer"}
+    if len(sizes) < 2:
         return distinguishing(among)
     return ["bucket_size", *distinguishing(among, "bucket_size")]
 
