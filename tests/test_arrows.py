@@ -110,6 +110,7 @@ ARROWS: dict[str, list[str]] = {
     "report/figures/*": [
         *("report.figures.*", "report.tables.*", "report.compare.ablation", "report.findings"),
         *("report.paper", *READING, "report.statistics.*", "matplotlib", "numpy"),
+        f"{ENGINE}.host",
     ],
     "report/page/*": [
         *("report.page.*", "report.claims.*", "report.compare.*", "report.figures.*"),

@@ -3,6 +3,11 @@
 No torch.
 """
 
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from report.figures.angular_hashing import draw_angular_hashing
@@ -22,6 +27,19 @@ from report.reading.curves import curves_of
 from report.reading.measures import MEASURES
 from report.reading.series import View
 from report.tables.evaluated_with_table import are_evaluated
+from suites.engine.host import available_cores
+
+
+def draw_suites(views: Sequence[View], folder: Path) -> list[list[Path]]:
+    """Draw all figures of several suites, of one on each core; return their paths, by suite.
+
+    Nothing but Linux forks a process safely that draws: elsewhere they are drawn in turn.
+    """
+    n_processes = min(available_cores(), len(views))
+    if n_processes < 2 or sys.platform != "linux":
+        return [draw_suite(view, folder) for view in views]
+    with ProcessPoolExecutor(n_processes, multiprocessing.get_context("fork")) as pool:
+        return list(pool.map(draw_suite, views, repeat(folder)))
 
 
 def draw_suite(view: View, folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 from reformer.checks import require
 from report.claims.check import Judgement, judge
 from report.claims.claim import read_claims
-from report.figures.of_suite import draw_suite
+from report.figures.of_suite import draw_suites
 from report.figures.style import for_paper
 from report.page.ablations import ablations_json
 from report.page.caveats import caveats
@@ -81,8 +81,8 @@ def write_report(run_folder: Path, mixed: bool = False, style: str = "page") -> 
     reported = _write_run(Path(run_folder), mixed)
     if style == "paper":
         with for_paper():
-            for view in reported.views:
-                reported.paths.extend(draw_suite(view, reported.folder / PAPER_FIGURES))
+            for drawn in draw_suites(reported.views, reported.folder / PAPER_FIGURES):
+                reported.paths.extend(drawn)
     return reported
 
 
@@ -138,8 +138,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     names = sorted(suite_names(cases), key=place_of)
     views = [view for name in names for view in views_of(name, cases)]
     sections = []
-    for view in views:
-        drawn = draw_suite(view, folder / FIGURES)
+    for view, drawn in zip(views, draw_suites(views, folder / FIGURES), strict=True):
         paths += drawn
         sections.append(section_of(view, drawn, run))
     with (folder / "table.md").open("a", encoding="utf-8") as file:
