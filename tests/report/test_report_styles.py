@@ -1,13 +1,16 @@
 """Panels of a figure have log axes all or none, and a paper gets its figures as it sets them."""
 
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from synthetic import write_lines
 
-from report.figures import memory
+from report.figures import memory, of_suite
 from report.figures.style import PAPER_WIDTH, own_settings
 from report.page.page import write_report
 from report.reading.gathering import gather
@@ -30,7 +33,18 @@ def test_panels_have_log_axes_all_or_none(
     assert len(set(scales)) == 1, scales
 
 
-def test_figures_for_a_paper_are_as_wide_as_its_text(records: list[Record], tmp_path: Path) -> None:
+def test_figures_for_a_paper_are_as_wide_as_its_text(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[str] = []
+    saved = Figure.savefig
+
+    def savefig(figure: Figure, path: Path, **how: Any) -> None:
+        if path.parent.name == "figures-paper":
+            words.extend(text.get_text() for text in figure.texts if text.get_visible())
+        saved(figure, path, **how)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
     write_lines(tmp_path, [record for record in records if record["suites"] == ["layers"]])
     paths = write_report(tmp_path, style="paper").paths
     for_paper = [path for path in paths if path.parent.name == "figures-paper"]
@@ -40,5 +54,31 @@ def test_figures_for_a_paper_are_as_wide_as_its_text(records: list[Record], tmp_
         content = path.read_bytes()
         (box,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", content)
         assert 0.7 * PAPER_WIDTH <= float(box[0]) / POINTS <= 1.05 * PAPER_WIDTH
-        title = (tmp_path / "figures" / f"{path.stem}.pdf").read_bytes()
-        assert len(content) < len(title), "its title and caption are left out"
+        assert b"/CIDFontType2" in content or b"/TrueType" in content
+        assert b"/Type3" not in content, "publishers refuse such fonts"
+    assert for_paper
+    assert words == [], "title and caption are left out"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drawn in turn")
+def test_suites_drawn_at_the_same_time_give_the_same_files(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = gather(records)
+    views = [view_of(name, cases) for name in ("layers", "bucket_size", "hash_rounds")]
+    drawn = {}
+    for n_cores in (1, 2):
+        monkeypatch.setattr(of_suite, "available_cores", lambda n=n_cores: n)
+        found = of_suite.draw_suites(views, tmp_path / str(n_cores))
+        drawn[n_cores] = [{path.name: path.read_bytes() for path in paths} for paths in found]
+    assert drawn[1] == drawn[2]
+    assert all(drawn[1])
+
+
+def test_a_suite_that_cannot_be_drawn_says_so_from_another_process(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = [view_of(name, gather(records)) for name in ("layers", "bucket_size")]
+    monkeypatch.setattr(of_suite, "available_cores", lambda: 2)
+    with pytest.raises(ValueError, match="has no plain name"):
+        of_suite.draw_suites([views[0], replace(views[1], name="../x")], tmp_path)
