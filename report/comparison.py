@@ -25,11 +25,16 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
 
 def size_text(mine: float, other: float) -> str:
     """Set bytes beside other bytes: "1.33 times less than the 8 MiB"."""
-    factor = mine / other if other else 0.0
-    if not mine or not other or 1 / BAND <= factor <= BAND:
-        return f"against the {bytes_text(other)}"
+    words = size_words(mine / other) if mine and other else ""
+    return f"{words} than the {bytes_text(other)}" if words else f"against the {bytes_text(other)}"
+
+
+def size_words(factor: float) -> str:
+    """Say how much less or more memory a factor is: "1.33 times less"; "" if it is the same."""
+    if 1 / BAND <= factor <= BAND:
+        return ""
     word = "less" if factor < 1 else "more"
-    return f"{factor_digits(max(factor, 1 / factor))} times {word} than the {bytes_text(other)}"
+    return f"{factor_digits(max(factor, 1 / factor))} times {word}"
 
 
 def difference_text(change: Estimate, judged: Judged) -> str:

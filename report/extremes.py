@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from report.comparison import comparison_text
+from report.comparison import comparison_text, size_words
 from report.reading.cases import CaseResult
 from report.reading.differences import (
     bits_difference,
@@ -14,8 +14,8 @@ from report.reading.judged import judged_together
 from report.reading.measures import MEASURES, rest_bytes
 from report.reading.parts import LAST, Change, changes_of
 from report.reading.series import View
-from report.statistics.estimates import BAND
-from report.text import bytes_text, factor_digits, factor_text, signed_text
+from report.statistics.estimates import BAND, Ratio
+from report.text import bytes_text, factor_digits, signed_text, speed_words
 
 BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
 VALUE_TEXT: dict[str, Callable[[float], str]] = {
@@ -54,8 +54,8 @@ def category_finding(view: View, measure: str) -> str:
     where = f"At {size}, e" if size else "E"
     if told:
         unit = {
-            "time": ", the time of a step is",
-            "memory": ", the activations are",
+            "time": ", a step is",
+            "memory": ", memory for activations is",
             "quality": ":",
         }
         return f"{where}ach beside the other two{unit[measure]} {', '.join(told)}"
@@ -74,12 +74,19 @@ def part_text(one: Change, measure: str) -> str:
         return ""
     if measure == "time":
         ratio = time_ratio(more, less)
-        return f"{factor_text(ratio)} with {one.part}" if ratio else ""
+        return f"{speed_words(ratio) or same_speed(ratio)} with {one.part}" if ratio else ""
     if measure == "memory":
         change = memory_ratio(more, less)
-        return f"{factor_digits(change)}x with {one.part}" if change else ""
+        return f"{size_words(change) or 'the same'} with {one.part}" if change else ""
     bits = bits_difference(more, less)
     return f"{signed_text(bits)} bits per dim with {one.part}" if bits else ""
+
+
+def same_speed(ratio: Ratio) -> str:
+    """Say that neither of two is seen to be faster, and within which factors that is known."""
+    low, high = factor_digits(ratio.low), factor_digits(ratio.high)
+    within = f" ({low}x to {high}x)" if ratio.has_interval else ""
+    return f"no different{within}"
 
 
 def ends_text(

@@ -78,14 +78,20 @@ def speed_text(ratio: Ratio) -> str:
     "is 28.1 (26.0 to 30.4) times faster than"; where the interval holds 1, it is "takes 1.02x (0.95
     to 1.10) the time of".
     """
+    words = speed_words(ratio)
+    return f"is {words} than" if words else f"takes {factor_text(ratio)} the time of"
+
+
+def speed_words(ratio: Ratio) -> str:
+    """Say how much faster or slower: "28.1 (26.0 to 30.4) times faster"; "" if maybe neither."""
     if ratio.value == 1 or ratio.low <= 1 <= ratio.high:
-        return f"takes {factor_text(ratio)} the time of"
+        return ""
     word = "slower" if ratio.value > 1 else "faster"
     value, low, high = ratio.value, ratio.low, ratio.high
     if word == "faster":
         value, low, high = 1 / value, 1 / high, 1 / low
     ends = f" ({factor_digits(low)} to {factor_digits(high)})" if ratio.has_interval else ""
-    return f"is {factor_digits(value)}{ends} times {word} than"
+    return f"{factor_digits(value)}{ends} times {word}"
 
 
 def factor_digits(ratio: float) -> str:

@@ -100,7 +100,15 @@ ARROWS: dict[str, list[str]] = {
     ],
     "report/reading/*": [*READING, "report.statistics.*", "baselines.config", "numpy"],
     "report/tables/*": [
-        *("report.tables.*", "report.paper", *READING, "report.statistics.*", "numpy", "pandas"),
+        *(
+            "report.tables.*",
+            "report.comparison",
+            "report.paper",
+            *READING,
+            "report.statistics.*",
+            "numpy",
+            "pandas",
+        ),
         f"{ENGINE}.sweep.prediction",
     ],
     "report/compare/*": [

@@ -154,7 +154,12 @@ def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
 
 
 def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]) -> None:
-    """Write in its row what happened to each case that was to be measured and was not."""
+    """Write in its row what happened to each case that was to be measured and was not.
+
+    Of such a case no panel has a point: what is written runs on into those to the right.
+    """
+    axes.set_zorder(2)
+    axes.patch.set_visible(False)
     for i, series in enumerate(view.series):
         colour = GREY if len(view.series) == 1 else look_of_point(view, i, series.cases[0])[0]
         for x, what in failed_points(series, measure):
@@ -167,6 +172,7 @@ def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]
                 color=colour,
                 fontsize=8,
                 va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
                 transform=axes.get_yaxis_transform(),
             )
 

@@ -92,6 +92,9 @@ def add_words(figure: Figure, title: str, caption: str) -> None:
     size = 12 if len(title) < 2 * TITLE_WIDTH else 10.5
     together = re.sub(r"(?<=\d) (?=%)", NO_BREAK, title)
     wrapped = textwrap.fill(together, round(TITLE_WIDTH * 12 / size)).replace(NO_BREAK, " ")
+    n_more = max(0, wrapped.count("\n") - 1)  # there is room for two lines
+    down = n_more * 1.2 * size / 72 / figure.get_figheight()
+    figure.subplots_adjust(top=figure.subplotpars.top - down)
     above = figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
     wrapped = textwrap.fill(caption, 140)
     below = figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")

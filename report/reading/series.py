@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import nan
 
 from report.reading.cases import CaseResult
-from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
+from suites.effects import DENSE_ONLY, HOW, LSH_ONLY, NOT_LOCAL, OURS_ONLY
 from suites.labels import OF_MEANS, phrase, phrases, with_means
 from suites.settings import SETTINGS
 
@@ -18,6 +18,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "dense": LSH_ONLY,
 }
 # How long and how fast a model learns often follows from what it is.
+COLUMNS = ("length", "n_layers")  # of tables, beside the name of a model
+# What suites compare: told also where it follows from the columns.
+COMPARED = (*LSH_ONLY, *DENSE_ONLY, "reversible", "batch", "task")
 SCHEDULE = ("learning_rate", "train_steps")
 AXIS_LABELS = {
     "length": "sequence length (tokens)",
@@ -103,8 +106,13 @@ def lines(cases: Sequence[CaseResult], varies: str) -> list[Series]:
     return found
 
 
-def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
+def distinguishing(
+    cases: Sequence[CaseResult], varies: str = "", columns: Sequence[str] = ()
+) -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
+
+    columns: settings told beside; what follows from them, such as the width of a model, is left out
+    unless it is of what suites compare (COMPARED).
 
     What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
     differ, what follows from the task, and of the schedule (SCHEDULE) what follows from the rest.
@@ -114,13 +122,14 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
     by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
     keys = []
     for key in SETTINGS:
+        told = by if key in COMPARED else [*by, *columns]
         values: dict[object, set[object]] = {}
         for case in cases:
             if key in case.settings:
-                at = tuple(case.settings.get(other) for other in by if other != key)
+                at = tuple(case.settings.get(other) for other in told if other != key)
                 values.setdefault(at, set()).add(case.settings[key])
         several = len(set().union(*values.values())) > 1 if values else False
-        tied = bool({*by} - {key}) and all(len(found) == 1 for found in values.values())
+        tied = bool({*told} - {key}) and all(len(found) == 1 for found in values.values())
         if key not in HOW and key != varies and several and not tied:
             keys.append(key)
     for key in SCHEDULE:
@@ -129,7 +138,8 @@ def distinguishing(cases: Sequence[CaseResult], varies: str = "") -> list[str]:
             keys = rest
     if varies in OF_MEANS:
         return keys
-    return with_means(keys, [(case.settings.get(varies), case.settings) for case in cases])
+    beside = [varies, *columns]
+    return with_means(keys, [(tuple(map(c.settings.get, beside)), c.settings) for c in cases])
 
 
 def _n_told(cases: Sequence[CaseResult], keys: Sequence[str]) -> int:
@@ -166,7 +176,7 @@ def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:
     Length and layers are left out: tables have columns for them.
     """
     kind = [other for other in among if other.kind == case.kind]
-    keys = [k for k in distinguishing(kind) if k not in ("length", "n_layers")]
+    keys = [k for k in distinguishing(kind, columns=COLUMNS) if k not in COLUMNS]
     return name_by_settings(case, keys)
 
 

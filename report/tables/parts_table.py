@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from report.comparison import size_words
 from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
 from report.reading.parts import PARTS, Change, changes_of
 from report.reading.series import View
-from report.text import bytes_text, factor_digits, factor_text, signed_text
+from report.text import bytes_text, factor_text, signed_text, speed_words
 from suites.engine.sweep.prediction import predicted_peak
 from suites.settings import SETTINGS, Settings, change
 
@@ -40,9 +41,9 @@ def _row(one: Change) -> dict[str, str]:
     more, less = one.more, one.less
     for part in ("forward", "backward", "step"):
         ratio = time_ratio(more, less, part) if more and less else None
-        row[f"time, {part}"] = factor_text(ratio) if ratio else ""
+        row[f"time, {part}"] = (speed_words(ratio) or factor_text(ratio)) if ratio else ""
     activations = memory_ratio(more, less) if more and less else None
-    row["activations"] = f"{factor_digits(activations)}x" if activations is not None else ""
+    row["activations"] = (size_words(activations) or "the same") if activations else ""
     row["predicted peak, without and with"] = _predicted(one)
     a, b = one.trained or (None, None)
     bits = bits_difference(a, b) if a and b else None
