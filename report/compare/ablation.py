@@ -9,6 +9,7 @@ import pandas as pd
 from reformer.checks import refuse_unknown
 from report.compare.level_rows import row_of, step_text, words_of
 from report.compare.levels import Level, dense_beside, group_names, groups_by, levels_of
+from report.reading.cases import CaseResult
 from report.reading.gathering import gather
 from report.tables.markup import to_markdown
 from suites.engine.store.records import Record
@@ -76,15 +77,22 @@ class Ablation:
 def compare_by(
     records: Sequence[Record], factor: str, base: Any = None, mixed: bool = False
 ) -> Ablation:
+    """Compare the levels of `factor` in the records of a run; see `compare_cases`.
+
+    Raises ValueError as that does, and on records of different identity unless `mixed`.
+    """
+    return compare_cases(gather(records, mixed), factor, base)
+
+
+def compare_cases(cases: Sequence[CaseResult], factor: str, base: Any = None) -> Ablation:
     """Compare each level of `factor` with the lowest, or with `base`, all else being equal.
 
     Levels are compared within groups of cases that are equal in all other settings; chunk_length
     counts as in force. By "attention", levels are models, the base is sdpa, and only the settings
-    that the models share must be equal. Raises ValueError on an unknown factor or base, on a factor
-    that does not vary alone, and on records of different identity unless `mixed`.
+    that the models share must be equal. Raises ValueError on an unknown factor or base, and on a
+    factor that does not vary alone.
     """
     refuse_unknown(factor, SETTINGS, "setting")
-    cases = gather(records, mixed)
     groups = [found for found in groups_by(cases, factor) if len(found) > 1]
     if not groups:
         raise ValueError(

@@ -5,32 +5,34 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from report.compare.ablation import Ablation, compare_by
+from report.compare.ablation import Ablation, compare_cases
 from report.compare.levels import Level
+from report.reading.gathering import gather
 from suites.effects import HOW
 from suites.engine.store.records import Record
 from suites.settings import SETTINGS
 
 
 def ablations_json(records: Sequence[Record], varied: Sequence[str], mixed: bool) -> str:
-    """Return {setting: {base: what compare_by found}} for the page's script; "" where none varies.
+    """Return {setting: {base: what was found}} for the page's script; "" where none varies.
 
     varied: the settings that suites vary, which come first. It is safe inside HTML: no text in it
     can end the element.
     """
     found: dict[str, dict[str, Any]] = {}
+    cases = gather(records, mixed)
     for factor in dict.fromkeys((*varied, *SETTINGS)):
         if factor in HOW:
             continue
         try:
-            first = compare_by(records, factor, mixed=mixed)
+            first = compare_cases(cases, factor)
         except ValueError:  # no two cases differ in it alone
             continue
         usual = next(one for one in first.levels if one.case is one.base)
         levels = {str(one.level): one.level for one in first.levels}
         bases = [str(usual.level), *(name for name in levels if name != str(usual.level))]
         found[factor.replace("_", " ")] = {
-            name: _told(compare_by(records, factor, levels[name], mixed)) for name in bases
+            name: _told(compare_cases(cases, factor, levels[name])) for name in bases
         }
     text = json.dumps(found, ensure_ascii=True) if found else ""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
