@@ -131,13 +131,13 @@ def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:
             if name in SETTINGS
         }
         s = Settings(**known)
-        if record["status"] != "ok" or s.precision != "float32" or s.length < 2048:
+        if not record.get("time") or s.precision != "float32" or s.length < 2048:
             continue
         if s.attention not in ("lsh", "local", "sdpa"):
             continue
         gflops = median(job["gflops"] for job in record["jobs"] if job["kind"] == "time")
         predicted = time_model("cpu", gflops).predict(s).seconds
         measured = median(median(samples) for samples in samples_of(record, "step")) / 1e3
-        assert 1 / 1.5 < predicted / measured < 1.5, (s.attention, s.n_rounds, s.length, s.batch)
+        assert 1 / 1.5 < predicted / measured < 1.5, record["label"]
         n_compared += 1
-    assert n_compared >= 30
+    assert n_compared >= 60

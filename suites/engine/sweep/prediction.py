@@ -52,11 +52,13 @@ UPDATE_COPIES = 2.0
 # Seconds: start of a process and building a model; an operation, whatever its size.
 START_S, OPERATION_S = 0.35, 12e-6
 OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
-# Share of the speed of a matrix product that the work reaches; and what a logit of each attention
-# costs, in units of its two products. Read off the presets quick and cpu on 2 cores; tests hold
-# calls of LSH, local and fused attention in the reference results to it, from 2,048 tokens on.
-EFFICIENCY = 0.27
-LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.36, "lsh": 0.75, "local": 0.75}
+# Shares of the speed of a matrix product that layers and attention reach; and what a logit of each
+# attention costs, in units of its two products with heads as wide as LOGIT_WIDTH: half of it is the
+# same at any width. Read off the presets quick and cpu on 2 cores; tests hold calls and steps of
+# LSH, local and fused attention in the reference results to it, from 2,048 tokens on.
+LAYER_EFFICIENCY, EFFICIENCY = 0.5, 0.27
+LOGIT_WIDTH = 64
+LOGIT_COST = {"naive": 1.5, "memory_efficient": 1.2, "sdpa": 0.38, "lsh": 0.75, "local": 0.75}
 LOGIT_COST |= dict.fromkeys(PEERS, 6.0)
 SEVERAL_ROUNDS = 0.65  # of LSH attention that counts a pair once, in the first round it meets in
 UNKNOWN_LOGIT_COST = 1.5  # of the user's own attention
@@ -246,7 +248,7 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     positions = s.batch * s.length
     seen = 1.0 if s.attention == "naive" else 0.5
     logits = seen * logits_in_units(s) * s.d_model * positions
-    attention = logits * 4 * s.d_model / s.n_heads * logit_cost(s)
+    attention = logits * 2 * (s.d_model / s.n_heads + LOGIT_WIDTH) * logit_cost(s)
     passes = 4.0 if s.reversible or s.attention == "memory_efficient" else 3.0
     if s.subject == "attention":
         return passes * attention / (EFFICIENCY * gflops * 1e9) + 100 * OPERATION_S
@@ -254,12 +256,12 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     projections = 3 if s.in_chunks or s.shared_qk else 4
     widths = projections * s.d_model + 2 * s.d_ff
     products = 2 * positions * s.d_model * (s.n_layers * widths + v)
-    work = passes * (products + s.n_layers * attention)
+    work = passes * (products / LAYER_EFFICIENCY + s.n_layers * attention / EFFICIENCY)
     pieces = s.ff_chunks if s.ff_chunks > 1 else 0
     n_operations = passes * s.n_layers * (OPERATIONS_PER_LAYER + OPERATIONS_PER_PIECE * pieces)
     if s.attention == "memory_efficient":
         n_operations += 30 * passes * s.n_layers * s.length / SLICE
-    return work / (EFFICIENCY * gflops * 1e9) + n_operations * OPERATION_S
+    return work / (gflops * 1e9) + n_operations * OPERATION_S
 
 
 def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
