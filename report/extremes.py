@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from report.comparison import comparison_text, size_words
+from report.comparison import comparison_text, difference_text, size_words
 from report.reading.cases import CaseResult
 from report.reading.differences import (
     bits_difference,
@@ -10,12 +10,12 @@ from report.reading.differences import (
     score_difference,
     time_ratio,
 )
-from report.reading.judged import judged_together
+from report.reading.judged import BITS, judged_together
 from report.reading.measures import MEASURES, rest_bytes
 from report.reading.parts import LAST, Change, changes_of
 from report.reading.series import View
 from report.statistics.estimates import BAND, Ratio
-from report.text import bytes_text, factor_digits, signed_text, speed_words
+from report.text import bytes_text, factor_digits, speed_words
 
 BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
 VALUE_TEXT: dict[str, Callable[[float], str]] = {
@@ -79,7 +79,8 @@ def part_text(one: Change, measure: str) -> str:
         change = memory_ratio(more, less)
         return f"{size_words(change) or 'the same'} with {one.part}" if change else ""
     bits = bits_difference(more, less)
-    return f"{signed_text(bits)} bits per dim with {one.part}" if bits else ""
+    told = difference_text(bits, BITS).removesuffix(" than") if bits else ""
+    return f"{told} with {one.part}" if told else ""
 
 
 def same_speed(ratio: Ratio) -> str:

@@ -63,7 +63,7 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
         axes.grid(axis="y", linewidth=0.4)
     draw_what_failed(all_axes[0], view, measure, rows)
     for i, series in enumerate(view.series):
-        if series.name:
+        if series.name and len(view.series) > 1:  # one size is told in the title
             colour, marker = look_of_point(view, i, series.cases[0])
             all_axes[0].plot([], [], marker, color=colour, label=series.name)
     for marker, label, _ in panels[0].beside:

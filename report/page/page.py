@@ -190,10 +190,11 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
     return [
         {
             "claim": one.claim.name,
+            "asks": one.claim.asks,
             "sentence": sentence_of(one),
             "verdict": one.answer,
             "paper": one.claim.paper,
-            "why": one.claim.why,
+            "why": sentence_case(one.claim.why),
         }
         for one in judge(read_claims(), records)
         if one.found is not None
@@ -201,9 +202,13 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
 
 
 def sentence_of(one: Judgement) -> str:
-    """Say a claim with its question, if it has one, as a sentence of its own."""
-    said = one.sentence[0].upper() + one.sentence[1:].rstrip(".") + "."
-    return f"{one.claim.asks} {said}".strip()
+    """Say a claim as a sentence of its own."""
+    return sentence_case(one.sentence.rstrip(".")) + "."
+
+
+def sentence_case(text: str) -> str:
+    """Write the first letter large and leave the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def answers_of_each(runs: Sequence[Reported]) -> list[dict[str, str]]:

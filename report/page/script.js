@@ -3,11 +3,13 @@
 
 const UNITS = { us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, k: 2 ** 10, m: 2 ** 20 };
 
-/** The number that a cell begins with, in seconds or bytes where it has a unit; null for words. */
+/** The number that a cell begins with, in seconds or bytes where it has a unit, the share that is
+ * left where it tells how many times faster or less; null for words. */
 function numberOf(text) {
   const found = text.replace(/,/g, "").match(/^\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i);
   if (!found) return null;
   const unit = text.match(/\b(us|ms|s|min|h|KiB|MiB|GiB)\b/) || text.match(/^\s*[\d.,]+([KM])\b/);
+  if (/ times (faster|less)$/.test(text.trim())) return 1 / Number(found[1]);
   return Number(found[1]) * (unit ? UNITS[unit[1].toLowerCase()] : 1);
 }
 

@@ -206,7 +206,7 @@ def test_the_title_of_parts_says_what_each_changes(components):
     assert [part for part in PART_PLACES if f"with {part}" in told] == list(PART_PLACES)
     told = suite_finding(components, "memory")
     assert re.search(r"is [\d.]+ times less with LSH, the same with reversible layers", told), told
-    assert "bits per dim with LSH" in suite_finding(components, "quality")
+    assert "bits per dim worse with LSH" in suite_finding(components, "quality")
     assert "with pieces" not in suite_finding(components, "quality")
 
 

@@ -51,7 +51,7 @@ def test_runs_named_together_get_one_page_in_the_folder_of_runs(
     text = (home / "no/such/index.html").read_text()
     assert text.count('<section id="') == 2
     assert 'href="../../here/before/index.html"' in text
-    assert f"before: {ASKED}" in text and f"after: {ASKED}" in text
+    assert f"{ASKED} <strong>before: " in text and f"{ASKED} <strong>after: " in text
 
 
 def test_a_run_of_other_sizes_beside_it_leaves_the_answers_as_they_are(
@@ -64,7 +64,7 @@ def test_a_run_of_other_sizes_beside_it_leaves_the_answers_as_they_are(
         record["settings"]["d_model"] *= 2
     write_lines(home / "there/after", wide)
     write_overview([home / "here/before", home / "there/after"], home / "index.html")
-    assert f"before: {ASKED}" in (home / "index.html").read_text()
+    assert f"{ASKED} <strong>before: " in (home / "index.html").read_text()
 
 
 def test_a_quick_run_answers_nothing(home: Path) -> None:
