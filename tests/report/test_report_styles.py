@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from synthetic import write_lines
 
 from report.figures import memory, of_suite
-from report.figures.style import PAPER_WIDTH, own_settings
+from report.figures.style import PAPER_WIDTH, for_paper, own_settings
 from report.page.page import write_report
 from report.reading.gathering import gather
 from report.reading.view import view_of
@@ -73,6 +73,20 @@ def test_suites_drawn_at_the_same_time_give_the_same_files(
         drawn[n_cores] = [{path.name: path.read_bytes() for path in paths} for paths in found]
     assert drawn[1] == drawn[2]
     assert all(drawn[1])
+
+
+def test_figures_for_a_paper_are_the_same_from_several_processes(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = [view_of(name, gather(records)) for name in ("layers", "bucket_size")]
+    drawn = []
+    for n_cores in (1, 2):
+        monkeypatch.setattr(of_suite, "available_cores", lambda n=n_cores: n)
+        with for_paper():
+            found = of_suite.draw_suites(views, tmp_path / str(n_cores))
+        drawn.append([(path.name, path.read_bytes()) for paths in found for path in paths])
+    assert drawn[0] == drawn[1]
+    assert {Path(name).suffix for name, _ in drawn[0]} == {".pdf"}
 
 
 def test_a_suite_that_cannot_be_drawn_says_so_from_another_process(
