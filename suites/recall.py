@@ -2,6 +2,7 @@
 
 Sizes and tied embeddings are as in zoology. But for the attention the models are equal, and all
 have ordinary layers. A bucket holds 8 positions: local attention sees 16 to 31 before its own.
+At rates of 3e-3 and more some seeds of full attention never learn more than which values occur.
 """
 
 from suites.base import Case, Suite, grid, make_case
@@ -21,8 +22,8 @@ BASE = Settings(
     reversible=False,
     embedding_std=0.02,
     tie_embeddings=True,
-    train_steps=1000,
-    learning_rate=5e-3,
+    train_steps=1500,
+    learning_rate=1.5e-3,
     warmup_steps=100,
     heldout_tokens=65536,
 )
@@ -49,8 +50,8 @@ SUITE = Suite(
         "quick": grid(QUICK, attention=["lsh", "local"]),
         "cpu": [
             *_cases(BASE),
-            *_cases(_at(BASE, 128, 8)),
-            *_cases(_at(change(BASE, train_steps=1500), 256, 8)),
+            *_cases(_at(change(BASE, train_steps=2000), 128, 8)),
+            *_cases(_at(change(BASE, train_steps=2000), 256, 8)),
         ],
         "paper": [
             case
