@@ -18,10 +18,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "dense": LSH_ONLY,
 }
 # How long and how fast a model learns often follows from what it is.
+SCHEDULE = ("learning_rate", "train_steps")
 COLUMNS = ("length", "n_layers")  # of tables, beside the name of a model
 # What suites compare: told also where it follows from the columns.
 COMPARED = (*LSH_ONLY, *DENSE_ONLY, "reversible", "batch", "task")
-SCHEDULE = ("learning_rate", "train_steps")
 AXIS_LABELS = {
     "length": "sequence length (tokens)",
     "n_rounds": "hash rounds",
@@ -111,12 +111,11 @@ def distinguishing(
 ) -> list[str]:
     """Find the settings that tell these cases apart, beside `varies`.
 
-    columns: settings told beside; what follows from them, such as the width of a model, is left out
-    unless it is of what suites compare (COMPARED).
-
     What follows from `varies` is left out too, such as batch = tokens / length, and where tasks
     differ, what follows from the task, and of the schedule (SCHEDULE) what follows from the rest.
     Reversible layers and pieces are told together (suites.labels.MEANS) where that tells as much.
+    columns: settings told beside; what follows from them, such as the width of a model, is left out
+    unless suites compare it (COMPARED).
     """
     n_tasks = len({case.settings["task"] for case in cases if "task" in case.settings})
     by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,32 +62,22 @@ def test_figures_for_a_paper_are_as_wide_as_its_text(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drawn in turn")
+@pytest.mark.parametrize(
+    ("style", "kinds"), [(nullcontext, {".png", ".svg", ".pdf"}), (for_paper, {".pdf"})]
+)
 def test_suites_drawn_at_the_same_time_give_the_same_files(
-    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: list[Record], style: Any, kinds: set[str], tmp_path: Path, monkeypatch: Any
 ) -> None:
     cases = gather(records)
     views = [view_of(name, cases) for name in ("layers", "bucket_size", "hash_rounds")]
     drawn = {}
     for n_cores in (1, 2):
         monkeypatch.setattr(of_suite, "available_cores", lambda n=n_cores: n)
-        found = of_suite.draw_suites(views, tmp_path / str(n_cores))
+        with style():
+            found = of_suite.draw_suites(views, tmp_path / str(n_cores))
         drawn[n_cores] = [{path.name: path.read_bytes() for path in paths} for paths in found]
     assert drawn[1] == drawn[2]
-    assert all(drawn[1])
-
-
-def test_figures_for_a_paper_are_the_same_from_several_processes(
-    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    views = [view_of(name, gather(records)) for name in ("layers", "bucket_size")]
-    drawn = []
-    for n_cores in (1, 2):
-        monkeypatch.setattr(of_suite, "available_cores", lambda n=n_cores: n)
-        with for_paper():
-            found = of_suite.draw_suites(views, tmp_path / str(n_cores))
-        drawn.append([(path.name, path.read_bytes()) for paths in found for path in paths])
-    assert drawn[0] == drawn[1]
-    assert {Path(name).suffix for name, _ in drawn[0]} == {".pdf"}
+    assert all({Path(name).suffix for name in files} == kinds for files in drawn[1])
 
 
 def test_a_suite_that_cannot_be_drawn_says_so_from_another_process(
