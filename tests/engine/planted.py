@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import torch
-from sweeps import result_of
+from findings import result_of
 
 from suites.engine.job import Job
 from suites.engine.measure import ruler, worker
@@ -98,12 +98,6 @@ def time_spin(job: Job, ms: float = SPIN_MS) -> dict[str, Any]:
 def time_slower_spin(job: Job) -> dict[str, Any]:
     """Time a spin that is a tenth longer."""
     return time_spin(job, 1.1 * SPIN_MS)
-
-
-def take_a_while(job: Job) -> dict[str, Any]:
-    """Sleep for the time budget, and end well."""
-    time.sleep(job.settings.time_budget_s)
-    return result_of(job.kind)
 
 
 def meet(job: Job) -> dict[str, Any]:

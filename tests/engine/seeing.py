@@ -13,7 +13,8 @@ from typing import Any
 import own_attention
 import pytest
 import torch
-from sweeps import part_of, plan_of
+from findings import part_of
+from sweeps import plan_of
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook

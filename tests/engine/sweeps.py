@@ -1,7 +1,8 @@
-"""Tests share plans of planted cases, what planted jobs find, and the watcher of their sweeps."""
+"""Tests share plans of planted cases, and the watcher of their sweeps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+
+from findings import IDENTITY
 
 from suites.base import make_case
 from suites.engine.code import Code
@@ -11,53 +12,7 @@ from suites.engine.store.records import JobLine
 from suites.engine.store.runs import RunFolder
 from suites.settings import Settings
 
-IDENTITY = {"machine": "test", "threads": 1}
 CODE: Code = {"commit": "", "dirty": False, "hash": "feedfeedfeed"}
-BYTES_PER_MIB = 2**20
-MEMORY = {
-    "peak_bytes": 120 * BYTES_PER_MIB,
-    "rest_bytes": 90 * BYTES_PER_MIB,
-    "live_peak_bytes": 100 * BYTES_PER_MIB,
-    "weights_bytes": 10 * BYTES_PER_MIB,
-    "gradients_bytes": 10 * BYTES_PER_MIB,
-    "optimizer_bytes": 10 * BYTES_PER_MIB,
-    "baseline_bytes": 300 * BYTES_PER_MIB,
-    "method": "vmhwm",
-}
-QUALITY = {
-    "bits_per_dim": 3.0,
-    "accuracy": 0.4,
-    "curve": [[2, 3.0]],
-    "train_curve": [[2, 3.1]],
-    "evaluated_with": {},
-    "heldout_tokens": 64,
-    "train_tokens": 128,
-    "data": {"name": "planted"},
-}
-
-
-def part_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """Return the part of a record of a job that ended well, as a worker reports it."""
-    time = {
-        "first_ms": {"step": 3.0},
-        "samples_ms": {"step": [1.0, 1.1, 0.9]},
-        "steady": True,
-        "stopped_by": "interval",
-        "disturbed": False,
-        "readings": {},
-    }
-    return {"time": time, "memory": MEMORY, "quality": QUALITY}[kind] | changes
-
-
-def result_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """Return what the process of a job that ended well sends."""
-    return {
-        "part": part_of(kind, **changes),
-        "kernel": "planted",
-        "identity": IDENTITY,
-        "versions": {},
-        "gflops": 100.0,
-    }
 
 
 class Quiet:

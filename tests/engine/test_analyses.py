@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from sweeps import QUALITY
+from findings import QUALITY
 from test_past_only import SETTINGS, VOCABULARY, talkative, windows
 from torch import Tensor
 

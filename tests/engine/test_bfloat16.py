@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeps import IDENTITY, Measure, plan_of
+from findings import IDENTITY
+from sweeps import Measure, plan_of
 
 from suites.engine import commands
 from suites.engine.code import ROOT, code_state

@@ -1,7 +1,8 @@
 """How long what is left will take follows from what was measured, else from the formula."""
 
 import pytest
-from sweeps import CODE, IDENTITY, plan_of, result_of
+from findings import IDENTITY, result_of
+from sweeps import CODE, plan_of
 
 from suites.engine.job import Outcome
 from suites.engine.store.runs import RunFolder

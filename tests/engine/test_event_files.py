@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeps import QUALITY
+from findings import QUALITY
 
 from suites.engine.store.event_files import (
     HELD_OUT,

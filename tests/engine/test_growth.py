@@ -8,7 +8,8 @@ from typing import Any
 
 import planted
 import pytest
-from sweeps import CODE, IDENTITY, Measure, plan_of, result_of
+from findings import IDENTITY, result_of
+from sweeps import CODE, Measure, plan_of
 
 from suites.base import Case
 from suites.engine.code import ROOT, code_hash

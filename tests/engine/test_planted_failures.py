@@ -189,7 +189,7 @@ def test_a_sweep_of_100_tiny_cases_costs_under_15_percent(measure: Measure, tmp_
         # another length each time, or nothing would be left to measure
         cases = [planted.settings_for(4 * k + 4, length=64 * (i + 1), **once) for k in range(100)]
         start = time.monotonic()
-        _, jobs = measure(plan_of(cases), run_job="planted:take_a_while")
+        _, jobs = measure(plan_of(cases), run_job="findings:take_a_while")
         wall = time.monotonic() - start
         assert len(jobs) == 100
         share = 1 - len(jobs) * budget / wall

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import planted
 import pytest
+from findings import part_of
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sweeps import Measure, part_of, plan_of
+from sweeps import Measure, plan_of
 
 import run_bench
 from suites.engine.measure import timing, worker

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
+from findings import IDENTITY, MEMORY, part_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sweeps import CODE, IDENTITY, MEMORY, part_of
+from sweeps import CODE
 
 from suites.engine.store.lines import append_line, drop_lines
 from suites.engine.store.records import Record, misfit_of_record, read_job_lines, read_records

@@ -17,9 +17,10 @@ from typing import Any
 import planted
 import psutil
 import pytest
+from findings import IDENTITY, result_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sweeps import CODE, IDENTITY, Measure, Quiet, plan_of, result_of
+from sweeps import CODE, Measure, Quiet, plan_of
 
 from suites.base import Case
 from suites.engine.failures import Failure

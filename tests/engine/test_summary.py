@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sweeps import part_of
+from findings import part_of
 
 from suites.engine.store.records import mispredicted
 from suites.engine.sweep.cards import time_model

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import planted
 import pytest
-from sweeps import Measure, plan_of, result_of
+from findings import result_of
+from sweeps import Measure, plan_of
 
 from suites.engine.job import Job, Outcome
 from suites.engine.measure import worker
