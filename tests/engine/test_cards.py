@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from math import inf
-from pathlib import Path
 from statistics import median
 
 import pytest
+from reference_results import reference_results
 
-from report.reading.cases import load_run, resolved, samples_of
+from report.reading.cases import samples_of
 from suites.engine.sweep.cards import (
     CARDS,
     REACHED_FUSED,
@@ -16,9 +16,8 @@ from suites.engine.sweep.cards import (
     time_model,
 )
 from suites.engine.sweep.prediction import weights_of
-from suites.settings import SETTINGS, Settings, change
+from suites.settings import Settings, change
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cpu"
 H100 = CARDS["h100"]
 CALL = Settings(
     subject="attention",
@@ -123,14 +122,7 @@ def test_unknown_device_is_refused() -> None:
 def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:
     """Within a factor of 1.5 for LSH and fused full attention from 2,048 tokens on."""
     n_compared = 0
-    for record in load_run(REFERENCE):
-        settings = resolved(record["settings"])
-        known = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in settings.items()
-            if name in SETTINGS
-        }
-        s = Settings(**known)
+    for record, s in reference_results():
         if not record.get("time") or s.precision != "float32" or s.length < 2048:
             continue
         if s.attention not in ("lsh", "local", "sdpa"):

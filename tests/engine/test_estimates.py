@@ -2,6 +2,7 @@
 
 import pytest
 from findings import IDENTITY, result_of
+from reference_results import reference_results
 from sweeps import CODE, plan_of
 
 from suites.engine.job import Outcome
@@ -19,11 +20,17 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
     assert plan.identity == IDENTITY
     backlog = Backlog(RunFolder(tmp_path / "test"), plan)
     jobs = backlog.open_jobs()
-    predicted = {job.key: predict_job_s(job.settings, job.kind, 100.0) for job in jobs}
+    n_cores = {"quality": 2}  # of trainings each has one
+    predicted = {
+        job.key: predict_job_s(job.settings, job.kind, 100.0 / n_cores.get(job.kind, 1))
+        for job in jobs
+    }
     trainings = [s for key, s in predicted.items() if key[1] == "quality"]
-    side_by_side = max(max(trainings), sum(trainings) / 2)
     alone = sum(predicted.values()) - sum(trainings)
+    side_by_side = max(max(trainings), sum(trainings) / 2)
     assert Estimates(backlog, 2).total(jobs) == pytest.approx(alone + side_by_side)
+    one_by_one = sum(predict_job_s(job.settings, job.kind, 100.0) for job in jobs)
+    assert Estimates(backlog, 1).total(jobs) == pytest.approx(one_by_one)
 
     done = next(job for job in jobs if job.kind == "time")
     outcome = Outcome(result_of("time"), wall_s=3 * predicted[done.key])
@@ -32,6 +39,18 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
     for job in jobs:
         factor = 3 if job.kind == "time" else 1
         assert estimates.seconds(job) == pytest.approx(factor * predicted[job.key], rel=1e-3)
+
+
+def test_trainings_take_as_long_as_predicted() -> None:
+    """Within a factor of 1.8, in the reference results, at the rate of one core."""
+    ratios = [
+        job["wall_s"] / predict_job_s(settings, "quality", job["gflops"])
+        for record, settings in reference_results()
+        for job in record["jobs"]
+        if job["kind"] == "quality" and job["status"] == "ok"
+    ]
+    assert len(ratios) >= 60
+    assert 1 / 1.8 < min(ratios) < 1 < max(ratios) < 1.8
 
 
 @pytest.mark.parametrize("attention", ["lsh", "naive", "memory_efficient", "sdpa"])

@@ -33,8 +33,9 @@ class Estimates:
         self.factor = {kind: found / expected for kind, (found, expected) in totals.items()}
 
     def predicted(self, job: Job) -> float:
-        """Return the seconds that the formula predicts."""
-        return predict_job_s(job.settings, job.kind, self.gflops)
+        """Return the seconds that the formula predicts; trainings share the cores evenly."""
+        share = self.n_trainings if job.kind == "quality" else 1
+        return predict_job_s(job.settings, job.kind, self.gflops / share)
 
     def seconds(self, job: Job) -> float:
         """Return the seconds that a job will take."""

@@ -49,8 +49,9 @@ CALL_LSH_IN_HALF = 16.1
 # Copies of the largest weight that the optimizer's step has alive.
 UPDATE_COPIES = 2.0
 
-# Seconds: start of a process and building a model; an operation, whatever its size.
-START_S, OPERATION_S = 0.35, 12e-6
+# Seconds: start of a process and building a model; an operation, whatever its size; the optimizer's
+# update of a weight.
+START_S, OPERATION_S, UPDATE_S = 0.35, 12e-6, 6e-9
 OPERATIONS_PER_LAYER, OPERATIONS_PER_PIECE = 90, 35
 # Shares of the speed of a matrix product that layers and attention reach; and what a logit of each
 # attention costs, in units of its two products with heads as wide as LOGIT_WIDTH: half of it is the
@@ -261,7 +262,8 @@ def predict_step_s(s: Settings, gflops: float) -> float:
     n_operations = passes * s.n_layers * (OPERATIONS_PER_LAYER + OPERATIONS_PER_PIECE * pieces)
     if s.attention == "memory_efficient":
         n_operations += 30 * passes * s.n_layers * s.length / SLICE
-    return work / (gflops * 1e9) + n_operations * OPERATION_S
+    update = weights_of(s)[0] * UPDATE_S
+    return work / (gflops * 1e9) + n_operations * OPERATION_S + update
 
 
 def predict_job_s(s: Settings, kind: str, gflops: float) -> float:
