@@ -22,11 +22,6 @@ def _models(base: Settings, trained: bool = True) -> list[Case]:
     return [*cases, make_case(beside if trained else costs_only(beside))]
 
 
-def _of_sizes(base: Settings, length: int, n_layers: list[int]) -> list[Case]:
-    longer = [change(base, length=length, n_layers=n) for n in n_layers]
-    return [*_models(base), *(case for at in longer for case in _models(at, trained=False))]
-
-
 # The paper's 12-layer model on a text that is here; a step of it takes minutes.
 TWELVE_LAYERS = change(PAPER, n_layers=12, task="enwiki-head")
 
@@ -37,9 +32,14 @@ SUITE = Suite(
     presets={
         "quick": _models(QUICK),
         "cpu": [
-            *_of_sizes(CPU_HALF, 4096, n_layers=[2, 6]),
+            *_models(CPU_HALF),
+            *_models(change(CPU_HALF, length=4096), trained=False),
+            *_models(change(CPU_HALF, length=4096, n_layers=6), trained=False),
             *grid(TWELVE_LAYERS, measures=[("memory",)]),
         ],
-        "paper": _of_sizes(change(PAPER, length=16384, axial_positions=(128, 128)), 65536, [12]),
+        "paper": [
+            *_models(change(PAPER, length=16384, axial_positions=(128, 128))),
+            *_models(change(PAPER, n_layers=12), trained=False),
+        ],
     },
 )

@@ -228,12 +228,12 @@ def models_of_table_3(base: Settings) -> list[Settings]:
     return [costs_only(one) for one in models]
 
 
-def dense(base: Settings, attention: str = "sdpa") -> Settings:
+def dense(base: Settings) -> Settings:
     """Return the settings of the dense Transformer, as published, beside the Reformer of `base`.
 
     It has ordinary residuals, and its feed-forward and loss are computed in one piece.
     """
-    return ordinary(at_rate(change(base, attention=attention), "dense"))
+    return ordinary(at_rate(change(base, attention="sdpa"), "dense"))
 
 
 def dense_with_means(base: Settings) -> Settings:
