@@ -98,6 +98,8 @@ def test_slices_compute_half_of_all_logits() -> None:
 
 def test_nothing_is_predicted_of_what_is_not_known() -> None:
     assert predict_on(H100, change(CALL, kernel="flex")) is None
+    flex, sdpa = change(CALL, kernel="flex"), change(CALL, attention="sdpa")
+    assert predicted_crossover(time_model("h100", 100.0), flex, sdpa) is None
     assert predict_on(H100, change(CALL, attention="sdpa", kernel="flex")) is not None
     assert predict_on(H100, change(CALL, attention="reformer-pytorch")) is None
     assert time_model("h100", 100.0).predict(change(CALL, attention="transformers")) is None

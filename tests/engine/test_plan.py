@@ -180,6 +180,22 @@ def test_what_set_makes_impossible_is_skipped_with_its_reason() -> None:
     assert all("not a multiple" in entry.case.skip for entry in plan.entries.values())
 
 
+def test_what_set_makes_illegal_in_some_cases_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern over two kinds of layers needs two layers."""
+    some = grid(Settings(), attention=["lsh", "local+lsh"])
+    suite = Suite(question="?", varies="attention", presets={"quick": some})
+    plan = make_plan("x", Asked(preset="quick", changes=["n_layers=1"]), {"all": suite})
+    assert [entry.case.settings.attention for entry in plan.entries.values()] == ["lsh"]
+    assert "note: 1 of 2 cases are left out, --set is illegal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", find_suites())
+def test_no_suite_plans_a_model_that_cannot_be(name: str) -> None:
+    suite = find_suites()[name]
+    skipped = {case.skip for preset in suite.presets for case in suite.cases(preset)} - {""}
+    assert all("installed" in reason for reason in skipped), skipped
+
+
 def test_data_paths_belong_to_a_task_of_the_plan() -> None:
     assert data_paths(["enwik8=a=b"], ["enwik8"]) == {"enwik8": "a=b"}
     with pytest.raises(ValueError, match="did you mean 'enwik8'"):

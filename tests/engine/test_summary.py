@@ -128,6 +128,7 @@ def test_predictions_for_a_device_say_where_lsh_gets_ahead(
     head, one, two, peer, crossover, last = capsys.readouterr().out.splitlines()
     assert head.endswith("what, on one NVIDIA H100")
     assert " ms " in one and " ms " in two and peer.split()[1] == "?"
-    assert crossover.startswith("predicted: one sequence of LSH-4, 4 heads, width 256, in bfloat16")
+    assert crossover.startswith("predicted: one sequence of LSH-4, bucket ")
+    assert "4 heads, width 256, in bfloat16" in crossover
     assert re.search(r"is ahead of sdpa from [\d,]+ tokens on$", crossover)
     assert last.startswith("these are predictions for one NVIDIA H100")

@@ -20,7 +20,6 @@ from suites.settings import Settings
 
 FORMAT = 2
 SETTING_TYPES = get_type_hints(Settings)
-STATUSES = ("ok", "skipped", "oom", "timeout", "crash", "diverged")
 Status = Literal["ok", "skipped", "oom", "timeout", "crash", "diverged"]
 
 # A predicted peak further off than this share is worth a warning.

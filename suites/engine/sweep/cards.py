@@ -205,16 +205,18 @@ def _element(s: Settings) -> int:
     return 2 if s.precision == "bfloat16" else 4
 
 
-def predicted_crossover(model: TimeModel, ours: Settings, rival: Settings) -> float:
+def predicted_crossover(model: TimeModel, ours: Settings, rival: Settings) -> float | None:
     """Return the length from which on one sequence of ours is predicted to be the faster one.
 
-    It is one of LENGTHS; infinite if ours is slower at the longest, or nothing is known of one.
+    It is one of LENGTHS; infinite if ours is slower at the longest; None where one is unknown.
     """
     found = inf
     for length in reversed(LENGTHS):
         both = (change(s, length=length, batch=1) for s in (ours, rival))
         mine, other = map(model.predict, both)
-        if mine is None or other is None or mine.seconds > other.seconds:
+        if mine is None or other is None:
+            return None
+        if mine.seconds > other.seconds:
             break
         found = length
     return found

@@ -27,7 +27,7 @@ from suites.engine.sweep.planning import KINDS
 # So long has a sweep that is told to stop before it is killed.
 GRACE_S = 10.0
 SOMETHING_FAILED = 1
-# Of these settings, those that are there say how many processes a timing has.
+# Settings that say how many processes a timing has: --processes sets them, on both sides.
 N_PROCESSES = ("processes", "max_processes")
 PROGRAM = "run_bench.py"
 PREFIX = f"{PROGRAM}: "

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,10 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
 
 
 def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -> list[Case]:
-    """Change settings of all cases. Raises ValueError if a value is legal in none of them."""
+    """Change settings of all cases, and leave out, with a note, those in which that is illegal.
+
+    Raises ValueError if it is illegal in all of them.
+    """
     if not changes and not own_text:
         return list(cases)
     found, refusals = [], []
@@ -96,6 +100,9 @@ def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -
             refusals.append(str(error))
     if refusals and not found:
         raise ValueError(f"no case can be changed as --set says: {refusals[0]}")
+    if refusals:
+        left_out = f"{len(refusals)} of {len(refusals) + len(found)} cases are left out"
+        print(f"note: {left_out}, --set is illegal in them: {refusals[0]}", file=sys.stderr)
     return unique(found)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suites.engine.job import Job
-from suites.engine.store.records import JobLine, mispredicted
+from suites.engine.store.records import PREDICTED_WITHIN, JobLine, mispredicted
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.estimates import Estimates
 from suites.engine.sweep.growth import is_further, least, limit
@@ -46,12 +46,13 @@ def warning(line: JobLine) -> str:
 
 
 def misprediction(memory: Mapping[str, Any] | None) -> str:
-    """Warn if the predicted peak in the memory part of a record is more than 30 % off; else ""."""
+    """Warn if the predicted peak of a record's memory is far from the measured one; "" if not."""
     if memory is None or mispredicted(memory) is None:
         return ""
     predicted, measured = memory["predicted_bytes"], memory["live_peak_bytes"]
+    within = f"{100 * PREDICTED_WITHIN:.0f} %"
     return (
-        f"warning: the predicted peak of {predicted / 2**20:.4g} MiB differs by more than 30 % "
+        f"warning: the predicted peak of {predicted / 2**20:.4g} MiB differs by more than {within} "
         f"from the {measured / 2**20:.4g} MiB of live tensors"
     )
 

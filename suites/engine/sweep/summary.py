@@ -141,7 +141,11 @@ def _crossovers(backlog: Backlog, model: TimeModel) -> dict[str, float]:
     for case in backlog.cases.values():
         s = case.settings
         if s.subject == "attention" and s.attention == "lsh" and s.within_bucket:
-            name = f"LSH-{s.n_rounds}, {s.n_heads} heads, width {s.d_model}, in {s.precision}"
-            if name not in found:
-                found[name] = predicted_crossover(model, s, change(s, attention="sdpa"))
+            name = (
+                f"LSH-{s.n_rounds}, bucket {s.bucket_size}, chunk {s.lsh().m}, {s.n_heads} heads, "
+                f"width {s.d_model}, in {s.precision}"
+            )
+            length = predicted_crossover(model, s, change(s, attention="sdpa"))
+            if length is not None:
+                found[name] = length
     return found
