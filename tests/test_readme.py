@@ -95,6 +95,13 @@ def test_suites_and_their_questions_are_named():
         assert f"`{name}` | {suite.question}" in README
 
 
+def test_what_is_not_measured_is_named():
+    found = {s for record in records_under([ROOT / "results/reference"]) for s in record["suites"]}
+    told = re.search(r"Not measured at `cpu` yet: ([^.]*)\.", README)
+    named = set(re.findall(r"`(\w+)`", told[1])) if told else set()
+    assert named == set(find_suites()) - found
+
+
 def test_the_answers_are_those_of_the_records():
     """They are what `run_bench.py check --table` prints."""
     found = judge(read_claims(), records_under([ROOT / "results/reference"]))

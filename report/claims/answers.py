@@ -6,17 +6,20 @@ import pandas as pd
 
 from report.claims.check import Judgement
 
-COLUMNS = ("the paper's claim", "the paper", "here", "verdict")
+VERDICT = "does that hold here? (our bar)"
+COLUMNS = ("question", "the paper", "here", VERDICT)
 
 
 def answers_table(judgements: Iterable[Judgement]) -> pd.DataFrame:
-    """Return a row for each claim that answers the paper: its claim and number, ours, the verdict.
+    """Return a row for each claim that asks: the question, the paper's number, ours, the verdict.
 
-    A claim that names the reason of a difference tells it beside the verdict.
+    There is none where the paper says nothing. The verdict has its bar beside it, and what the
+    claim says of a difference.
     """
     rows = []
     for one in judgements:
         if one.claim.asks:
-            verdict = ": ".join(filter(None, (one.answer, one.claim.why)))
+            judged = f"{one.answer} ({one.bar})" if one.claim.paper else ""
+            verdict = ": ".join(filter(None, (judged, one.claim.why))) or "-"
             rows.append([one.claim.asks, one.claim.paper or "not told", one.sentence, verdict])
     return pd.DataFrame(rows, columns=list(COLUMNS))

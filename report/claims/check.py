@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE, Claim
-from report.claims.quantities import NotMeasured, quantity_of
+from report.claims.quantities import Ambiguous, NotMeasured, quantity_of
 from report.reading.cases import CaseResult, load_run
 from report.reading.gathering import gather
 from report.statistics.estimates import Estimate
@@ -40,6 +41,11 @@ class Judgement:
         return ANSWERS[self.claim.verdict_on_paper(self.found)]
 
     @property
+    def bar(self) -> str:
+        """Tell between which bounds the quantity lies if the paper is right: "at most 1,300"."""
+        return _bounds_text(self.claim, *self.claim.bounds_of_paper)
+
+    @property
     def value(self) -> str:
         """Tell the quantity with its interval; NOT_MEASURED without one."""
         return quantity_of(self.claim).text(self.found) if self.found else NOT_MEASURED
@@ -50,25 +56,29 @@ class Judgement:
         return self.claim.says.replace("{value}", self.value)
 
 
-def judge(claims: Iterable[Claim], records: Iterable[Record]) -> list[Judgement]:
+def judge(
+    claims: Iterable[Claim], records: Iterable[Record], strict: bool = True
+) -> list[Judgement]:
     """Judge each claim by the records of each machine and method that has its cases.
 
-    A claim that none of them has is inconclusive. Raises ValueError on a claim that several cases
-    fit.
+    A claim that none of them has is inconclusive. strict: raise Ambiguous, a ValueError, on a claim
+    that several cases fit; else it is inconclusive too.
     """
     groups: dict[str, list[CaseResult]] = {}
     for case in gather(records, mixed=True):
         groups.setdefault(case.mark, []).append(case)
-    return [judgement for claim in claims for judgement in _judge_one(claim, groups)]
+    return [judgement for claim in claims for judgement in _judge_one(claim, groups, strict)]
 
 
-def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]]) -> list[Judgement]:
+def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]], strict: bool) -> list[Judgement]:
     compute, missing = quantity_of(claim).compute, []
     found: list[Judgement] = []
     for mark, cases in groups.items():
         try:
             estimate = compute(claim, cases)
-        except NotMeasured as error:
+        except (NotMeasured, Ambiguous) as error:
+            if strict and isinstance(error, Ambiguous):
+                raise
             missing.append(Judgement(claim, None, str(error), mark))
             continue
         reason = "" if estimate else "its cases have no such measure"
@@ -103,12 +113,16 @@ def lines_of(judgements: Iterable[Judgement]) -> list[str]:
 
 
 def _line_of(one: Judgement) -> str:
-    bounds = [
-        f"{word} {bound:g}"
-        for word, bound in (("at least", one.claim.at_least), ("at most", one.claim.at_most))
-        if abs(bound) != float("inf")
-    ]
-    why = one.reason or ("" if one.verdict == HOLDS else f"claimed: {' and '.join(bounds)}")
+    bounds = _bounds_text(one.claim, *one.claim.bounds)
+    why = one.reason or ("" if one.verdict == HOLDS else f"claimed: {bounds}")
     ending = f" ({why})" if why else ""
     mark = f" [{one.mark}]" if one.mark else ""
     return f"{one.verdict}: {one.claim.name}: {one.sentence}{ending}{mark}"
+
+
+def _bounds_text(claim: Claim, low: float, high: float) -> str:
+    """Tell two bounds of the quantity of a claim, of which either may be infinite."""
+    unit = quantity_of(claim)
+    both = (("at least", low), ("at most", high))
+    told = [f"{word} {unit.text(Estimate(end))}" for word, end in both if isfinite(end)]
+    return " and ".join(told).replace(" (no interval)", "")

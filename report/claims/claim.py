@@ -50,7 +50,7 @@ class Claim:
             self.at_least > -inf or self.at_most < inf,
             f"claim {self.name!r} has no condition; give it at_least, at_most or both",
         )
-        for low, high in (self._bounds, self._bounds_of_paper):
+        for low, high in (self.bounds, self.bounds_of_paper):
             told = f"at least {low:g} and at most {high:g}"
             require(low <= high, f"claim {self.name!r} asks for {told}")
         require("{value}" in self.says, f"claim {self.name!r} says no {{value}}")
@@ -61,20 +61,22 @@ class Claim:
         It holds if the whole interval lies within the bounds, and fails if all of it lies outside;
         without an interval, or where it reaches across a bound, nothing is concluded.
         """
-        return _judged(found, *self._bounds)
+        return _judged(found, *self.bounds)
 
     def verdict_on_paper(self, found: Estimate | None) -> str:
         """Judge in the same way whether what was found is what the paper says."""
-        return _judged(found, *self._bounds_of_paper)
+        return _judged(found, *self.bounds_of_paper)
 
     @property
-    def _bounds(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
+        """Return between what the quantity lies if the claim holds."""
         return self.at_least, self.at_most
 
     @property
-    def _bounds_of_paper(self) -> tuple[float, float]:
+    def bounds_of_paper(self) -> tuple[float, float]:
+        """Return between what the quantity lies if the paper is right."""
         told = self.paper_at_least, self.paper_at_most
-        return self._bounds if told == (-inf, inf) else told
+        return self.bounds if told == (-inf, inf) else told
 
 
 def _judged(found: Estimate | None, low: float, high: float) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isinf
 from statistics import median
 from typing import Any
 
@@ -27,6 +26,15 @@ from report.statistics.seeds import mean_over_seeds
 from report.text import bytes_text, factor_digits, ms_text
 
 Cases = Sequence[CaseResult]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossoverEstimate(Estimate):
+    """This length of a crossover is told in words: it may lie beyond all lengths measured."""
+
+    words: str = ""
+
+
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -34,12 +42,20 @@ class NotMeasured(Exception):
     """A quantity cannot be told, because a case it needs was not measured."""
 
 
+class Ambiguous(ValueError):
+    """Several cases, or lines, of a run fit a claim that is of one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A quantity computes an estimate from the cases of one machine, and knows its unit."""
+    """A quantity computes an estimate from the cases of one machine, and knows its unit.
+
+    where: the entry of a claim's `where` that it reads, "" for none.
+    """
 
     compute: Callable[[Claim, Cases], Estimate | None]
     text: Callable[[Estimate], str]
+    where: str = ""
 
 
 def pick(
@@ -48,7 +64,7 @@ def pick(
     """Return the one case with the settings that a claim names.
 
     inherited: settings that count where a case has them. Raises NotMeasured if there is none, and
-    ValueError if there are several: the claim then has to say which.
+    Ambiguous if there are several: the claim then has to say which.
     """
     found = [
         case
@@ -60,7 +76,7 @@ def pick(
     if not found:
         raise NotMeasured(f"no case of {claim.suite} with {told}")
     if len(found) > 1:
-        raise ValueError(
+        raise Ambiguous(
             f"claim {claim.name!r}: {len(found)} cases of {claim.suite} have {told}; say which, as "
             f"{found[0].label!r} or {found[1].label!r}"
         )
@@ -81,7 +97,7 @@ def line(cases: Cases, wanted: Mapping[str, Any], claim: Claim) -> Series:
         raise NotMeasured(f"no line of {claim.suite} with {told}")
     if len(found) > 1:
         names = " or ".join(repr(one.name) for one in found[:2])
-        raise ValueError(
+        raise Ambiguous(
             f"claim {claim.name!r}: {len(found)} lines of {claim.suite} have {told}; "
             f"say which, as {names}"
         )
@@ -120,8 +136,8 @@ def _floor_share(claim: Claim, cases: Cases) -> Estimate | None:
 
 
 def _memory(claim: Claim, cases: Cases) -> Estimate | None:
-    case = pick(cases, claim.of, claim)
-    return _exact(case.memory(claim.where.get("bytes", "rest_bytes")) or rest_bytes(case))
+    case, name = pick(cases, claim.of, claim), claim.where.get("bytes")
+    return _exact(case.memory(name) if name else rest_bytes(case))
 
 
 def _times_less_memory(claim: Claim, cases: Cases) -> Estimate | None:
@@ -161,7 +177,10 @@ def _points_better(claim: Claim, cases: Cases) -> Estimate | None:
 def _crossover(claim: Claim, cases: Cases) -> Estimate | None:
     ours = line(cases, claim.of, claim)
     found = crossover_of(ours, line(cases, claim.against, claim), claim.where.get("part", "step"))
-    return found.estimate if found else None
+    if found is None:
+        return None
+    e = found.estimate
+    return CrossoverEstimate(e.value, e.low, e.high, e.n, e.error, e.df, found.text())
 
 
 def _exponent(claim: Claim, cases: Cases) -> Estimate | None:
@@ -182,31 +201,39 @@ def _ends(found: Estimate, told: Callable[[float], str]) -> str:
     return value if not found.has_interval or value == low == high else f"{value} ({low} to {high})"
 
 
-def _tokens(value: float) -> str:
-    if isinf(value):
-        return "beyond the longest measured"
-    return "under the shortest measured" if value == 0 else f"{value:,.0f}"
+def _factor(found: Estimate) -> str:
+    return _ends(found, factor_digits)
+
+
+def _tokens(found: Estimate) -> str:
+    return found.words if isinstance(found, CrossoverEstimate) else f"{found.value:,.0f}"
 
 
 QUANTITIES = {
-    "time": Quantity(_time, ms_text),
-    "times faster": Quantity(_times_faster, lambda found: _ends(found, factor_digits)),
-    "times longer": Quantity(_times_longer, lambda found: _ends(found, factor_digits)),
+    "time": Quantity(_time, ms_text, "part"),
+    "times faster": Quantity(_times_faster, _factor, "part"),
+    "times longer": Quantity(_times_longer, _factor, "part"),
     "share of the floor": Quantity(_floor_share, _number(0, " %")),
-    "memory": Quantity(_memory, lambda found: bytes_text(found.value)),
-    "times less memory": Quantity(_times_less_memory, lambda found: _ends(found, factor_digits)),
+    "memory": Quantity(_memory, lambda found: bytes_text(found.value), "bytes"),
+    "times less memory": Quantity(_times_less_memory, _factor),
     "bits per dim": Quantity(_bits, _number(3)),
     "bits per dim better": Quantity(_bits_better, _number(3)),
     "bits per dim of later tokens": Quantity(_bits_of_later_tokens, _number(4)),
     "attention met": Quantity(_mass_met, _number(0, " %")),
-    "accuracy": Quantity(_accuracy, _number(1, " %")),
+    "accuracy": Quantity(_accuracy, _number(1, " %"), "evaluated_with"),
     "points of accuracy better": Quantity(_points_better, _number(1, " points")),
-    "crossover": Quantity(_crossover, lambda found: _ends(found, _tokens)),
-    "exponent": Quantity(_exponent, _number(2)),
+    "crossover": Quantity(_crossover, _tokens, "part"),
+    "exponent": Quantity(_exponent, _number(2), "of"),
 }
 
 
 def quantity_of(claim: Claim) -> Quantity:
-    """Return the quantity that a claim names. Raises ValueError if there is none of that name."""
+    """Return the quantity that a claim names.
+
+    Raises ValueError if there is none of that name, or it does not know an entry of `where`.
+    """
     refuse_unknown(claim.quantity, QUANTITIES, f"quantity in claim {claim.name!r}")
-    return QUANTITIES[claim.quantity]
+    found = QUANTITIES[claim.quantity]
+    for name in claim.where:
+        refuse_unknown(name, filter(None, [found.where]), f"entry of where in claim {claim.name!r}")
+    return found

@@ -19,7 +19,7 @@ from synthetic import (
 import run_bench
 from report import commands
 from report.claims import claim as claims
-from report.claims.answers import answers_table
+from report.claims.answers import VERDICT, answers_table
 from report.claims.check import Judgement, exit_code, judge, lines_of, records_under
 from report.claims.claim import CLAIMS, Claim, read_claims
 from report.statistics.estimates import Estimate
@@ -123,7 +123,11 @@ def test_the_paper_may_claim_what_does_not_hold_here():
     told = claim("time", **ours, paper_at_most=0.9, asks="Is it less?", why="it is more")
     found = Judgement(told, Estimate(2.0, 1.5, 2.5))
     assert (found.verdict, found.answer) == ("holds", "differs")
-    assert list(answers_table([found])["verdict"]) == ["differs: it is more"]
+    assert list(answers_table([found])[VERDICT]) == ["it is more"]
+    told = replace(told, paper="less")
+    assert list(answers_table([replace(found, claim=told)])[VERDICT]) == [
+        "differs (at most 0.90 ms): it is more"
+    ]
     assert Judgement(told, Estimate(0.8, 0.7, 0.89)).verdict == "fails"
     assert Judgement(told, Estimate(0.8, 0.7, 0.89)).answer == "holds"
     assert Judgement(claim("time", **ours), Estimate(2.0, 1.5, 2.5)).answer == "holds"
@@ -165,8 +169,11 @@ def test_the_table_of_answers_has_what_answers_the_paper(records):
         claim("exponent", **asked | {"name": "b"}, at_least=3, why="it is linear"),
     ]
     table = answers_table(judge(told, records))
-    assert list(table["the paper's claim"]) == ["From which length?"] * 2
-    assert list(table["verdict"]) == ["holds", "differs: it is linear"]
+    assert list(table["question"]) == ["From which length?"] * 2
+    assert list(table[VERDICT]) == [
+        f"holds (at most {2 * TRUE_CROSSOVER:,.0f})",
+        "differs (at least 3.00): it is linear",
+    ]
     assert re.fullmatch(r"it is [\d,]+ \([\d,]+ to [\d,]+\)", table["here"][0])
 
 
