@@ -5,7 +5,7 @@ from report.reading.differences import score_difference, time_ratio
 from report.reading.judged import Judged, judged_of
 from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate
-from report.text import bytes_text, factor_digits, speed_text
+from report.text import bytes_text, factor_digits, signed_text, speed_text
 
 
 def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
@@ -20,7 +20,10 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
         mine, other = rest_bytes(a) or 0.0, rest_bytes(b) or 0.0
         return f"needs {bytes_text(mine)} for activations, {size_text(mine, other)} of"
     change = score_difference(a, b)
-    return f"is {difference_text(change, judged_of(a))}" if change else "has no seed in common with"
+    if change is None:
+        return "has no seed in common with"
+    told = difference_text(change, judged_of(a))
+    return f"is {told} than" if told else f"shows {no_difference_text(change, judged_of(a))} from"
 
 
 def size_text(mine: float, other: float) -> str:
@@ -38,11 +41,18 @@ def size_words(factor: float) -> str:
 
 
 def difference_text(change: Estimate, judged: Judged) -> str:
-    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse than"."""
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse"; "" if maybe neither."""
+    if change.low <= 0 <= change.high:
+        return ""
     word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:
         change = Estimate(-change.value, -change.high, -change.low, change.n)
-    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word} than"
+    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word}"
+
+
+def no_difference_text(change: Estimate, judged: Judged) -> str:
+    """Say that two are not seen to differ, and what is known of it."""
+    return f"no visible difference ({signed_text(change, judged.decimals)} {judged.difference})"
 
 
 def interval_in_brackets(estimate: Estimate, decimals: int) -> str:

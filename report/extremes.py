@@ -2,24 +2,24 @@
 
 from collections.abc import Callable
 
-from report.comparison import comparison_text, difference_text, size_words
-from report.reading.cases import CaseResult
-from report.reading.differences import (
-    bits_difference,
-    memory_ratio,
-    score_difference,
-    time_ratio,
+from report.comparison import (
+    comparison_text,
+    difference_text,
+    no_difference_text,
+    size_words,
 )
-from report.reading.judged import BITS, judged_together
+from report.reading.cases import CaseResult
+from report.reading.differences import memory_ratio, score_difference, time_ratio
+from report.reading.judged import judged_of, judged_together
 from report.reading.measures import MEASURES, rest_bytes
 from report.reading.parts import LAST, Change, changes_of
 from report.reading.series import View
 from report.statistics.estimates import BAND, Ratio
-from report.text import bytes_text, factor_digits, speed_words
+from report.text import bytes_text, factor_digits, speed_words, three_digits
 
 BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
 VALUE_TEXT: dict[str, Callable[[float], str]] = {
-    "time": lambda v: f"{v:,.3g} ms a step",
+    "time": lambda v: f"{three_digits(v)} ms a step",
     "memory": bytes_text,
 }
 
@@ -78,9 +78,11 @@ def part_text(one: Change, measure: str) -> str:
     if measure == "memory":
         change = memory_ratio(more, less)
         return f"{size_words(change) or 'the same'} with {one.part}" if change else ""
-    bits = bits_difference(more, less)
-    told = difference_text(bits, BITS).removesuffix(" than") if bits else ""
-    return f"{told} with {one.part}" if told else ""
+    score, judged = score_difference(more, less), judged_of(more)
+    if score is None:
+        return ""
+    told = difference_text(score, judged) or no_difference_text(score, judged)
+    return f"{told} with {one.part}"
 
 
 def same_speed(ratio: Ratio) -> str:
@@ -119,7 +121,7 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     """Return whether two cases show no difference on a measure.
 
     For time: the verdict is neither faster nor slower; for memory: b takes at most 3 % more than a;
-    for quality: the interval over seeds holds 0.
+    for quality: the interval over seeds holds 0, or there is none.
     """
     if measure == "time":
         ratio = time_ratio(a, b)
@@ -127,4 +129,4 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
     change = score_difference(a, b)
-    return change is not None and change.has_interval and change.low <= 0 <= change.high
+    return change is None or not change.has_interval or change.low <= 0 <= change.high

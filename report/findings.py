@@ -74,17 +74,19 @@ def suite_finding(view: View, measure: str) -> str:
         text = _first_to_last(view, line, rival, measure)
     else:
         text = _at_longest(line, rival, measure)
-    return text + local_text(found, measure)
+    return text + local_text(view, found, measure)
 
 
-def local_text(found: Rivals, measure: str) -> str:
+def local_text(view: View, found: Rivals, measure: str) -> str:
     """Say how the Reformer stands to local attention at the last x of both; "" without one."""
     ours, local = found.ours, found.local
     common = common_points(ours, local, MEASURES[measure]) if ours and local else []
     if ours is None or local is None or not common:
         return ""
-    _, a, b = common[-1]
-    return f"; {ours.name} {comparison_text(a, b, measure)} {local.name}"
+    x, a, b = common[-1]
+    where = f"at {x:,.0f} tokens" if view.varies == "length" else f"with {view.x_text(x)}"
+    told = f"{ours.name} {comparison_text(a, b, measure)} {local.name}"
+    return f"; {where} {told}"
 
 
 def rival_name(line: Series, measure: str) -> str:

@@ -31,8 +31,6 @@ FIGURE_5_SECONDS = {
 # What the paper prints of memory and time, in units that it leaves open: b batch, h heads, l
 # length, n layers, r rounds, d_k head width, d model width, f feed-forward width, and with n_c
 # chunks c = (4 l / n_c)^2, which is 128^2 with the l / 32 chunks of its Table 3.
-TABLE_1_SOURCE = "Table 1: memory and time of attention"
-TABLE_3_SOURCE = "Table 3: memory and time of models"
 Sizes = Mapping[str, float]
 Bound = Callable[[Sizes], float]
 

@@ -25,17 +25,18 @@ def length_text(length: float) -> str:
     return f"{length:,g}"
 
 
+def three_digits(value: float) -> str:
+    """Write a number with three digits, or all those before the point, never with an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
 def bytes_text(n_bytes: float | None) -> str:
     """Write bytes with a binary unit and three digits; "" for None."""
     if n_bytes is None:
         return ""
     for size, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if abs(n_bytes) >= size:
-            return (
-                f"{n_bytes / size:.3g} {unit}"
-                if n_bytes < 1000 * size
-                else f"{n_bytes / size:,.0f} {unit}"
-            )
+            return f"{three_digits(n_bytes / size)} {unit}"
     return f"{n_bytes:g} B"
 
 
@@ -49,7 +50,7 @@ def ms_text(estimate: Estimate | None) -> str:
     if not estimate.has_interval:
         return f"{estimate.value:,.{_decimals(estimate)}f} ms (no interval)"
     if estimate.high > WIDE * estimate.value:
-        value, low, high = (f"{ms:,.3g}" for ms in (estimate.value, estimate.low, estimate.high))
+        value, low, high = map(three_digits, (estimate.value, estimate.low, estimate.high))
         return f"{value} ({low} to {high}) ms"
     return f"{interval_text(estimate, _decimals(estimate))} ms"
 
@@ -96,7 +97,7 @@ def speed_words(ratio: Ratio) -> str:
 
 def factor_digits(ratio: float) -> str:
     """Write a factor with three digits at most and without the x."""
-    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def percent_text(ratio: Ratio) -> str:

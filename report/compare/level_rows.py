@@ -15,6 +15,7 @@ from report.text import (
     ms_text,
     percent_text,
     signed_text,
+    three_digits,
 )
 
 # Factors for which "per extra unit" says something.
@@ -93,9 +94,8 @@ def _per_unit(one: Level) -> tuple[str, str]:
     there = below.case.time()
     ratio = time_ratio(one.case, below.case)
     if there and ratio is not None:
-        value, *ends = (
-            f"{(r - 1) * there.value / n_units:+,.3g}" for r in (ratio.value, ratio.low, ratio.high)
-        )
+        changes = [(r - 1) * there.value / n_units for r in (ratio.value, ratio.low, ratio.high)]
+        value, *ends = ("+" * (ms >= 0) + three_digits(ms) for ms in changes)
         time = f"{value} ({' to '.join(ends)}) ms" if ratio.has_interval else f"{value} ms"
     return score, time
 

@@ -11,7 +11,7 @@ from report.reading.rivals import ORDINARY, TYPICAL_DENSE
 from report.reading.series import distinguishing, name_among, name_by_settings
 from report.statistics.estimates import Estimate, Ratio
 from suites.effects import DENSE_ONLY, HOW, LSH_ONLY, SHARED_QK_ONLY
-from suites.labels import MEANS, OF_MEANS, level_phrase, phrases
+from suites.labels import MEANS, OF_MEANS, level_phrase, means_text, phrases
 
 # What a Reformer has and its dense twin has not, and the learning rate that suits each: where the
 # two are compared it is left free.
@@ -107,8 +107,8 @@ def _n_measured(case: CaseResult) -> int:
 def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) -> list[Level]:
     """Return the levels of a group in order, or none if the group lacks the base."""
     ordered = sorted(found, key=_sort_key)
-    dense = [v for v in ordered if TYPICAL_DENSE in str(v)] or ordered
-    usual = next((v for v in dense if ORDINARY in str(v)), dense[0])
+    is_model = factor == "attention"
+    usual = max(ordered, key=lambda v: likeness_to_dense(found[v])) if is_model else ordered[0]
     start = usual if base is None else base
     levels: list[Level] = []
     for value in ordered if start in found else ():
@@ -117,6 +117,14 @@ def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) 
         previous = levels[-1] if levels and factor != "attention" else None
         levels.append(Level(group, value, name, found[value], found[start], previous))
     return levels
+
+
+def likeness_to_dense(case: CaseResult) -> tuple[bool, bool, bool]:
+    """Rank cases by how much they are the usual dense one: as published, but for shared QK."""
+    s = case.settings
+    is_dense = s.get("attention") == TYPICAL_DENSE
+    is_ordinary, shares = means_text(s) == ORDINARY, s.get("shared_qk") is not False
+    return is_dense, is_dense and is_ordinary, is_dense and shares
 
 
 def _sort_key(level: Any) -> tuple[bool, float, str]:

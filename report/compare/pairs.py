@@ -38,6 +38,8 @@ class Pair:
         if self.old.failure[0] or self.new.failure[0]:
             if self.old.failure[0] and self.new.failure[0]:
                 return "fails in both"
+            if self.new.failure[0] == "skipped":
+                return "left out now"
             return "fails now" if self.new.failure[0] else "runs now"
         return "not timed" if self.time is None else time_verdict(self.new, self.old, self.time)
 

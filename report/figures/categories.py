@@ -26,6 +26,7 @@ from report.figures.style import (
 from report.findings import suite_finding
 from report.reading.captions import stand_in_text
 from report.reading.cases import CaseResult
+from report.reading.judged import judged_together, score_of
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
@@ -219,5 +220,6 @@ def _quality(view: View) -> tuple[list[Panel], str]:
     else:
         bars = "Bars: 95 % intervals over seeds (Student's t); differences in the title are paired."
     stand_in = stand_in_text(record for case in view.cases for record in case.records)
-    panels = [Panel("held-out bits per dim (lower is better)", CaseResult.bits)]
+    judged = judged_together(view.cases)
+    panels = [Panel(judged.axis, lambda case: score_of(case, judged))]
     return panels, f"{after}{bars} {stand_in}".strip()

@@ -14,7 +14,8 @@ from report.findings import changes_finding
 from report.reading.analyses import mass_met
 from report.reading.cases import CaseResult
 from report.reading.changes import Change, base_of, changes_of
-from report.reading.differences import bits_difference, time_ratio
+from report.reading.differences import score_difference, time_ratio
+from report.reading.judged import judged_together
 from report.reading.series import View, name_by_settings
 from report.statistics.estimates import Estimate
 from report.text import STATUS_TEXT
@@ -54,25 +55,26 @@ def draw_changes(view: View, folder: Path) -> list[Path]:
     found[0].set_ylim(len(changes) - 0.5, -0.5)
     caption = (
         f"{view.caption} Base: {name_by_settings(base, ())}, the grey lines. Bars: 95 % intervals, "
-        "each for itself: of bits per dim paired over seeds, of times over processes."
+        "each for itself: of quality paired over seeds, of times over processes."
     )
-    measure = "quality" if any(bits_of(change) for change in changes) else "time"
+    measure = "quality" if any(score_change_of(change) for change in changes) else "time"
     add_words(figure, changes_finding(view, measure), caption)
     return save(figure, folder, f"{view.name}_changes")
 
 
 def panels_of(view: View) -> list[Panel]:
     """Return what can be shown of a change."""
+    judged = judged_together(view.cases)
     return [
-        Panel("held-out bits per dim,\nless those of the base", bits_of, lambda _: 0.0),
+        Panel(f"held-out {judged.head},\nless those of the base", score_change_of, lambda _: 0.0),
         Panel(f"time of a {subject_of(view)},\nover that of the base", time_of, lambda _: 1.0),
         Panel("share of the true\nattention met (%)", mass_of, base_mass),
     ]
 
 
-def bits_of(change: Change) -> Estimate | None:
-    """Return the change in bits per dim, paired over seeds."""
-    return bits_difference(change.case, change.base)
+def score_change_of(change: Change) -> Estimate | None:
+    """Return the change in bits per dim or accuracy, paired over seeds."""
+    return score_difference(change.case, change.base)
 
 
 def time_of(change: Change) -> Estimate | None:

@@ -21,7 +21,7 @@ from report.figures.style import (
     save,
 )
 from report.reading.captions import caption_of
-from report.reading.judged import judged_together
+from report.reading.judged import judged_of
 from report.statistics.estimates import Estimate
 from report.text import STATUS_TEXT
 
@@ -51,8 +51,10 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     figure, (by_time, by_memory) = new_figure(2, height=5.2)
     bases = {one.group: one for one in found.levels if one.case is one.base}
     base = bases[found.levels[0].group].name
-    # another base has another origin
-    groups = [group for group, one in bases.items() if one.name == base][:MAX_GROUPS]
+    judged = judged_of(bases[found.levels[0].group].case)
+    # another base has another origin, and another task perhaps another unit
+    alike = [g for g, one in bases.items() if one.name == base and judged_of(one.case) is judged]
+    groups = alike[:MAX_GROUPS]
     for axes, cost in ((by_time, time_cost), (by_memory, memory_cost)):
         for i, group in enumerate(groups):
             levels = [one for one in found.levels if one.group == group]
@@ -64,7 +66,6 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
             line(0 if line == axes.axhline else 1, color=GREY, linewidth=1, linestyle=":")
         axes.margins(0.18, 0.14)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-    judged = judged_together(level.case for level in found.levels)
     better = "higher" if judged.higher_is_better else "lower"
     by_time.set_ylabel(f"{judged.head} less that of {base} ({better} is better)")
     by_time.set_xlabel(f"time of a training step / that of {base}")

@@ -22,6 +22,7 @@ from report.tables.evaluated_with_table import (
     evaluated_cases,
     evaluated_value,
     is_across,
+    is_papers_task,
     papers_row,
     papers_values,
     rounds_measure,
@@ -43,7 +44,7 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
         draw_case(axes, case, columns, shift, (colour, marker, lines[i].name))
         row = papers_row(case)
-        if name != "accuracy" or row in compared or is_across(case.settings):
+        if not is_papers_task(cases) or row in compared or is_across(case.settings):
             continue
         values = papers_values(row, columns)
         xs = [columns.index(column) + shift for column in values]
@@ -116,7 +117,7 @@ def buckets_finding(cases: Sequence[CaseResult]) -> str:
         return ""
     row = f"LSH-{min(several)}"
     words = [f"{v:.1f} % with buckets of {size}" for size, v in sorted(found[min(several)].items())]
-    told = papers_values(row, [str(min(several))]).values()
+    told = papers_values(row, [str(min(several))]).values() if is_papers_task(cases) else ()
     in_the_paper = "".join(f" (in the paper {value} %)" for value in told)
     return f"Trained and evaluated with {row}, right are {', '.join(words)}{in_the_paper}"
 
@@ -158,7 +159,8 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
     if name == "accuracy" and lsh and {"full", "full standard"} <= set(columns):
         alone, standard = (evaluated_value(lsh, c, name) for c in ("full", "full standard"))
         if alone and standard:
-            told = papers_values(papers_row(lsh), columns).get("full standard")
+            in_the_paper = papers_values(papers_row(lsh), columns) if is_papers_task(cases) else {}
+            told = in_the_paper.get("full standard")
             return (
                 f"Trained with {trained_name(lsh, cases)}, evaluated with full attention: "
                 f"{alone.value:.1f} % right where no position attends to itself, "

@@ -63,7 +63,8 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
         tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
-        if len(tokens) == 1 and any(case.time("forward") for case in attention):
+        over_length = view.varies == "length" and len(tokens) == 1
+        if over_length and any(case.time("forward") for case in attention):
             paths += draw_paper_figure_5(view, folder)
     return paths
 

@@ -8,6 +8,7 @@ from typing import Any
 from report.compare.ablation import Ablation, compare_cases
 from report.compare.levels import Level
 from report.reading.gathering import gather
+from report.reading.judged import judged_of
 from suites.effects import HOW
 from suites.engine.store.records import Record
 from suites.settings import SETTINGS
@@ -47,16 +48,17 @@ def _told(found: Ablation) -> dict[str, Any]:
         "columns": list(map(str, table.columns)),
         "rows": [list(map(str, row)) for row in table.to_numpy()],
         "points": points,
+        "score": judged_of(found.levels[0].case).difference,
     }
 
 
 def _point(one: Level) -> dict[str, Any] | None:
     """Return a level as a point of quality against cost, with the ends of its intervals."""
-    bits, time = one.score_change, one.time_ratio
-    if bits is None or time is None:
+    score, time = one.score_change, one.time_ratio
+    if score is None or time is None:
         return None
     numbers = {
-        **_ends("bits", bits.value, bits.low, bits.high),
+        **_ends("score", score.value, score.low, score.high),
         **_ends("time", time.value, time.low, time.high),
     }
     return {"name": one.name, "isBase": one.case is one.base, **numbers}

@@ -196,7 +196,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
             "paper": one.claim.paper,
             "why": sentence_case(one.claim.why),
         }
-        for one in judge(read_claims(), records)
+        for one in judge(read_claims(), records, strict=False)
         if one.found is not None
     ]
 

@@ -104,7 +104,7 @@ function svgElement(name, attributes, text = "") {
   return made;
 }
 
-/** Quality against cost: bits per dim against the base over the time of a step against the base. */
+/** Quality against cost: bits per dim or accuracy against the base over the time of a step against the base. */
 function drawCost(found) {
   const points = found.points;
   const figure = element("figure", "");
@@ -116,10 +116,10 @@ function drawCost(found) {
     return [low - margin, high + margin];
   };
   const xs = ends(points.flatMap((p) => [p.time, p.timeLow, p.timeHigh]));
-  const ys = ends(points.flatMap((p) => [p.bits, p.bitsLow, p.bitsHigh]));
+  const ys = ends(points.flatMap((p) => [p.score, p.scoreLow, p.scoreHigh]));
   const x = (value) => left + ((value - xs[0]) / (xs[1] - xs[0])) * (width - left - right);
   const y = (value) => height - bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (height - bottom - top);
-  const name = "bits per dim against time of a step, each against the base";
+  const name = `${found.score} against time of a step, each against the base`;
   const svg = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name });
   const words = { fill: "#222", "font-size": 12, "font-family": "sans-serif" };
   svg.append(svgElement("rect", { width, height, fill: "#fff" }));
@@ -131,13 +131,13 @@ function drawCost(found) {
     svg.append(svgElement("text", { ...words, x: left - 6, y: y(vy) + 4, "text-anchor": "end" }, vy.toFixed(3)));
   }
   svg.append(svgElement("text", { ...words, x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "time of a step / that of the base"));
-  svg.append(svgElement("text", { ...words, x: 0, y: 0, "text-anchor": "middle", transform: `translate(14 ${height / 2}) rotate(-90)` }, "bits per dim less the base's"));
+  svg.append(svgElement("text", { ...words, x: 0, y: 0, "text-anchor": "middle", transform: `translate(14 ${height / 2}) rotate(-90)` }, `${found.score} less the base's`));
   for (const p of points) {
     const colour = p.isBase ? "#666666" : "#0072B2";
-    svg.append(svgElement("line", { x1: x(p.timeLow), x2: x(p.timeHigh), y1: y(p.bits), y2: y(p.bits), stroke: colour }));
-    svg.append(svgElement("line", { x1: x(p.time), x2: x(p.time), y1: y(p.bitsLow), y2: y(p.bitsHigh), stroke: colour }));
-    svg.append(svgElement("circle", { cx: x(p.time), cy: y(p.bits), r: 4.5, fill: colour }));
-    svg.append(svgElement("text", { ...words, x: x(p.time) + 8, y: y(p.bits) - 6 }, p.name));
+    svg.append(svgElement("line", { x1: x(p.timeLow), x2: x(p.timeHigh), y1: y(p.score), y2: y(p.score), stroke: colour }));
+    svg.append(svgElement("line", { x1: x(p.time), x2: x(p.time), y1: y(p.scoreLow), y2: y(p.scoreHigh), stroke: colour }));
+    svg.append(svgElement("circle", { cx: x(p.time), cy: y(p.score), r: 4.5, fill: colour }));
+    svg.append(svgElement("text", { ...words, x: x(p.time) + 8, y: y(p.score) - 6 }, p.name));
   }
   const wide = element("div", "", { class: "wide" });
   wide.append(svg);

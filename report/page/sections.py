@@ -1,5 +1,6 @@
 """A section of a page shows what a suite asked, found, drew and measured."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class RunFacts:
     name: str
     preset: str = ""
     seeds: tuple[int, ...] = ()
+    device: str = ""
+    changed: frozenset[str] = frozenset()  # the suites of which --set or --data changed cases
 
     @property
     def is_quick(self) -> bool:
@@ -53,7 +56,10 @@ class RunFacts:
 
 def facts_of(name: str, plan: Plan | None) -> RunFacts:
     """Take the facts of a run from its plan, None where that cannot be read."""
-    return RunFacts(name) if plan is None else RunFacts(name, plan.preset, tuple(plan.seeds))
+    if plan is None:
+        return RunFacts(name)
+    changed = {suite for e in plan.entries.values() if e.changed for suite in e.suites}
+    return RunFacts(name, plan.preset, tuple(plan.seeds), plan.device, frozenset(changed))
 
 
 def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
@@ -140,10 +146,14 @@ def facts_text(view: View, run: RunFacts) -> str:
 
 
 def command_of(suite: str, run: RunFacts) -> str:
-    """Return the command that measures the suite again."""
+    """Return the command that measures the suite again; "" where it had changes of its own."""
+    if suite in run.changed:
+        return ""
     seeds = f" --seeds {len(run.seeds)}" if run.seeds else ""
     preset = f" --preset {run.preset}" if run.preset else ""
-    return f"python run_bench.py run {suite}{preset}{seeds} --run {run.name}"
+    device = f" --device {run.device}" if run.device not in ("", "cpu") else ""
+    name = shlex.quote(run.name)
+    return f"python run_bench.py run {suite}{preset}{seeds}{device} --run {name}"
 
 
 def missing_text(view: View) -> list[str]:

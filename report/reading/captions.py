@@ -9,8 +9,13 @@ from suites.engine.store.records import Record, part_of
 
 
 def caption_of(cases: Sequence[CaseResult]) -> str:
-    """Name the machine, the seeds, the kernels, the versions of peers and the commit of cases."""
+    """Name the machine, the seeds, the kernels, the versions of peers and the commit of cases.
+
+    It is "" of cases that were not measured.
+    """
     records = [record for case in cases for record in case.records]
+    if not records:
+        return ""
     seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
     machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
     commits = dict.fromkeys(commit_text(record) for record in records)

@@ -147,7 +147,8 @@ def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover |
 def scaling_of(line: Series, measure: str) -> Scaling | None:
     """Fit how "time" or "memory" of a line grows with its x; None below two points."""
     measured = MEASURES[measure]
-    points = [(x, c) for x, c in line.points if measured(c) is not None]
+    # no power fits what takes no memory beyond its weights
+    points = [(x, c) for x, c in line.points if measured(c)]
     if len(points) < 2:
         return None
     xs = [x for x, _ in points]

@@ -42,7 +42,7 @@ class Series:
     """
 
     name: str
-    kind: str  # CaseResult.kind
+    kind: str  # CaseResult.kind, or "categories" where the line holds several
     on_axis: bool
     points: tuple[tuple[float, CaseResult], ...]  # ascending in x; nan for a level
 

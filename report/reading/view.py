@@ -73,7 +73,7 @@ def _places(suite: Suite | None) -> dict[str, int]:
 
 
 def _suite(name: str) -> Suite | None:
-    if not name.isidentifier():  # from a record: it imports nothing but a suite
+    if not name.isidentifier():  # from a record: no module outside of suites is imported
         return None
     try:
         found = getattr(importlib.import_module(f"suites.{name}"), "SUITE", None)

@@ -25,6 +25,7 @@ from report.reading.gathering import gather
 from report.reading.judged import judged_of, score_of
 from report.reading.series import name_among
 from report.reading.view import question_of
+from report.statistics.estimates import Estimate
 from report.statistics.samples import geometric_mean_of_medians, outliers
 from report.tables.markup import to_latex, to_markdown
 from report.text import bytes_text, interval_text, ms_text, off_text, plural
@@ -56,14 +57,21 @@ WHOLE_NUMBERS = [f.name for f in fields(Settings) if f.type in (int, int | None)
 WHOLE_NUMBERS += [*MEMORY, "seed", "n_processes", "n_samples", "n_outliers"]
 
 
-def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+def to_frame(records: Sequence[Record], cases: Iterable[CaseResult] | None = None) -> pd.DataFrame:
     """Return one row per case, seed and suite, failures too.
 
     Times are in ms, geometric means of the medians of the processes, that of the step with the ends
     of its 95 % interval; memory is in bytes; floors (report.reading.floor) go from the lowest to
-    the highest of the processes; scores with other attention than in training are last.
+    the highest of the processes; scores with other attention than in training are last. cases: the
+    same records, gathered, where that is done already.
     """
-    rows = [_row(record, suite) for record in records for suite in record.get("suites") or [""]]
+    gathered = gather(records, mixed=True) if cases is None else cases
+    steps = {id(record): case.time() for case in gathered for record in case.records}
+    rows = [
+        _row(record, suite, steps.get(id(record)))
+        for record in records
+        for suite in record.get("suites") or [""]
+    ]
     names = [*FIRST_COLUMNS, *(name for name in SETTINGS if name not in FIRST_COLUMNS)]
     names += [*TIMING, *FLOORS, *MEMORY_BESIDE, "mispredicted_by", "machine", "code", "method"]
     names += ["date", "label"]
@@ -74,7 +82,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     return frame
 
 
-def _row(record: Record, suite: str) -> dict[str, Any]:
+def _row(record: Record, suite: str, step: Estimate | None) -> dict[str, Any]:
     settings = resolved(record.get("settings") or {})
     time, identity = part_of(record, "time"), record.get("identity") or {}
     memory, quality = part_of(record, "memory"), part_of(record, "quality")
@@ -113,8 +121,7 @@ def _row(record: Record, suite: str) -> dict[str, Any]:
             # of the step, the last part
             row["n_processes"], row["n_samples"] = len(samples), sum(map(len, samples))
             row["n_outliers"] = sum(len(outliers(one)) for one in samples)
-    step = gather([record], mixed=True)[0].time()
-    if step is not None and step.has_interval:
+    if "step_ms" in row and step is not None and step.has_interval:
         row["step_ms_low"], row["step_ms_high"] = step.low, step.high
     for name, scores in (quality.get("evaluated_with") or {}).items():
         for score in ("bits_per_dim", "accuracy"):
@@ -192,7 +199,7 @@ def write_tables(
     records: Sequence[Record], cases: Sequence[CaseResult], folder: Path, title: str
 ) -> list[Path]:
     """Write table.csv, table.md and table.tex into `folder` and return their paths."""
-    frame = to_frame(records)
+    frame = to_frame(records, cases)
     is_empty = frame.isna() | (frame.astype(object) == "")
     frame = frame.loc[:, ~is_empty.all()].copy()
     frame.insert(0, "run", folder.name)

@@ -125,7 +125,7 @@ def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
         trained = [f"{case.settings.get('train_steps'):,}"] if with_steps else []
         rows.append([trained_name(case, found), *trained, *cells])
         is_last = i + 1 == len(found) or papers_row(found[i + 1]) != papers_row(case)
-        if name == "accuracy" and is_last:
+        if is_papers_task(found) and is_last:
             in_the_paper = papers_values(papers_row(case), columns)
             cells = [f"{in_the_paper[c]}" if c in in_the_paper else "" for c in columns]
             if in_the_paper:
@@ -151,12 +151,17 @@ def rounds_note(cases: Sequence[CaseResult]) -> str:
         text += f" All LSH attention here has mean buckets of {size:g} and chunks of {chunk:g}."
     elif buckets:
         text += " A model is evaluated with buckets and chunks of the size it was trained with."
-    if rounds_measure(found) == "accuracy":
+    if is_papers_task(found):
         text += (
             f" {paper.NAME}: {paper.TABLE_2_SOURCE}. It does not say which full attention it has; "
             "its numbers stand under the standard one."
         )
     return text
+
+
+def is_papers_task(cases: Iterable[CaseResult]) -> bool:
+    """Return whether all cases are of the task of the paper's Table 2."""
+    return {case.settings.get("task") for case in cases} == {"duplication"}
 
 
 def papers_row(case: CaseResult) -> str:
