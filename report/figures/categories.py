@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report.figures.drawing import Value, error_bars, failed_points, subject_of
 from report.figures.looks import Look, looks
-from report.figures.memory import memory_in_mib
+from report.figures.memory import memory_in_mib, memory_note
+from report.figures.quality import quality_note
 from report.figures.style import (
     COLD,
     GREY,
@@ -23,8 +24,8 @@ from report.figures.style import (
     new_figure,
     save,
 )
+from report.figures.time import time_unit
 from report.findings import suite_finding
-from report.reading.captions import stand_in_text
 from report.reading.cases import CaseResult
 from report.reading.judged import judged_together, score_of
 from report.reading.measures import MEASURES
@@ -179,8 +180,7 @@ def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]
 
 
 def _time(view: View) -> tuple[list[Panel], str]:
-    longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
-    size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
+    size, unit = time_unit(view)
 
     def of(part: str) -> Value:
         def read(case: CaseResult) -> Estimate | None:
@@ -203,23 +203,10 @@ def _memory(view: View) -> tuple[list[Panel], str]:
         Panel("peak memory (MiB)", memory_in_mib("peak_bytes"), [*live, *predicted]),
         Panel("activations and workspace (MiB)", memory_in_mib("rest_bytes"), live_rest),
     ]
-    note = (
-        f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
-        "weights, gradients and optimizer state. Measured once per case: no interval."
-    )
-    return panels, note
+    return panels, memory_note(view)
 
 
 def _quality(view: View) -> tuple[list[Panel], str]:
-    trained = [case for case in view.cases if case.quality()]
-    steps = sorted({case.settings["train_steps"] for case in trained})
-    after = f"After {' or '.join(map(str, steps))} training steps. " if steps else ""
-    seeds = {len(case.quality()) for case in trained}
-    if seeds == {1}:
-        bars = "One seed: no interval."
-    else:
-        bars = "Bars: 95 % intervals over seeds (Student's t); differences in the title are paired."
-    stand_in = stand_in_text(record for case in view.cases for record in case.records)
     judged = judged_together(view.cases)
     panels = [Panel(judged.axis, lambda case: score_of(case, judged))]
-    return panels, f"{after}{bars} {stand_in}".strip()
+    return panels, quality_note(view)

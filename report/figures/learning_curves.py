@@ -4,6 +4,7 @@ The left panel is over training steps, the right one over the seconds that train
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf, isnan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -82,8 +83,9 @@ def rows_of(view: View) -> dict[str, list[tuple[str, CaseResult]]]:
 
 
 def place_of(view: View, case: CaseResult) -> float:
-    """Return the x of a case."""
-    return next(x for series in view.series for x, one in series.points if one is case)
+    """Return the x of a case; one to which no x applies comes last."""
+    x = next(x for series in view.series for x, one in series.points if one is case)
+    return inf if isnan(x) else x
 
 
 def looks_by_name(rows: Mapping[str, Named], by_model: bool) -> dict[str, Look]:

@@ -51,12 +51,16 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
             [], [], "_", color=GREY, markersize=12, markeredgewidth=2, label="predicted peak"
         )
     add_legend(figure, whole)
-    note = (
+    add_words(figure, suite_finding(view, "memory"), f"{view.caption} {memory_note(view)}")
+    return save(figure, folder, f"{view.name}_memory")
+
+
+def memory_note(view: View) -> str:
+    """Say what the two panels of memory show."""
+    return (
         f"Left: peak of one {subject_of(view)}, interpreter subtracted. Right: the same less "
         "weights, gradients and optimizer state. Measured once per case: no interval."
     )
-    add_words(figure, suite_finding(view, "memory"), f"{view.caption} {note}")
-    return save(figure, folder, f"{view.name}_memory")
 
 
 def memory_in_mib(name: str) -> Value:

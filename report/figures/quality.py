@@ -34,19 +34,28 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     axes.set_ylabel(judged.axis)
     draw_failures(axes, view, "quality")
     add_legend(figure, axes)
-    seeds = {len(case.quality()) for case in view.cases if case.quality()}
-    if seeds == {1}:
-        note = "One seed: no interval."
-    else:
-        note = "Dots: seeds; bars: 95 % intervals over seeds (Student's t). "
-        note += "Differences in the title are paired over seeds."
-        note += " Cases of one seed have no interval." if 1 in seeds else ""
-    steps = sorted({case.settings["train_steps"] for case in view.cases if case.quality()})
-    trained = f"After {' or '.join(map(str, steps))} training steps." if steps else ""
-    stand_in = stand_in_text(record for case in view.cases for record in case.records)
-    words = " ".join(part for part in (view.caption, trained, note, stand_in) if part)
+    words = f"{view.caption} {quality_note(view, 'Dots: seeds; bars')}"
     add_words(figure, suite_finding(view, "quality"), words)
     return save(figure, folder, f"{view.name}_quality")
+
+
+def quality_note(view: View, marks: str = "Bars") -> str:
+    """Say after how many steps models were judged, on which data, and what the bars are.
+
+    marks: what is named before "95 % intervals".
+    """
+    trained = [case for case in view.cases if case.quality()]
+    steps = sorted({case.settings["train_steps"] for case in trained})
+    seeds = {len(case.quality()) for case in trained}
+    told = [f"After {' or '.join(map(str, steps))} training steps."] if steps else []
+    if seeds == {1}:
+        told.append("One seed: no interval.")
+    else:
+        told.append(f"{marks}: 95 % intervals over seeds (Student's t).")
+        told.append("Differences in the title are paired over seeds.")
+        told += ["Cases of one seed have no interval."] if 1 in seeds else []
+    told.append(stand_in_text(record for case in view.cases for record in case.records))
+    return " ".join(filter(None, told))
 
 
 def references_of(view: View, judged: Judged) -> dict[str, float]:

@@ -12,10 +12,15 @@ from report.statistics.estimates import Estimate
 from report.text import plural_range
 
 
-def draw_time(view: View, folder: Path) -> list[Path]:
-    """Draw the time of a step with its interval, in s where some take over 2 s, else in ms."""
+def time_unit(view: View) -> tuple[float, str]:
+    """Return the unit of times, in ms and by name: s where some take over 2 s, else ms."""
     longest = max((MEASURES["time"](case) or 0 for case in view.cases), default=0)
-    size, unit = (1e3, "s") if longest > 2000 else (1, "ms")
+    return (1e3, "s") if longest > 2000 else (1, "ms")
+
+
+def draw_time(view: View, folder: Path) -> list[Path]:
+    """Draw the time of a step with its interval."""
+    size, unit = time_unit(view)
 
     def scaled(case: CaseResult) -> Estimate | None:
         time = case.time()
