@@ -8,7 +8,7 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from report.claims.answers import answers_table
-from report.claims.check import exit_code, judge, lines_of, records_under
+from report.claims.check import exit_code, judge, lines_of, records_under, runs_in
 from report.claims.claim import read_claims
 from report.compare.ablation import compare_by
 from report.compare.benchmark_json import compare_benchmarks, is_benchmark_json
@@ -31,7 +31,7 @@ def report(options: Namespace) -> int:
     them, with each run's own besides.
     """
     named = [*dict.fromkeys(_folder_of(name).resolve() for name in options.names)]
-    runs = [*dict.fromkeys(run for folder in named for run in _runs_in(folder))]
+    runs = [*dict.fromkeys(run for folder in named for run in runs_in(folder))]
     if len(named) > 1 or runs != named:
         overview = (named[0] if len(named) == 1 else RUNS) / "index.html"
         written = write_overview(runs, overview, options.mixed, options.style)
@@ -116,12 +116,7 @@ def check(options: Namespace) -> int:
 
 def _folder_of(name: str) -> Path:
     folder = expanded(name)
-    return folder if _runs_in(folder) != [folder] else find_run(name).path
-
-
-def _runs_in(folder: Path) -> list[Path]:
-    """Return the runs in a folder of runs; the folder itself if it is none."""
-    return sorted(path.parent for path in folder.glob("*/records.jsonl")) or [folder]
+    return folder if runs_in(folder) != [folder] else find_run(name).path
 
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {

@@ -98,13 +98,14 @@ def records_under(folders: Iterable[Path]) -> list[Record]:
 
     Raises ValueError where there are none.
     """
-    records = []
-    for folder in folders:
-        inside = sorted(path.parent for path in folder.glob("*/records.jsonl"))
-        own = (folder / "records.jsonl").exists()
-        for run in [folder] if own or not inside else inside:
-            records += load_run(run)
-    return records
+    return [r for folder in folders for run in runs_in(folder) for r in load_run(run)]
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the runs in a folder of runs; the folder itself if it is a run, or has none inside."""
+    if (folder / "records.jsonl").exists():
+        return [folder]
+    return sorted(path.parent for path in folder.glob("*/records.jsonl")) or [folder]
 
 
 def lines_of(judgements: Iterable[Judgement]) -> list[str]:
