@@ -10,8 +10,11 @@ from suites.settings import Settings, change
 NEITHER: dict[str, Any] = {"within_bucket": False, "correct_duplicates": False}
 
 
-def _cases(base: Settings, temperatures: list[float]) -> list[Case]:
-    """Change one detail of the base, whose chunks are two mean buckets long, at a time."""
+def _cases(base: Settings, temperatures: list[float], **sizes: Any) -> list[Case]:
+    """Change one detail of the base, whose chunks are two mean buckets long, at a time.
+
+    sizes: of chunks and buckets, so that chunks are one mean bucket long, and four.
+    """
     lsh = change(base, analyses=("attention mass",), chunk_length=2 * base.bucket_size)
     return [
         *one_at_a_time(
@@ -21,7 +24,7 @@ def _cases(base: Settings, temperatures: list[float]) -> list[Case]:
             chunks_before=[0, 2],
             logit_scale=temperatures,
             rotation=["normal"],
-            chunk_length=[base.bucket_size, 4 * base.bucket_size],
+            **sizes,
         ),
         make_case(change(lsh, **NEITHER)),
     ]
@@ -34,8 +37,8 @@ SUITE = Suite(
         "quick": one_at_a_time(
             change(QUICK, analyses=("attention mass",)), within_bucket=[False], chunks_before=[0]
         ),
-        # 1 / sqrt(32), by the width of a head
-        "cpu": _cases(CPU_HALF, [0.177, 2.0]),
-        "paper": _cases(PAPER, [0.088, 2.0]),
+        # 1 / sqrt(32), by the width of a head; longer chunks than 64 would pad the short windows
+        "cpu": _cases(CPU_HALF, [0.177, 2.0], chunk_length=[32], bucket_size=[16]),
+        "paper": _cases(PAPER, [0.088, 2.0], chunk_length=[64, 256]),
     },
 )
