@@ -8,6 +8,7 @@ from report.reading.series import Series, View
 from report.tables.printed import printed_exponent, row_in_paper
 
 # The settings of which the paper's Tables 1 and 3 tell how costs grow with them.
+COSTS = ("time", "memory")
 NAMES = {"length": "length", "n_layers": "layers", "d_ff": "d_ff"}
 
 
@@ -16,16 +17,17 @@ def scaling_table(view: View) -> pd.DataFrame | None:
 
     A line that bends has its first and its last slope. Memory is that of activations and workspace.
     Printed is the power of the paper's bound at the sizes measured. Crossovers are of lengths,
-    against each dense and local baseline. It is None for a suite that varies something else.
+    against each dense and local baseline. It is None for a suite that varies something else, or of
+    which no costs were measured.
     """
-    if view.varies not in NAMES:
+    if view.varies not in NAMES or not any(MEASURES[m](c) for m in COSTS for c in view.cases):
         return None
     of_length = view.varies == "length"
     rivals = [s for s in view.series if s.kind in ("dense", "local") and of_length]
     rows = []
     for line in view.series:
         row = {"model": line.name, "in the paper": row_in_paper(line.cases[0])}
-        for measure in ("time", "memory"):
+        for measure in COSTS:
             found = scaling_of(line, measure)
             power = f"{measure} ~ {NAMES[view.varies]} to the power"
             row[power] = found.text() if found else ""

@@ -14,6 +14,7 @@ from report.claims.quantities import Ambiguous
 from report.compare.ablation import compare_cases
 from report.comparison import difference_text, no_difference_text
 from report.extremes import no_visible_difference
+from report.figures import quality
 from report.findings import suite_finding
 from report.page.ablations import ablations_json
 from report.page.caveats import speed_caveats
@@ -26,6 +27,7 @@ from report.reading.rivals import scaling_of
 from report.reading.view import view_of
 from report.statistics.estimates import Estimate
 from report.tables.cases_table import to_frame
+from report.tables.scaling_table import scaling_table
 from report.text import bytes_text, three_digits
 from suites.base import make_case
 
@@ -102,6 +104,26 @@ def test_no_power_is_fitted_to_nothing():
 
 def test_what_was_not_measured_has_no_caption():
     assert caption_of([]) == ""
+
+
+def test_shares_are_drawn_from_0_to_100(tmp_path, monkeypatch):
+    """Of two seeds as far apart as can be, Student's interval reaches from -600 to 700 %."""
+    axes = []
+    monkeypatch.setattr(quality, "save", lambda figure, *_: axes.extend(figure.axes) or [])
+    settings = [replace(BASE, task="recall", length=n) for n in (512, 1024)]
+    records = records_of("sequence_length", *settings, seeds=(0, 1))
+    for record in records:
+        record["quality"]["accuracy"] = float(record["seed"])
+    quality.draw_quality(view_of("sequence_length", gather(records)), tmp_path)
+    low, high = axes[0].get_ylim()
+    assert -10 <= low <= 0 and 100 <= high <= 110
+
+
+def test_what_has_no_costs_has_no_table_of_how_they_scale():
+    settings = [replace(BASE, task="recall", length=n, measures=("quality",)) for n in (512, 1024)]
+    assert (
+        scaling_table(view_of("sequence_length", gather(records_of("recall", *settings)))) is None
+    )
 
 
 def test_the_ablation_view_names_what_it_draws():
