@@ -222,8 +222,8 @@ def test_changes_are_told_by_what_differs_from_the_base(details):
     assert base.id == attention_details.SUITE.cases("cpu")[0].id
     names = [change.name for change in changes_of(cases)]
     assert names == [
+        "bucket 16",
         "chunk 32",
-        "chunk 128",
         "look-back 0",
         "look-back 2",
         "across buckets",
@@ -270,7 +270,7 @@ def test_the_finding_of_changes_is_true(details):
     text = suite_finding(view, "memory")
     assert text.startswith("Of 10 changes of LSH-4")
     text = suite_finding(view, "time")
-    assert "most of all chunk 128 is 1." in text
+    assert "1 better, most of all chunk 32 is 1." in text
     assert "most of all chunk 32 is 1." in text
 
 
