@@ -1,7 +1,7 @@
 """A quantity is computed from the records of the cases that a claim picks, with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -179,8 +179,7 @@ def _crossover(claim: Claim, cases: Cases) -> Estimate | None:
     found = crossover_of(ours, line(cases, claim.against, claim), claim.where.get("part", "step"))
     if found is None:
         return None
-    e = found.estimate
-    return CrossoverEstimate(e.value, e.low, e.high, e.n, e.error, e.df, found.text())
+    return CrossoverEstimate(**asdict(found.estimate), words=found.text())
 
 
 def _exponent(claim: Claim, cases: Cases) -> Estimate | None:

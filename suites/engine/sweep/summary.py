@@ -137,7 +137,7 @@ def print_on_device(backlog: Backlog, model: TimeModel) -> None:
 
 def _crossovers(backlog: Backlog, model: TimeModel) -> dict[str, float]:
     """Return from which length on each LSH attention call is ahead of fused full attention."""
-    found = {}
+    found: dict[str, float | None] = {}
     for case in backlog.cases.values():
         s = case.settings
         if s.subject == "attention" and s.attention == "lsh" and s.within_bucket:
@@ -145,7 +145,6 @@ def _crossovers(backlog: Backlog, model: TimeModel) -> dict[str, float]:
                 f"LSH-{s.n_rounds}, bucket {s.bucket_size}, chunk {s.lsh().m}, {s.n_heads} heads, "
                 f"width {s.d_model}, in {s.precision}"
             )
-            length = predicted_crossover(model, s, change(s, attention="sdpa"))
-            if length is not None:
-                found[name] = length
-    return found
+            if name not in found:
+                found[name] = predicted_crossover(model, s, change(s, attention="sdpa"))
+    return {name: length for name, length in found.items() if length is not None}
