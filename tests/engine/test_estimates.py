@@ -1,19 +1,26 @@
 """How long what is left will take follows from what was measured, else from the formula."""
 
+import json
+import re
+from pathlib import Path
 from statistics import median
 
 import pytest
 from findings import IDENTITY, result_of
-from reference_results import reference_results
+from reference_results import REFERENCE, reference_results
 from sweeps import CODE, plan_of
 
 from suites.engine.job import Outcome
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.estimates import Estimates, in_words
+from suites.engine.sweep.growth import is_further
 from suites.engine.sweep.merging import line_of
+from suites.engine.sweep.planning import Asked, find_suites, jobs_of, make_plan
 from suites.engine.sweep.prediction import predict_job_s, predict_step_s
 from suites.settings import Settings
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None:
@@ -54,6 +61,25 @@ def test_trainings_take_as_long_as_predicted() -> None:
     found = [median(of_case) for of_case in ratios.values()]
     assert len(found) >= 20
     assert 1 / 2 < min(found) < 1 < max(found) < 2
+
+
+def test_readme_tells_how_long_the_sweep_takes() -> None:
+    """As measured; what was not measured yet is predicted. Two trainings run side by side."""
+    side_by_side, seconds, measured = {"quality": 2}, 0.0, set()
+    gflops = json.loads((REFERENCE / "plan.json").read_text())["gflops"]
+    for record, _ in reference_results():
+        measured.add(record["case"])
+        for job in record["jobs"]:
+            seconds += job["wall_s"] / side_by_side.get(job["kind"], 1)
+    plan = make_plan("cpu", Asked(preset="cpu"), find_suites())
+    for case_id in plan.entries.keys() - measured:
+        for job in jobs_of(case_id, plan.entries[case_id].case, plan, {}):
+            if not is_further(job):
+                n = side_by_side.get(job.kind, 1)
+                seconds += predict_job_s(job.settings, job.kind, gflops / n) / n
+    told = re.search(r"takes some (\d+) hours on two cores", README)
+    assert told
+    assert int(told[1]) == pytest.approx(seconds / 3600, rel=0.15)
 
 
 @pytest.mark.parametrize("attention", ["lsh", "naive", "memory_efficient", "sdpa"])
