@@ -40,9 +40,14 @@ def size_words(factor: float) -> str:
     return f"{factor_digits(max(factor, 1 / factor))} times {word}"
 
 
+def is_visible(change: Estimate) -> bool:
+    """Return whether a difference over seeds has an interval, and that leaves out 0."""
+    return change.has_interval and not change.low <= 0 <= change.high
+
+
 def difference_text(change: Estimate, judged: Judged) -> str:
-    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse"; "" if maybe neither."""
-    if change.low <= 0 <= change.high:
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse"; "" if it is not visible."""
+    if not is_visible(change):
         return ""
     word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:
@@ -52,7 +57,9 @@ def difference_text(change: Estimate, judged: Judged) -> str:
 
 def no_difference_text(change: Estimate, judged: Judged) -> str:
     """Say that two are not seen to differ, and what is known of it."""
-    return f"no visible difference ({signed_text(change, judged.decimals)} {judged.difference})"
+    told = f"{signed_text(change, judged.decimals)} {judged.difference}"
+    what = "no visible difference" if change.has_interval else "a difference of one seed"
+    return f"{what} ({told})"
 
 
 def interval_in_brackets(estimate: Estimate, decimals: int) -> str:

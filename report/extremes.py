@@ -5,6 +5,7 @@ from collections.abc import Callable
 from report.comparison import (
     comparison_text,
     difference_text,
+    is_visible,
     no_difference_text,
     size_words,
 )
@@ -129,4 +130,4 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
     change = score_difference(a, b)
-    return change is None or not change.has_interval or change.low <= 0 <= change.high
+    return change is None or not is_visible(change)

@@ -46,6 +46,9 @@ def test_better_and_worse_are_said_of_what_is_known_alone(judged):
     unknown = Estimate(0.1, -0.1, 0.3)
     assert difference_text(unknown, judged) == ""
     assert no_difference_text(unknown, judged).startswith("no visible difference (+0.1")
+    of_one_seed = Estimate(0.2)
+    assert difference_text(of_one_seed, judged) == ""
+    assert no_difference_text(of_one_seed, judged).startswith("a difference of one seed (+0.2")
 
 
 def test_one_seed_has_no_best_and_worst():
