@@ -47,6 +47,8 @@ IN_THE_LABEL = (
     *("length", "batch", "n_layers", "subject", "precision"),
 )
 
+NOT_IN_THE_LABEL = tuple(key for key in SETTINGS if key not in (*HOW, *IN_THE_LABEL))
+
 Values = Mapping[str, Any]
 
 
@@ -144,12 +146,11 @@ def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> lis
     return found
 
 
-def telling_apart(alike: Sequence[Values]) -> list[str]:
-    """Choose few settings, not in the short label, that tell cases apart as well as all of them do.
+def telling_apart(alike: Sequence[Values], keys: Sequence[str] = NOT_IN_THE_LABEL) -> list[str]:
+    """Choose few of the settings `keys` that tell cases apart as well as all of them do.
 
     One after the other is taken that tells the most of them, the first of equal ones.
     """
-    keys = [key for key in SETTINGS if key not in (*HOW, *IN_THE_LABEL)]
 
     def n_told(chosen: Sequence[str]) -> int:
         return len({tuple(repr(s.get(key)) for key in chosen) for s in alike})

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from report.reading.cases import CaseResult
 from report.reading.series import KINDS, Series, distinguishing, name_by_settings
 from suites.effects import DENSE_ONLY, HOW, LSH_ONLY
-from suites.labels import MEANS, OF_MEANS, phrases
+from suites.labels import MEANS, OF_MEANS, phrases, telling_apart
 from suites.settings import SETTINGS
 
 # Settings that only some of the models have, and the rate that suits each of them.
@@ -54,15 +54,9 @@ def category_lines(
 
 
 def _size_names(sizes: Sequence[Sequence[CaseResult]], fixed: Sequence[str]) -> list[str]:
-    """Name sizes by few settings: one after the other that tells the most of them apart."""
+    """Name sizes by few settings that tell them apart."""
     firsts = [members[0].settings for members in sizes]
-    chosen: list[str] = []
-
-    def n_told(names: Sequence[str]) -> int:
-        return len({tuple(repr(s.get(name)) for name in names) for s in firsts})
-
-    while n_told(chosen) < n_told(fixed):
-        chosen.append(max(fixed, key=lambda name: n_told([*chosen, name])))
+    chosen = telling_apart(firsts, fixed)
     ordered = [name for name in SETTINGS if name in chosen]
     marks = [members[0].mark for members in sizes]
     return [

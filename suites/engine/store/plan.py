@@ -23,6 +23,15 @@ class Entry:
     suites: tuple[str, ...]
     changed: tuple[str, ...] = ()
 
+    def joined(self, other: "Entry") -> "Entry":
+        """Join with what another suite, or a later plan, asks of the same case."""
+        settings = self.case.settings.joined(other.case.settings)
+        return Entry(
+            case=Case(settings=settings, skip=other.case.skip),
+            suites=tuple(dict.fromkeys((*self.suites, *other.suites))),
+            changed=self.changed,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
@@ -178,13 +187,5 @@ def extend(old: Plan, new: Plan) -> None:
     old.seeds = sorted({*old.seeds, *new.seeds})
     old.versions = old.versions | new.versions
     for case_id, entry in new.entries.items():
-        before_entry = old.entries.get(case_id)
-        suites = (*before_entry.suites, *entry.suites) if before_entry else entry.suites
-        settings = entry.case.settings
-        if before_entry:
-            settings = before_entry.case.settings.joined(settings)
-        old.entries[case_id] = Entry(
-            case=Case(settings=settings, skip=entry.case.skip),
-            suites=tuple(dict.fromkeys(suites)),
-            changed=before_entry.changed if before_entry else entry.changed,
-        )
+        before = old.entries.get(case_id)
+        old.entries[case_id] = before.joined(entry) if before else entry

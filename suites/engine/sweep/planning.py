@@ -73,7 +73,9 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
             continue
         for case in changed(all_suites[suite].cases(preset), changes, asked.own_text):
             if keep(case):
-                add(entries, case, suite, told)
+                entry = Entry(case=case, suites=(suite,), changed=told)
+                before = entries.get(case.id)
+                entries[case.id] = before.joined(entry) if before else entry
     if not entries:
         chosen = " ".join(asked.suites) or "any suite"
         raise ValueError(
@@ -104,21 +106,6 @@ def changed(cases: Iterable[Case], changes: Mapping[str, Any], own_text: bool) -
         left_out = f"{len(refusals)} of {len(refusals) + len(found)} cases are left out"
         print(f"note: {left_out}, --set is illegal in them: {refusals[0]}", file=sys.stderr)
     return unique(found)
-
-
-def add(entries: dict[str, Entry], case: Case, suite: str, changed: tuple[str, ...]) -> None:
-    """Add a case of a suite, or the suite to the case that is there already.
-
-    changed: the names of the settings that --set changed.
-    """
-    before = entries.get(case.id)
-    settings = before.case.settings.joined(case.settings) if before else case.settings
-    names = (*before.suites, suite) if before else (suite,)
-    entries[case.id] = Entry(
-        case=Case(settings=settings, skip=case.skip),
-        suites=tuple(dict.fromkeys(names)),
-        changed=changed,
-    )
 
 
 def left_behind(plan: Plan, all_suites: dict[str, Suite]) -> list[str]:
