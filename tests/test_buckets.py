@@ -1,7 +1,7 @@
 """The arithmetic of buckets and chunks holds for all lengths and sizes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reformer import LSHConfig
@@ -21,6 +21,7 @@ def test_bucket_factors_are_the_smallest_legal_product(n_buckets):
 
 
 @given(st.integers(1, 100_000), st.integers(1, 600), st.booleans())
+@example(18353, 127, True)
 def test_n_buckets_is_what_angular_hashing_makes(length, bucket_size, factorize):
     config = LSHConfig(bucket_size=bucket_size, factorize_hash=factorize)
     wanted, n_buckets = length / bucket_size, config.n_buckets(length)
@@ -31,7 +32,7 @@ def test_n_buckets_is_what_angular_hashing_makes(length, bucket_size, factorize)
     assert n_buckets >= wanted
     assert n_buckets % 2 == 0
     if factorize and wanted >= FACTORIZE_FROM:
-        assert n_buckets <= 1.1 * wanted
+        assert n_buckets <= 10 / 9 * wanted, "at most: 160 for what is just above 144"
         assert len(config.hash_factors(length)) == 2
     else:
         assert n_buckets < wanted + 2
