@@ -46,8 +46,11 @@ def is_visible(change: Estimate) -> bool:
 
 
 def difference_text(change: Estimate, judged: Judged) -> str:
-    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse"; "" if it is not visible."""
-    if not is_visible(change):
+    """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse".
+
+    "" if it is not visible, or too small for the digits that are told.
+    """
+    if not is_visible(change) or round(change.value, judged.decimals) == 0:
         return ""
     word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:

@@ -36,7 +36,7 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     height = 2.5 + 2.6 * len(rows)
     figure, panels = new_figure(n_columns, height, len(rows))
     figure.subplots_adjust(top=1 - 1.0 / height, bottom=1.35 / height, hspace=0.32, wspace=0.2)
-    looks_of = looks_by_name(rows, len(rows) > 1 and view.varies in BY_MODEL)
+    looks_of = looks_by_name(view, rows)
     for i, (at, named) in enumerate(rows.items()):
         axes, *further = panels[i * n_columns : (i + 1) * n_columns]
         draw_curves(axes, named, looks_of, over_time=False)
@@ -88,18 +88,26 @@ def place_of(view: View, case: CaseResult) -> float:
     return inf if isnan(x) else x
 
 
-def looks_by_name(rows: Mapping[str, Named], by_model: bool) -> dict[str, Look]:
+def looks_by_name(view: View, rows: Mapping[str, Named]) -> dict[str, Look]:
     """Choose a colour and a marker for each name: those of its variant.
 
-    Where each row is of one model, its last line has them, and those before run to lighter colours.
+    Where each row is of one x, they are those of its line in the other figures. Where each row is
+    of one model, its last line has them, and those before run to lighter colours.
     """
+    if len(rows) > 1 and view.varies not in BY_MODEL:
+        lines = list(zip(view.series, looks(view.series), strict=True))
+        return {
+            name: next(look for line, look in lines if any(one is case for one in line.cases))
+            for named in rows.values()
+            for name, case in named
+        }
     series = [
         [Series(name, case.kind, True, ((0.0, case),)) for name, case in named]
         for named in rows.values()
     ]
-    if not by_model:
-        found = [one for row in series for one in row]
-        return dict(zip((one.name for one in found), looks(found), strict=True))
+    if len(rows) == 1:
+        [row] = series
+        return dict(zip((one.name for one in row), looks(row), strict=True))
     chosen: dict[str, Look] = {}
     for row in series:
         colour = look_of(row[-1])[0]

@@ -46,6 +46,7 @@ def test_better_and_worse_are_said_of_what_is_known_alone(judged):
     unknown = Estimate(0.1, -0.1, 0.3)
     assert difference_text(unknown, judged) == ""
     assert no_difference_text(unknown, judged).startswith("no visible difference (+0.1")
+    assert difference_text(Estimate(1e-6, 1e-7, 2e-6), judged) == "", "no digit of it is told"
     of_one_seed = Estimate(0.2)
     assert difference_text(of_one_seed, judged) == ""
     assert no_difference_text(of_one_seed, judged).startswith("a difference of one seed (+0.2")

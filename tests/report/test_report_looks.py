@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic import BASE, DENSE, make_record, make_records
 
+from report.figures.learning_curves import looks_by_name, rows_of
 from report.figures.looks import look_of, looks
 from report.page.svg import inline_svg
 from report.reading.cases import suite_names
@@ -48,6 +49,24 @@ def test_a_variant_looks_the_same_whatever_stands_beside_it(name):
     chance = random.Random(name)
     found = {drawn(name, chance.sample(others, chance.randrange(len(others)))) for _ in range(8)}
     assert len(found) == 1
+
+
+def test_a_line_has_its_look_in_its_learning_curves_too():
+    ordinary = {"reversible": False, "ff_chunks": 1, "loss_chunks": 1}
+    models = [replace(BASE, **ordinary), BASE, *(VARIANTS[name] for name in ("local", "dense"))]
+    half = replace(BASE, precision="bfloat16", measures=("time",))  # a line without a curve
+    cases = [case for model in (*models, half) for case in grid(model, length=[512, 1024])]
+    draw = np.random.default_rng(1)
+    records = [make_record(case, ["sequence_length"], 0, draw) for case in cases]
+    view = view_of("sequence_length", gather(records))
+    rows = rows_of(view)
+    assert len(rows) == 2
+    found = looks_by_name(view, rows)
+    assert len({*found.values()}) == 4
+    for named in rows.values():
+        for name, case in named:
+            [line] = [series for series in view.series if case in series.cases]
+            assert found[name] == looks(view.series)[view.series.index(line)]
 
 
 def test_no_two_variants_look_alike():
