@@ -60,7 +60,10 @@ def difference_text(change: Estimate, judged: Judged) -> str:
 
 def no_difference_text(change: Estimate, judged: Judged) -> str:
     """Say that two are not seen to differ, and what is known of it."""
+    ends = (change.value, change.low, change.high)
     told = f"{signed_text(change, judged.decimals)} {judged.difference}"
+    if change.has_interval and not any(round(end, judged.decimals) for end in ends):
+        told = f"less than {10.0**-judged.decimals:g} {judged.difference}"
     what = "no visible difference" if change.has_interval else "a difference of one seed"
     return f"{what} ({told})"
 

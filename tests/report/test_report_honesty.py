@@ -46,7 +46,9 @@ def test_better_and_worse_are_said_of_what_is_known_alone(judged):
     unknown = Estimate(0.1, -0.1, 0.3)
     assert difference_text(unknown, judged) == ""
     assert no_difference_text(unknown, judged).startswith("no visible difference (+0.1")
-    assert difference_text(Estimate(1e-6, 1e-7, 2e-6), judged) == "", "no digit of it is told"
+    tiny = Estimate(-1e-6, -2e-6, -1e-7)
+    assert difference_text(tiny, judged) == "", "no digit of it is told"
+    assert "no visible difference (less than 0." in no_difference_text(tiny, judged)
     of_one_seed = Estimate(0.2)
     assert difference_text(of_one_seed, judged) == ""
     assert no_difference_text(of_one_seed, judged).startswith("a difference of one seed (+0.2")
