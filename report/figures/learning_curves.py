@@ -94,7 +94,8 @@ def looks_by_name(view: View, rows: Mapping[str, Named]) -> dict[str, Look]:
     Where each row is of one x, they are those of its line in the other figures. Where each row is
     of one model, its last line has them, and those before run to lighter colours.
     """
-    if len(rows) > 1 and view.varies not in BY_MODEL:
+    by_model = len(rows) > 1 and view.varies in BY_MODEL
+    if len(rows) > 1 and view.varies and not by_model and not view.categories:
         lines = list(zip(view.series, looks(view.series), strict=True))
         return {
             name: next(look for line, look in lines if any(one is case for one in line.cases))
@@ -105,9 +106,9 @@ def looks_by_name(view: View, rows: Mapping[str, Named]) -> dict[str, Look]:
         [Series(name, case.kind, True, ((0.0, case),)) for name, case in named]
         for named in rows.values()
     ]
-    if len(rows) == 1:
-        [row] = series
-        return dict(zip((one.name for one in row), looks(row), strict=True))
+    if not by_model:
+        found = {one.name: one for row in series for one in row}
+        return dict(zip(found, looks(list(found.values())), strict=True))
     chosen: dict[str, Look] = {}
     for row in series:
         colour = look_of(row[-1])[0]

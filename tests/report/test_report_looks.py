@@ -11,6 +11,7 @@ from report.figures.learning_curves import looks_by_name, rows_of
 from report.figures.looks import look_of, looks
 from report.page.svg import inline_svg
 from report.reading.cases import suite_names
+from report.reading.categories import category_lines
 from report.reading.gathering import gather
 from report.reading.series import lines
 from report.reading.view import view_of
@@ -67,6 +68,21 @@ def test_a_line_has_its_look_in_its_learning_curves_too():
         for name, case in named:
             [line] = [series for series in view.series if case in series.cases]
             assert found[name] == looks(view.series)[view.series.index(line)]
+
+
+def test_categories_look_different_in_their_learning_curves():
+    """Also where they are more than one row of panels holds."""
+    models = [replace(BASE, n_rounds=n, bucket_size=b) for n in (1, 2, 4) for b in (8, 16)]
+    cases = [case for model in models for case in grid(model, length=[512, 1024])]
+    draw = np.random.default_rng(2)
+    cases = gather([make_record(case, ["s"], 0, draw) for case in cases])
+    names = ["n_rounds", "bucket_size"]
+    series, categories = category_lines(cases, names, {})
+    view = replace(view_of("s", cases), varies="n_rounds", series=series, categories=categories)
+    rows = rows_of(view)
+    assert len(rows) > 1
+    found = looks_by_name(view, rows)
+    assert len({*found.values()}) == len(found) > 1
 
 
 def test_no_two_variants_look_alike():
