@@ -63,13 +63,14 @@ def hash_and_sort(
     """Draw a hash of qk (batch, heads, length, width) for every round and sort by it.
 
     With one bucket nothing is drawn, hashed or sorted: that is local attention. Positions from
-    `valid_length` on are padding. generator and kernel: see lsh_attention. whole_length: the length
-    of the sequence of which qk is the beginning, hashed into the same buckets as the whole is; by
-    default qk is the whole.
+    `valid_length` on are padding, of which no bucket is counted. generator and kernel: see
+    lsh_attention. whole_length: the length of the sequence of which qk is the beginning, hashed
+    into the same buckets as the whole is; by default qk is the whole.
     """
     require_vectors("qk", qk)
     length, width = qk.shape[-2:]
-    whole_length = length if whole_length is None else whole_length
+    if whole_length is None:
+        whole_length = length if valid_length is None else valid_length
     n_buckets, factors = config.n_buckets(whole_length), config.hash_factors(whole_length)
     if n_buckets == 1:
         same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)

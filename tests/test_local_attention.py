@@ -51,13 +51,15 @@ def test_it_is_dense_attention_within_windows(kernel, length, chunk, before, see
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("length", [64, 50, 8, 3])
-def test_a_model_is_the_dense_one_with_windows(kernel, length):
+@pytest.mark.parametrize(
+    ("longest", "length"), [(64, 64), (64, 50), (64, 8), (64, 3), (50, 50), (50, 49)]
+)
+def test_a_model_is_the_dense_one_with_windows(kernel, longest, length):
     """The reversible dense twin around the attention by hand has the same weights, and losses.
 
     The settings say chunks of 8 by their buckets of 4; lengths that these do not divide are padded.
     """
-    sizes = {"length": 64, "d_model": 16, "d_ff": 32, "n_heads": 2, "n_layers": 2}
+    sizes = {"length": longest, "d_model": 16, "d_ff": 32, "n_heads": 2, "n_layers": 2}
     chunks = {"ff_chunks": 4, "loss_chunks": 4}
     s = Settings(attention="local", bucket_size=4, kernel=kernel, **sizes, **chunks)
     model = build_model(s, vocabulary=11, seed=3, device="cpu").double()

@@ -123,7 +123,7 @@ def hashed_as_a_whole(model: LanguageModel, length: int) -> Iterator[None]:
                 generator=choices.generator(),
                 valid_length=x.shape[-2],
                 kernel=branch.kernel,
-                whole_length=length + -length % config.m,
+                whole_length=length,
             )
 
     hooks = [branch.register_forward_pre_hook(before) for branch in shared_qk_branches(model)]
