@@ -4,6 +4,7 @@ No torch.
 """
 
 import importlib
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -38,6 +39,16 @@ def require_integer(name: str, value: object, least: int) -> None:
     """Raise ValueError unless the value of this name is an integer of `least` or more."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
     require(is_count, f"{name} is {value!r}; it must be an integer of {least} or more")
+
+
+def require_positive_numbers(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is a number above 0 and finite."""
+    for name in names:
+        value = getattr(config, name)
+        require(
+            is_number(value) and 0 < value < math.inf,
+            f"{name} is {value!r}; it must be positive and finite",
+        )
 
 
 def require_switches(config: object, *names: str) -> None:

@@ -6,7 +6,6 @@ otherwise. Scalars of NumPy and PyTorch become plain Python, and a config comes 
 `asdict` and from JSON. No torch.
 """
 
-import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from reformer.checks import (
     require_divides,
     require_integer,
     require_positive,
+    require_positive_numbers,
     require_switches,
 )
 
@@ -77,10 +77,7 @@ class LSHConfig:
         require_integer("chunks_before", self.chunks_before, 0)
         require_switches(self, "causal", "within_bucket", "correct_duplicates", "factorize_hash")
         refuse_unknown(self.rotation, ROTATIONS, "rotation")
-        require(
-            is_number(self.logit_scale) and 0 < self.logit_scale < math.inf,
-            f"logit_scale is {self.logit_scale!r}; it must be positive and finite",
-        )
+        require_positive_numbers(self, "logit_scale")
 
     @property
     def m(self) -> int:
@@ -153,10 +150,7 @@ class ModelConfig:
             is_number(self.dropout) and 0 <= self.dropout < 1,
             f"dropout is {self.dropout!r}; it must be in [0, 1)",
         )
-        require(
-            is_number(self.embedding_std) and 0 < self.embedding_std < math.inf,
-            f"embedding_std is {self.embedding_std!r}; it must be positive and finite",
-        )
+        require_positive_numbers(self, "embedding_std")
         require(
             type(self.seed) is int and -(2**63) <= self.seed < 2**64,  # what a generator takes
             f"seed is {self.seed!r}; it must be an integer from -2^63 to 2^64 - 1",

@@ -15,7 +15,9 @@ from reformer.checks import (
     make_plain,
     refuse_unknown,
     require,
+    require_integer,
     require_positive,
+    require_positive_numbers,
     require_switches,
 )
 from reformer.config import LayerAttention, LSHConfig, ModelConfig, ReformerConfig
@@ -135,15 +137,13 @@ class Settings:
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens", "max_processes", "n_pairs")
-        require(self.within > 0, f"within is {self.within}; it must be positive")
+        require_positive_numbers(self, "within", "learning_rate", "time_budget_s")
+        for name in ("first_steps", "warmup_steps", "evaluate_every"):
+            require_integer(name, getattr(self, name), 0)
+        for n_rounds in self.evaluate_rounds:
+            require_integer("one of evaluate_rounds", n_rounds, 0)
         require(
-            self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be positive"
-        )
-        require(
-            self.time_budget_s > 0, f"time_budget_s is {self.time_budget_s}; it must be positive"
-        )
-        require(
-            0 <= self.first_steps <= self.train_steps,
+            self.first_steps <= self.train_steps,
             f"first_steps is {self.first_steps}; it must be in [0, train_steps {self.train_steps}]",
         )
         require(

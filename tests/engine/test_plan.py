@@ -1,6 +1,7 @@
 """From the command line to a plan: conditions, ids, what a plan looks like on disk."""
 
 import json
+import math
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -203,6 +204,26 @@ def test_data_paths_belong_to_a_task_of_the_plan() -> None:
     for text, said in (("enwik8", "not of the form NAME=PATH"), ("enwik8=", "names no file")):
         with pytest.raises(ValueError, match=said):
             data_paths([text], ["enwik8"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "legal"),
+    [
+        *((name, -1, "0 or more") for name in ("first_steps", "warmup_steps", "evaluate_every")),
+        ("warmup_steps", 0.5, "an integer"),
+        ("evaluate_rounds", (4, -2), "0 or more"),
+        *(
+            (name, value, "positive and finite")
+            for name in ("within", "learning_rate", "time_budget_s")
+            for value in (0.0, -2.0, math.inf, math.nan, "fast", True)
+        ),
+    ],
+)
+def test_numbers_that_no_training_and_no_timing_can_have_are_refused(
+    name: str, value: Any, legal: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{name} is .*it must be .*{legal}"):
+        Settings(**{name: value})
 
 
 def test_a_case_that_no_suite_has_any_more_stays_in_the_plan() -> None:
