@@ -29,7 +29,9 @@ OURS_ONLY = (
 LSH_ONLY = (*HASHING, *OURS_ONLY)
 LOCAL_TOO = ("chunk_length", "chunks_before", "logit_scale", "kernel")
 NOT_LOCAL = tuple(name for name in LSH_ONLY if name not in LOCAL_TOO)
-TRANSFORMERS_TOO = ("chunks_before", "factorize_hash")  # of OURS_ONLY, what this peer takes as well
+# Of OURS_ONLY, what peers take as well: reformer-pytorch refuses to look back otherwise than it does.
+PEERS_TOO = ("chunks_before",)
+TRANSFORMERS_TOO = ("factorize_hash",)
 NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
 SHARED_QK_ONLY = ("unit_keys", "attend_self")
 DENSE_ONLY = ("shared_qk", *SHARED_QK_ONLY)
@@ -101,7 +103,7 @@ def without_effect(s: Any) -> set[str]:
     elif "local" in kinds:
         unused = {*NOT_LOCAL, *DENSE_ONLY}
     elif s.attention in PEERS:
-        unused = {*NO_PEER}
+        unused = {*NO_PEER} - {*PEERS_TOO}
         if s.attention == "transformers":
             unused -= set(TRANSFORMERS_TOO)
         else:

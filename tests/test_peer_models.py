@@ -11,7 +11,7 @@ import torch
 from baselines.config import PEERS
 from baselines.peers import peer_attention, peer_model
 from reformer import LSHConfig, ReformerConfig
-from suites.base import make_case
+from suites.base import grid, make_case, unique
 from suites.engine.job import Job
 from suites.engine.measure.device import CPU
 from suites.engine.measure.steps import build_step
@@ -218,6 +218,15 @@ def test_no_case_of_a_suite_is_more_than_its_peer_can_do():
     ]
     assert cases
     assert {case.skip for case in cases} == {""}
+
+
+@pytest.mark.parametrize("values", [[1, 0], [0, 1, 2]])
+def test_what_a_peer_refuses_hides_nothing_that_it_can_do(name, values):
+    base = Settings(attention=name, measures=("time",))
+    cases = unique(grid(base, chunks_before=values))
+    skipped = {case.settings.chunks_before for case in cases if case.skip}
+    assert len(cases) == len(values)
+    assert skipped == (set() if name == "transformers" else {*values} - {1})
 
 
 def test_a_peer_is_told_by_what_has_an_effect_on_it():

@@ -77,6 +77,9 @@ COMPUTES = {"gradients": differs, "bits": differs}
 WITHOUT_ROW = {
     "dropout": dict.fromkeys(PEER_MODELS, "refused: a peer is measured without"),
     "reversible": {"transformers model": "refused: it is always reversible"},
+    "chunks_before": dict.fromkeys(
+        ("reformer-pytorch model", "reformer-pytorch call"), "refused: it looks one chunk back"
+    ),
     "subject": {"mixed model": "refused: one call has no layers"},
 }
 

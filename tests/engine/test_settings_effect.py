@@ -31,8 +31,6 @@ CASES = [
     and row.value != getattr(settings, row.name)
 ]
 MEMORY = {"measures": ("memory",)}
-# What a peer does not take: no effect, but an error that says so.
-REFUSED = {"reformer-pytorch": {"chunks_before"}}
 see_once = functools.cache(see)
 
 
@@ -70,7 +68,6 @@ def test_what_does_not_count_has_no_effect(base: str, changes: dict[str, Any]) -
     other = {row.name: row.value for row in reversed(ROWS)}
     settings = settings_of(base, **changes)
     unused = {name for name in SETTINGS if name not in settings.measured()}
-    unused -= REFUSED.get(settings.attention, set())
     before = see_once(settings)
     after = see_once(replace(settings, **{name: other[name] for name in unused}))
     assert [name for name in before if not same(before[name], after[name])] == []
