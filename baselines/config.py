@@ -7,7 +7,14 @@ do. No torch.
 import importlib.util
 from dataclasses import dataclass
 
-from reformer.checks import is_own, refuse_unknown, require, require_divides, require_switches
+from reformer.checks import (
+    is_own,
+    refuse_unknown,
+    require,
+    require_divides,
+    require_positive_numbers,
+    require_switches,
+)
 from reformer.config import LSHConfig, ModelConfig, ReformerConfig
 
 ATTENTIONS = ("naive", "memory_efficient", "sdpa")
@@ -40,18 +47,21 @@ class DenseConfig(ModelConfig):
     "package.module:function" (see baselines.attention). `shared_qk`: one projection for queries and
     keys (section 2), by default over unit keys, and no position attends to itself unless alone, as
     in the Reformer. `unit_keys` False: logits are q . q / sqrt(width). `attend_self`: it may. Both
-    have an effect with shared_qk only. Raises ValueError on illegal values.
+    have an effect with shared_qk only, and `logit_scale`, which multiplies q . k / |k| as in
+    LSHConfig, with unit keys only. Raises ValueError on illegal values.
     """
 
     attention: str = "sdpa"
     shared_qk: bool = False
     unit_keys: bool = True
     attend_self: bool = False
+    logit_scale: float = 1.0
     reversible: bool = False
 
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
         require_switches(self, "shared_qk", "unit_keys", "attend_self")
+        require_positive_numbers(self, "logit_scale")
         require(
             isinstance(self.attention, str), f"attention is {self.attention!r}; it must be a name"
         )

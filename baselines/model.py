@@ -47,6 +47,7 @@ class DenseAttention(Branch):
         self.attend = find_attention(config.attention)
         self.n_heads, self.p = config.n_heads, config.dropout
         self.unit_keys = config.shared_qk and config.unit_keys
+        self.logit_scale = config.logit_scale
         self.exclude_self = config.shared_qk and not config.attend_self
 
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
@@ -54,7 +55,7 @@ class DenseAttention(Branch):
         x_BLD = self.norm(x_BLD)
         q_BHLW, v_BHLW = self._heads(self.to_q(x_BLD)), self._heads(self.to_v(x_BLD))
         k_BHLW = q_BHLW if self.to_k is None else self._heads(self.to_k(x_BLD))
-        scale = 1.0 if self.unit_keys else q_BHLW.shape[-1] ** -0.5
+        scale = self.logit_scale if self.unit_keys else q_BHLW.shape[-1] ** -0.5
         if self.unit_keys:
             k_BHLW = normalize(k_BHLW, dim=-1)
         out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, scale, self.exclude_self)

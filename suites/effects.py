@@ -110,6 +110,8 @@ def without_effect(s: Any) -> set[str]:
             unused |= set(NOT_REFORMER_PYTORCH)
     elif not s.shared_qk:
         unused |= set(SHARED_QK_ONLY)
+    elif s.unit_keys and s.subject == "model":
+        unused.remove("logit_scale")
     if s.task != "recall":
         unused.add("n_pairs")
     if not can_attend_otherwise(s):

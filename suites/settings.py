@@ -275,6 +275,7 @@ class Settings:
             return ReformerConfig(attention=attention, kernel=self.kernel, **shared)
         return DenseConfig(
             attention=self.attention,
+            logit_scale=self.logit_scale,
             **{name: getattr(self, name) for name in DENSE_ONLY},
             **shared,
         )

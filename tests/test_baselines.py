@@ -188,7 +188,8 @@ def test_the_keys_of_a_dense_model_and_whether_it_attends_to_itself(
     monkeypatch.setitem(ATTEND, "naive", attend)
     switches = {"shared_qk": shared_qk, "unit_keys": unit_keys, "attend_self": attend_self}
     sizes = {"vocabulary": 7, "length": 8, "d_model": 16, "d_ff": 8, "n_heads": 2, "n_layers": 1}
-    model = Dense(DenseConfig(**sizes, **switches, attention="naive")).double()
+    config = DenseConfig(**sizes, **switches, attention="naive", logit_scale=0.7)
+    model = Dense(config).double()
     model(torch.randint(7, (2, 8), generator=torch.Generator().manual_seed(0)))
     [(q, k, scale, exclude_self)] = seen
     if not shared_qk:
@@ -196,4 +197,4 @@ def test_the_keys_of_a_dense_model_and_whether_it_attends_to_itself(
         assert (scale, exclude_self) == (8**-0.5, False)
         return
     torch.testing.assert_close(k, q / q.norm(dim=-1, keepdim=True) if unit_keys else q)
-    assert (scale, exclude_self) == (1.0 if unit_keys else 8**-0.5, not attend_self)
+    assert (scale, exclude_self) == (0.7 if unit_keys else 8**-0.5, not attend_self)

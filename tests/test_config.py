@@ -102,6 +102,7 @@ CHANGES = [
     (DENSE, "shared_qk", True, "logits"),
     (SHARED_QK, "unit_keys", False, "logits"),
     (SHARED_QK, "attend_self", True, "logits"),
+    (SHARED_QK, "logit_scale", 0.5, "logits"),
     (DENSE, "reversible", True, "logits"),
 ]
 

@@ -111,6 +111,7 @@ REFUSED = [
     (LSHConfig, {"logit_scale": True}, "logit_scale is True; it must be positive and finite"),
     (LSHConfig, {"logit_scale": "1"}, "logit_scale is '1'; it must be positive and finite"),
     (LSHConfig, {"logit_scale": np.inf}, "logit_scale is inf; it must be positive and finite"),
+    (DenseConfig, SIZES | {"logit_scale": 0}, "logit_scale is 0; it must be positive and finite"),
     *(
         (kind, SIZES | values, sentence)
         for kind in (ReformerConfig, DenseConfig)

@@ -212,12 +212,12 @@ def test_the_table_of_rounds_says_which_rounds_gave_what(monkeypatch: pytest.Mon
     assert len({row["bits_per_dim"] for row in table.values()}) == 4
 
 
-def full_by_hand(unit_keys: bool, attend_self: bool) -> Any:
+def full_by_hand(unit_keys: bool, attend_self: bool, logit_scale: float) -> Any:
     """Return attention over all earlier positions, a row at a time, for a dense or LSH branch."""
 
     def attend(q: Tensor, v: Tensor) -> Tensor:
         keys = q / q.norm(dim=-1, keepdim=True) if unit_keys else q
-        scale = 1.0 if unit_keys else q.shape[-1] ** -0.5
+        scale = logit_scale if unit_keys else q.shape[-1] ** -0.5
         rows = []
         for i in range(q.shape[-2]):
             end = i + 1 if attend_self or i == 0 else i
@@ -232,13 +232,16 @@ WAYS = {"full": (True, False), "full with itself": (True, True), "full standard"
 
 
 @pytest.mark.parametrize("trained", ["lsh", "sdpa"])
+@pytest.mark.parametrize("logit_scale", [1.0, 0.3])
 def test_the_ways_of_full_attention_are_those_by_hand(
-    monkeypatch: pytest.MonkeyPatch, trained: str
+    monkeypatch: pytest.MonkeyPatch, trained: str, logit_scale: float
 ) -> None:
     """Whatever the weights were trained with, all is evaluated as written a row at a time."""
     how = {"evaluate_rounds": (2, 0), "evaluate_as": ("with itself", "standard", "across buckets")}
     settings = replace(SETTINGS, attention=trained, shared_qk=True, task="duplication", **how)
-    settings = replace(settings, train_steps=3, warmup_steps=1, dropout=0.0)
+    settings = replace(
+        settings, train_steps=3, warmup_steps=1, dropout=0.0, logit_scale=logit_scale
+    )
     table = train_and_evaluate(settings, 6, "cpu")["evaluated_with"]
     assert list(table) == ["2", "2 across buckets", *WAYS]
 
@@ -250,12 +253,13 @@ def test_the_ways_of_full_attention_are_those_by_hand(
     state = {name.replace(*rename): weight for name, weight in model.state_dict().items()}
     lsh.load_state_dict(state)
     expected = {"2": evaluate_by_hand(lsh.eval()(tokens), targets)}
-    across = LSHConfig(n_rounds=2, bucket_size=2, within_bucket=False, correct_duplicates=False)
     for layer in lsh.layers:
-        layer.attention.attention = across
+        layer.attention.attention = replace(
+            layer.attention.attention, within_bucket=False, correct_duplicates=False
+        )
     expected["2 across buckets"] = evaluate_by_hand(lsh(tokens), targets)
     for name, way in WAYS.items():
-        by_hand = full_by_hand(*way)
+        by_hand = full_by_hand(*way, logit_scale)
         monkeypatch.setattr(
             SharedQKAttention, "_lsh", lambda self, qk, v, *_, by_hand=by_hand: by_hand(qk, v)
         )
