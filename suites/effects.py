@@ -94,6 +94,11 @@ def can_attend_otherwise(s: Any) -> bool:
     return s.attention == "lsh" or (s.is_dense and s.shared_qk)
 
 
+def hashes_in_evaluation(s: Any) -> bool:
+    """Return whether `s` (Settings) is of a dense model that is evaluated with LSH attention too."""
+    return s.is_dense and s.can_train and can_attend_otherwise(s) and any(s.evaluate_rounds)
+
+
 def without_effect(s: Any) -> set[str]:
     """Return the settings of `s` (Settings) that have no effect on it."""
     unused: set[str] = set(LSH_ONLY)
@@ -110,6 +115,8 @@ def without_effect(s: Any) -> set[str]:
             unused |= set(NOT_REFORMER_PYTORCH)
     elif not s.shared_qk:
         unused |= set(SHARED_QK_ONLY)
+    elif hashes_in_evaluation(s):
+        unused = {"n_rounds"}  # it has those of `evaluate_rounds`
     elif s.unit_keys and s.subject == "model":
         unused.remove("logit_scale")
     if s.task != "recall":

@@ -26,6 +26,7 @@ from suites.effects import (
     HOW,
     IN_PATTERNS,
     OURS,
+    hashes_in_evaluation,
     kinds_of,
     shortest_pattern,
     without_effect,
@@ -220,7 +221,7 @@ class Settings:
         """Join two settings of one case: measured in all ways and as often as either asks for."""
         assert self.id == other.id, "only settings of one case can be joined"
         return replace(
-            self,
+            other if hashes_in_evaluation(other) else self,
             measures=tuple(m for m in MEASURES if m in (*self.measures, *other.measures)),
             time_budget_s=max(self.time_budget_s, other.time_budget_s),
             processes=max(self.processes, other.processes),

@@ -124,6 +124,28 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
     assert change(base, learning_rate=1).id == change(base, learning_rate=1.0).id
 
 
+def test_a_dense_model_is_told_by_the_hashing_that_it_is_evaluated_with() -> None:
+    """Trained alone it is the same case whatever the buckets; with full attention as well."""
+    dense = Settings(attention="sdpa", shared_qk=True)
+    seen = replace(dense, evaluate_rounds=(4, 0))
+    assert seen.id == dense.id
+    for changes in (
+        {"bucket_size": 16},
+        {"chunk_length": 32},
+        {"chunks_before": 0},
+        {"rotation": "normal"},
+        {"within_bucket": False},
+    ):
+        otherwise = replace(dense, **changes)
+        assert otherwise.id == replace(otherwise, evaluate_rounds=(0,)).id == dense.id, changes
+        assert replace(seen, **changes).id != dense.id, changes
+        for joined in (seen.joined(otherwise), otherwise.joined(seen)):
+            assert joined.id == dense.id
+            assert joined.evaluate_rounds == (4, 0)
+            assert joined.lsh() == seen.lsh()
+    assert replace(seen, n_rounds=2).id == dense.id
+
+
 def test_local_attention_is_told_by_its_chunk_and_not_by_buckets_and_rounds() -> None:
     base = Settings(attention="local")
     assert base.identifying() == {"attention": "local"}
