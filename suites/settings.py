@@ -139,12 +139,12 @@ class Settings:
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens", "max_processes", "n_pairs")
         require_positive_numbers(self, "within", "learning_rate", "time_budget_s")
-        for name in ("first_steps", "warmup_steps", "evaluate_every"):
-            require_integer(name, getattr(self, name), 0)
+        require_integer("warmup_steps", self.warmup_steps, 0)
+        require_integer("evaluate_every", self.evaluate_every, 0)
         for n_rounds in self.evaluate_rounds:
-            require_integer("one of evaluate_rounds", n_rounds, 0)
+            require_integer("evaluate_rounds", n_rounds, 0)
         require(
-            self.first_steps <= self.train_steps,
+            0 <= self.first_steps <= self.train_steps,
             f"first_steps is {self.first_steps}; it must be in [0, train_steps {self.train_steps}]",
         )
         require(
@@ -185,10 +185,7 @@ class Settings:
 
     @property
     def in_chunks(self) -> bool:
-        """Return whether shared QK attend within chunks, in some layers at least.
-
-        Those are LSH attention, ours or a peer's, and local attention.
-        """
+        """Return whether shared QK attend within chunks in some layers: LSH, a peer's or local."""
         return not self.is_dense
 
     @property

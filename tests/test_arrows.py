@@ -1,13 +1,13 @@
 """Every arrow between the files of the project points down: which file may import which."""
 
-import ast
 import sys
 from fnmatch import fnmatch
 
 import pytest
-from source_files import PACKAGES, ROOT, name_of, python_files
+from source_files import OURS, PACKAGES, ROOT, imports, is_module, name_of, python_files
 
-OURS = (*PACKAGES, "run_bench")
+from suites.engine.code import MEASURED_CODE
+
 CHECKS = ("reformer.checks",)
 CONFIGS = ("reformer.config", "baselines.config")
 PEERS = ("reformer_pytorch", "transformers")
@@ -193,23 +193,6 @@ FROM_BELOW = [
 ]
 
 
-def imports(path, text=None):
-    """(line, module) of everything imported, anywhere in the file, or in `text` in its place."""
-    for node in ast.walk(ast.parse(path.read_text() if text is None else text)):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name_of(path)}:{node.lineno}: imports are absolute here"
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield node.lineno, full if is_module(full) else node.module
-
-
-def is_module(dotted):
-    path = ROOT / dotted.replace(".", "/")
-    return dotted.split(".")[0] in OURS and (path.with_suffix(".py").exists() or path.is_dir())
-
-
 def row_of(path):
     """The row of the table that counts for a file."""
     return next(pattern for pattern in ARROWS if fnmatch(name_of(path), pattern))
@@ -282,5 +265,18 @@ def test_only_tests_import_the_reference():
         for path in python_files(*PACKAGES)
         for line, module in imports(path)
         if module == "reformer.reference"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_all_that_decides_a_number_is_in_the_hash_of_the_code():
+    """Beside it stands only what carries jobs and their failures to where they run."""
+    hashed = [part.removesuffix(".py").replace("/", ".") for part in MEASURED_CODE]
+    wrong = [
+        f"{name_of(path)}:{line} imports {module}, which the hash of the code leaves out"
+        for path in python_files(*PACKAGES)
+        if name_of(path).startswith(MEASURED_CODE)
+        for line, module in imports(path)
+        if module.split(".")[0] in PACKAGES and not module.startswith((*hashed, *TRAVELS))
     ]
     assert not wrong, "\n".join(wrong)

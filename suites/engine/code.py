@@ -19,6 +19,7 @@ MEASURED_CODE = (
     "suites/settings.py",
     "suites/effects.py",
     "suites/evaluations.py",
+    "suites/pairs.py",
     "suites/tasks",
     "suites/engine/measure",
 )

@@ -127,8 +127,11 @@ def test_it_is_that_of_the_equations(
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "naive", "local", "local+sdpa"])
-def test_nothing_changes_where_no_border_depends_on_the_future(attention: str) -> None:
-    settings = replace(SETTINGS, attention=attention, shared_qk=True)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_nothing_changes_where_no_border_depends_on_the_future(
+    attention: str, precision: str
+) -> None:
+    settings = replace(SETTINGS, attention=attention, shared_qk=True, precision=precision)
     found = past_only.past_only(talkative(settings, 2), windows(2), settings)
     assert "own_hash" not in found
     assert found["share_changed"] == 0

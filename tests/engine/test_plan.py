@@ -209,7 +209,7 @@ def test_data_paths_belong_to_a_task_of_the_plan() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "legal"),
     [
-        *((name, -1, "0 or more") for name in ("first_steps", "warmup_steps", "evaluate_every")),
+        *((name, -1, "0 or more") for name in ("warmup_steps", "evaluate_every")),
         ("warmup_steps", 0.5, "an integer"),
         ("evaluate_rounds", (4, -2), "0 or more"),
         *(

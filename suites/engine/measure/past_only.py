@@ -29,7 +29,7 @@ from suites.engine.measure.inside import (
     shared_qk_branches,
     spread,
 )
-from suites.settings import Settings
+from suites.settings import Settings, change
 
 # So many held-out windows, and as many ends of prefixes in each, the same in all.
 WINDOWS, ENDS = 8, 32
@@ -43,8 +43,10 @@ def past_only(model: LanguageModel, windows: Windows, settings: Settings) -> dic
     The positions lie in the same places of all windows, one drawn in each of ENDS equal parts. The
     prefix is hashed as the whole window is, so that only chunk borders can differ; "own_hash" is
     the same with as many buckets as a sequence of the prefix's length has, which is how text is
-    generated (LanguageModel.past_only_logits).
+    generated (LanguageModel.past_only_logits). All is computed in float32, whatever the settings'
+    precision: rounding that depends on the length is no change.
     """
+    settings = change(settings, precision="float32")
     tokens, targets = spread(windows, WINDOWS)
     ends = draw_ends(targets)
     at_once = max(1, TOKENS_AT_ONCE // settings.length)
