@@ -50,6 +50,7 @@ MODEL_ONLY = (
     "axial_positions",
     "optimizer",
 )
+SHORT_WINDOWS = ("first_length", "first_batch")
 # Of a trained model whose layers all have shared queries and keys, LSH or full.
 OTHER_ATTENTIONS = ("evaluate_rounds", "evaluate_as")
 # Settings that say how long, how often or in which ways is measured, not what: in no case's id.
@@ -61,9 +62,8 @@ QUALITY_ONLY = (
     "embedding_std",
     "positions_start",
     "train_steps",
-    "first_length",
-    "first_batch",
     "first_steps",
+    *SHORT_WINDOWS,
     "learning_rate",
     "warmup_steps",
     "heldout_tokens",
@@ -121,6 +121,8 @@ def without_effect(s: Any) -> set[str]:
         unused.remove("logit_scale")
     if s.task != "recall":
         unused.add("n_pairs")
+    if s.first_steps == 0:
+        unused |= set(SHORT_WINDOWS)
     if not can_attend_otherwise(s):
         unused |= set(OTHER_ATTENTIONS)
     if s.subject == "attention":

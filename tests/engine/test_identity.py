@@ -117,6 +117,7 @@ def test_the_id_has_what_is_measured_and_not_how_often() -> None:
         {"analyses": ("head",)},
         {"chunk_length": 64},  # the one in force by default
         {"logit_scale": 1},
+        {"first_length": 32, "first_batch": 1},  # of no first_steps
     ):
         assert change(base, **changes).id == base.id, changes
     for changes in ({"task": "duplication"}, {"logit_scale": 2}, {"chunk_length": 32}):

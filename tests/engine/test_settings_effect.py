@@ -13,12 +13,13 @@ from seeing import see
 from baselines.config import PEERS, package_of
 from suites.settings import SETTINGS, Settings
 
-# It counts with the task of its row alone.
-OF_A_TASK = {"n_pairs"}
+# They count on what their rows change of the base alone: its task, and that it has short windows.
+ON_CHANGED_BASES = {"n_pairs", "first_length", "first_batch"}
 
 
-def with_task(settings: Settings, row: Row) -> Settings:
-    return replace(settings, task=row.on.get("task", settings.task))
+def prepared(settings: Settings, row: Row) -> Settings:
+    counts = {name: row.on[name] for name in ("task", "first_steps") if name in row.on}
+    return replace(settings, **counts)
 
 
 CASES = [
@@ -26,7 +27,7 @@ CASES = [
     for row in ROWS
     for base, settings in BASES.items()
     if base in row.bases
-    and row.name in with_task(settings, row).measured()
+    and row.name in prepared(settings, row).measured()
     and base not in WITHOUT_ROW.get(row.name, {})
     and row.value != getattr(settings, row.name)
 ]
@@ -77,7 +78,7 @@ def test_every_setting_has_its_row() -> None:
     """It has one on every base where it counts, but for what the table names and explains."""
     assert {row.name for row in ROWS} == {f.name for f in fields(Settings)}
     for base, settings in BASES.items():
-        tested = {row.name for name, row in CASES if name == base} - OF_A_TASK
+        tested = {row.name for name, row in CASES if name == base} - ON_CHANGED_BASES
         excused = {name for name, bases in WITHOUT_ROW.items() if base in bases}
         assert tested == set(settings.measured()) - excused, base
 
