@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from reformer.autocast import without_autocast
 from reformer.checks import plain, require, require_integer
 from reformer.config import FACTORIZE_FROM, bucket_factors
 from reformer.eager import eagerly
 from reformer.inputs import require_generator, require_vectors
+from reformer.precision import sum_dtype
 
 # Rows rotated at a time: 4096 rows of 100 floats stay in the second-level cache. On a GPU as many
 # as outlast the launches: by 4096 rows those took 4 to 20 ms a call (H100, 32K to 64K tokens).
@@ -73,17 +75,22 @@ def draw_rotations(
 def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
     """Hash vectors with given rotations: argmax([xR ; -xR]) (paper, section 2), (B, H, R, L) int32.
 
-    The results of several rotations are the digits of one number. Carries no gradient.
+    The results of several rotations are the digits of one number. Projections are float32 at least,
+    under autocast too: rounded to 16 bits many agree, and the first of them would win. Carries no
+    gradient.
     """
     B, H, L, W = vectors_BHLW.shape
+    dtype = sum_dtype(vectors_BHLW)
     rows_XW = vectors_BHLW.detach().reshape(-1, W)
     buckets_XR = rows_XW.new_zeros((len(rows_XW), n_rounds), dtype=torch.int32)
     n_rows = ROWS if rows_XW.device.type == "cpu" else ROWS_GPU
     for rotation_WRN in rotations:
         half = rotation_WRN.shape[-1]
-        matrix = rotation_WRN.reshape(W, -1).to(rows_XW)
+        matrix = rotation_WRN.reshape(W, -1).to(rows_XW.device, dtype)
         for start in range(0, len(rows_XW), n_rows):
-            rotated = (rows_XW[start : start + n_rows] @ matrix).unflatten(1, (n_rounds, half))
+            with without_autocast(rows_XW):
+                rotated = rows_XW[start : start + n_rows].to(dtype) @ matrix
+            rotated = rotated.unflatten(1, (n_rounds, half))
             highest, at_highest = rotated.max(dim=-1)
             lowest, at_lowest = rotated.min(dim=-1)
             digit = torch.where(highest >= -lowest, at_highest, at_lowest + half)

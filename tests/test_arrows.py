@@ -180,7 +180,7 @@ PLANTED = {
 
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
 FROM_BELOW = [
-    ["checks", "eager", "autocast"],
+    ["checks", "eager", "autocast", "precision"],
     ["config"],
     ["inputs"],
     ["hashing", "sorting", "full_attention", "positions", "reference", "gradients", "recording"],

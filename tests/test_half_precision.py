@@ -15,6 +15,9 @@ from attention_oracle import (
 )
 
 from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
+from reformer.hashing import draw_rotations, rotate_to_buckets
+from reformer.kernels import KERNELS
+from reformer.reference import reference_buckets
 
 QUICK_AND_FLEX = kernel_params("plain", "blocked", "native", "flex")
 
@@ -57,6 +60,24 @@ def test_bfloat16_is_as_near_as_stated(kernel, n_rounds, spread):
             assert got.dtype == other.dtype == torch.bfloat16
             assert torch.equal(got, other)
             assert (got.double() - expected).norm() <= ERROR[kernel] * expected.norm()
+
+
+@pytest.mark.parametrize("kernel", kernel_params("plain", "native"))
+@pytest.mark.parametrize("length", [128, 4200])  # one rotation, and two
+def test_what_is_hashed_is_not_rounded(kernel, length):
+    """Vectors of 16 bits hash as the same numbers in float32; float32 as it is under autocast."""
+    config = LSHConfig(n_rounds=3, bucket_size=8, chunk_length=8)
+    vectors = random_inputs(2, (1, 2, length, 32), torch.float32)[0].detach()
+    rotations = draw_rotations(
+        32, config.hash_factors(length), 3, torch.Generator().manual_seed(2)
+    )
+    hash_to_buckets = getattr(KERNELS[kernel], "hash_to_buckets", rotate_to_buckets)
+    for x in (vectors, vectors.bfloat16()):
+        expected = reference_buckets(x.double(), rotations)
+        found = hash_to_buckets(x, rotations, 3)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(hash_to_buckets(x, rotations, 3), found)
+        assert (found != expected).double().mean() < 1e-4, "but for ties in float32"
 
 
 @pytest.mark.parametrize("kernel", QUICK_AND_FLEX)

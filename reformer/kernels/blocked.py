@@ -4,7 +4,7 @@ Rounds are merged as they come. Over all rounds and keys together attention is o
 its log-normaliser: p = exp(logit - z) and out = sum p v. So the backward pass needs only z and out,
 and recomputes the logits of each block: dlogit = p (dout . v - dout . out). The position itself is
 masked here, not penalised: under the paper's penalty of 1e5 its weight underflows to exactly 0
-unless it is alone, and then the output is its own value.
+unless it is alone (or |q| logit_scale is 5e4 or more), and then the output is its own value.
 
 Products are of the inputs' dtype, whatever autocast says; norms, z and sums are float32 at least.
 
@@ -22,7 +22,7 @@ from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
 from reformer.eager import eagerly
 from reformer.gradients import differentiable_once
-from reformer.kernels.precision import MIN_NORM, sum_dtype
+from reformer.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 # Logits in a block: 2^19 floats are 2 MiB, so that what passes over them finds them in cache.

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from reformer.autocast import without_autocast
 from reformer.config import SELF_PENALTY, LSHConfig
 from reformer.eager import eagerly
-from reformer.kernels.precision import sum_dtype
+from reformer.precision import sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 

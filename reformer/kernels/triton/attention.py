@@ -21,7 +21,7 @@ from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
 from reformer.gradients import differentiable_once
-from reformer.kernels.precision import MIN_NORM
+from reformer.precision import MIN_NORM
 from reformer.kernels.triton.backward import backward_round, write_deltas
 from reformer.kernels.triton.forward import forward_round
 from reformer.kernels.triton.hashing import write_cells

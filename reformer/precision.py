@@ -1,6 +1,7 @@
-"""The kernels written in PyTorch compute what must not be rounded to 16 bits in float32 or more.
+"""What is written in PyTorch computes in float32 or more what must not be rounded to 16 bits.
 
-Products are of the inputs' dtype; norms, logits, log-normalisers and sums are float32 at least.
+Attention's products are of the inputs' dtype; the projections of the hash, norms, logits,
+log-normalisers and sums are float32 at least.
 """
 
 import torch
