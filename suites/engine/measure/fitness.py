@@ -31,7 +31,7 @@ def check_fitness(_: object = None) -> dict[str, Any]:
 
 
 def checks() -> Iterator[Check]:
-    """Check load, cores, clocks and memory, in this order, and then the GPU if there is one."""
+    """Check load, clocks and memory, in this order, and then the GPU if there is one."""
     load = ForeignLoad()
     time.sleep(WATCH_S)
     cores = load.foreign_cores()
@@ -40,7 +40,6 @@ def checks() -> Iterator[Check]:
     cores_here, average = available_cores(), told(load_average)
     words = NOT_SHOWN if average is None else f"{average:.2f} on {cores_here} cores"
     yield "load average", words, (average or 0.0) <= cores_here
-    yield "cores", f"{cores_here} for this process", cores_here >= 1
     yield setting("frequency governor", CPUFREQ / "scaling_governor", "performance")
     if NO_TURBO.exists():
         yield setting("turbo off", NO_TURBO, "1")

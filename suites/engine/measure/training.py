@@ -46,18 +46,17 @@ def train_and_evaluate(
     curve: list[tuple[int, float]] = []
     curve_s: list[float] = []
     trained_s, started = 0.0, perf_counter()
+    found: dict[str, float] = {}
+    every = settings.evaluate_every or settings.train_steps
     for step in train(model, task, settings, seed, train_losses):
         trained_s += perf_counter() - started
-        if settings.evaluate_every and step % settings.evaluate_every == 0:
-            curve.append((step, evaluate(model, task, settings)["bits_per_dim"]))
+        if step % every == 0 or step == settings.train_steps:
+            found = evaluate(model, task, settings)
+            curve.append((step, found["bits_per_dim"]))
             curve_s.append(trained_s)
         started = perf_counter()
-    final = evaluate(model, task, settings)
-    if not curve or curve[-1][0] != settings.train_steps:
-        curve.append((settings.train_steps, final["bits_per_dim"]))
-        curve_s.append(trained_s)
     return {
-        **final,
+        **found,
         "curve": curve,
         "curve_s": curve_s,
         "train_curve": thin_out(train_losses),
