@@ -30,9 +30,11 @@ def lsh_attention(
     Returns (batch, heads, length, width). buckets: (batch, heads, n_rounds, length) integers, to
     attend with a given hash instead of drawing one. generator: the CPU generator of the hash; None
     means torch's global one. kernel: "auto" or the name of one in reformer/kernels; all
-    differentiable, all equal to reformer/reference.py. A batch of none gives none. A NaN or an
-    infinite number in qk makes NaN of every position that attends with it or to it; one that
-    attends to nobody else keeps its own value (NaN in "plain").
+    differentiable, all equal to reformer/reference.py. A batch of none gives none. A NaN in qk makes
+    NaN of every position that attends with it or to it, an infinite number of every position that
+    attends to it; one that attends to nobody else keeps its own value (NaN in "plain"), and so can
+    a position whose own qk is infinite. From |qk| logit_scale of 5e4 on the penalty of eq. 16, 1e5,
+    hides a position from itself no longer: there only "plain" follows it, the others still hide.
 
     With config.causal no position attends to a later one, but later tokens change earlier outputs a
     little: all positions are sorted together, so that they move the chunk borders, and a pair in

@@ -34,10 +34,12 @@ class Reformer(LanguageModel):
 
     @property
     def kernel(self) -> str:
-        """Name the implementation of attention that runs on this model's device."""
+        """Name the implementation of attention that runs in this model's type on its device."""
         if all(attention == "dense" for attention in self.config.attentions):
             return "sdpa"
-        return kernels.pick(self.config.kernel, self.embedding.weight)
+        n_heads = self.config.n_heads
+        one_position = (1, n_heads, 1, self.config.d_model // n_heads)
+        return kernels.pick(self.config.kernel, self.embedding.weight.new_empty(one_position))
 
 
 class SharedQKAttention(Branch):

@@ -19,8 +19,17 @@ from attention_oracle import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reformer import LSHConfig, lsh_attention
-from reformer.kernels import KERNELS, fallback, flex, native, pick, torch_compile
+from reformer import LSHConfig, Reformer, ReformerConfig, lsh_attention
+from reformer.kernels import (
+    FASTEST,
+    KERNELS,
+    fallback,
+    flex,
+    native,
+    pick,
+    torch_compile,
+    triton,
+)
 
 QUICK = kernel_params("plain", "blocked", "native")
 CUDA = SimpleNamespace(device=torch.device("cuda"))
@@ -164,6 +173,21 @@ def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
     without("triton")
     assert pick("auto", CUDA) == "blocked"
     assert fallback(CUDA) == "triton is not installed"
+
+
+@pytest.mark.parametrize(
+    ("d_model", "dtype", "name"),
+    [
+        (64, torch.float32, "triton"),
+        (256, torch.float32, "blocked"),
+        (64, torch.float64, "blocked"),
+    ],
+)
+def test_a_model_names_the_kernel_that_its_heads_get(monkeypatch, d_model, dtype, name):
+    monkeypatch.setitem(FASTEST, "cpu", ["triton"])
+    monkeypatch.setattr(triton, "unavailable", lambda _: "")
+    config = ReformerConfig(vocabulary=7, length=16, d_model=d_model, n_heads=1, n_layers=1)
+    assert Reformer(config).to(dtype).kernel == name
 
 
 def test_flex_says_where_it_runs(without):
