@@ -21,15 +21,16 @@ REASON = "it draws hashes or runs kernels that no graph holds; compile without f
 _MODES = torch._C._TorchDispatchModeKey
 
 
-def eagerly(function: F) -> F:
+def eagerly(function: F, name: str = "") -> F:
     """Run a function as it is written, also in a compiled caller, whose graph ends before it.
 
-    The function raises RuntimeError under a tracer that cannot end its graph.
+    The function raises RuntimeError under a tracer that cannot end its graph. name: the one by
+    which callers know it; by default its own.
     """
     made: list[Callable[..., Any]] = []
 
     def checked(*args: Any, **kwargs: Any) -> Any:
-        refuse_tracers(function.__qualname__)
+        refuse_tracers(name or function.__qualname__)
         return function(*args, **kwargs)
 
     def outside_graphs(*args: Any, **kwargs: Any) -> Any:

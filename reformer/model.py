@@ -12,8 +12,8 @@ from reformer.choices import Choices
 from reformer.config import LayerAttention, LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
 from reformer.language_model import LanguageModel
-from reformer.lsh_attention import attend_rounds, hash_and_sort
 from reformer.reversible import Branch, dropout
+from reformer.rounds import attend_rounds, hash_and_sort
 
 
 class Reformer(LanguageModel):

@@ -63,13 +63,19 @@ def sort_rounds(
 ) -> SortedRounds:
     """Sort buckets (B, H, R, L) by (bucket, position), and cut the order into chunks.
 
-    Where a window would reach around the whole round it becomes one chunk. Positions from
-    `valid_length` on are padding; None means that there is none. sort: `sort_buckets` or a twin of
-    it.
+    Positions from `valid_length` on are padding; None means that there is none. sort:
+    `sort_buckets` or a twin of it.
     """
-    length = buckets_BHRL.shape[-1]
-    valid_length = length if valid_length is None else valid_length
+    valid_length = buckets_BHRL.shape[-1] if valid_length is None else valid_length
     order_BHRL, ends_BHRN = (sort or sort_buckets)(buckets_BHRL, n_buckets, valid_length)
+    return cut_rounds(order_BHRL, ends_BHRN, config, valid_length)
+
+
+def cut_rounds(
+    order_BHRL: Tensor, ends_BHRN: Tensor, config: LSHConfig, valid_length: int
+) -> SortedRounds:
+    """Cut sorted rounds into chunks; where a window would reach around a round it is one chunk."""
+    length = order_BHRL.shape[-1]
     whole_round = length // config.m <= config.chunks_before + 1
     return SortedRounds(
         order_BHRL=order_BHRL,

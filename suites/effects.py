@@ -29,7 +29,7 @@ OURS_ONLY = (
 LSH_ONLY = (*HASHING, *OURS_ONLY)
 LOCAL_TOO = ("chunk_length", "chunks_before", "logit_scale", "kernel")
 NOT_LOCAL = tuple(name for name in LSH_ONLY if name not in LOCAL_TOO)
-# Of OURS_ONLY, what peers take as well: reformer-pytorch refuses to look back otherwise than it does.
+# Of OURS_ONLY, what peers take as well: reformer-pytorch refuses to look back in another way.
 PEERS_TOO = ("chunks_before",)
 TRANSFORMERS_TOO = ("factorize_hash",)
 NOT_REFORMER_PYTORCH = ("loss_chunks",)  # it has no such thing
@@ -95,7 +95,7 @@ def can_attend_otherwise(s: Any) -> bool:
 
 
 def hashes_in_evaluation(s: Any) -> bool:
-    """Return whether `s` (Settings) is of a dense model that is evaluated with LSH attention too."""
+    """Return whether `s` (Settings) is a dense model evaluated with LSH attention too."""
     return s.is_dense and s.can_train and can_attend_otherwise(s) and any(s.evaluate_rounds)
 
 

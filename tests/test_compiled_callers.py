@@ -8,7 +8,7 @@ from baselines import Dense, DenseConfig
 from baselines.peers import peer_attention, peer_model
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets, lsh_attention
 from reformer.kernels import native
-from reformer.lsh_attention import attend_rounds, hash_and_sort
+from reformer.rounds import attend_rounds, hash_and_sort
 
 pytestmark = [
     # of PyTorch itself: what it imports to compile, and what it asks a tensor after a graph break

@@ -68,9 +68,7 @@ def test_what_is_hashed_is_not_rounded(kernel, length):
     """Vectors of 16 bits hash as the same numbers in float32; float32 as it is under autocast."""
     config = LSHConfig(n_rounds=3, bucket_size=8, chunk_length=8)
     vectors = random_inputs(2, (1, 2, length, 32), torch.float32)[0].detach()
-    rotations = draw_rotations(
-        32, config.hash_factors(length), 3, torch.Generator().manual_seed(2)
-    )
+    rotations = draw_rotations(32, config.hash_factors(length), 3, torch.Generator().manual_seed(2))
     hash_to_buckets = getattr(KERNELS[kernel], "hash_to_buckets", rotate_to_buckets)
     for x in (vectors, vectors.bfloat16()):
         expected = reference_buckets(x.double(), rotations)

@@ -13,7 +13,7 @@ from baselines import Dense, DenseConfig
 from reformer import Reformer, ReformerConfig, hash_buckets, lsh_attention
 from reformer.inputs import MOST_BUCKETS, require_generator, require_targets, require_tokens
 from reformer.loss import IGNORED, chunked_cross_entropy
-from reformer.lsh_attention import attend_rounds, hash_and_sort
+from reformer.rounds import attend_rounds, hash_and_sort
 
 models = pytest.mark.parametrize("name", MODELS)
 

@@ -9,7 +9,7 @@ from attention_oracle import assert_near, kernel_params, outputs_and_gradients, 
 
 from baselines import Dense, DenseConfig
 from reformer import Reformer, ReformerConfig, lsh_attention
-from reformer.lsh_attention import hash_and_sort
+from reformer.rounds import hash_and_sort
 from reformer.sorting import keep_order, sort_buckets
 from suites.engine.measure.build import build_attention_call, build_model
 from suites.settings import Settings

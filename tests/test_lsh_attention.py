@@ -19,8 +19,8 @@ from attention_oracle import (
 
 from reformer import LSHConfig, hash_buckets, lsh_attention
 from reformer.hashing import draw_rotations, exact_factors, rotate_to_buckets
-from reformer.lsh_attention import attend_rounds
 from reformer.reference import reference_buckets, reference_full_attention
+from reformer.rounds import attend_rounds
 from reformer.sorting import sort_rounds
 
 # "compiled" and, but for single cases, "flex" have files of their own: a call costs seconds.

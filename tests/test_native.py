@@ -24,8 +24,8 @@ from reformer import LSHConfig, lsh_attention
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.kernels import native, pick
 from reformer.kernels.native import build
-from reformer.lsh_attention import attend_rounds
 from reformer.reference import reference_attention
+from reformer.rounds import attend_rounds
 from reformer.sorting import sort_rounds
 
 LIBRARY = "" if native.unavailable() else build.load()._name

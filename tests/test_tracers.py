@@ -12,7 +12,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 from reformer import LSHConfig, Reformer, ReformerConfig, hash_buckets, lsh_attention
 from reformer.kernels import native, pick
 from reformer.loss import chunked_cross_entropy
-from reformer.lsh_attention import attend_rounds, hash_and_sort
+from reformer.rounds import attend_rounds, hash_and_sort
 
 # of PyTorch itself: what it imports to compile, and that torch.jit is old
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -32,8 +32,9 @@ MODEL = Reformer(
     ReformerConfig(vocabulary=64, length=64, d_model=32, d_ff=48, n_heads=2, attention=LSH)
 )
 ROUNDS = hash_and_sort(QK, LSH)
+BUCKETS = hash_buckets(QK, n_buckets=8, n_rounds=2)
 CALLS = {
-    "lsh_attention": lambda x: lsh_attention(x, V, LSH),
+    "lsh_attention": lambda x: lsh_attention(x, V, LSH, buckets=BUCKETS),
     "hash_buckets": lambda x: hash_buckets(x, n_buckets=8, n_rounds=2),
     "hash_and_sort": lambda x: hash_and_sort(x, LSH).order_BHRL,
     "attend_rounds": lambda x: attend_rounds(x, V, ROUNDS, LSH),

@@ -12,7 +12,7 @@ from attention_oracle import in_float64, of_kernel, of_reference, random_inputs,
 from reformer import LSHConfig, lsh_attention
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.kernels import triton
-from reformer.lsh_attention import attend_rounds, hash_and_sort
+from reformer.rounds import attend_rounds, hash_and_sort
 from reformer.sorting import met, sort_buckets, sort_rounds
 
 ON_GPU = torch.cuda.is_available()

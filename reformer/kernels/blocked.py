@@ -13,15 +13,15 @@ chunk length, K keys a chunk sees, Y = S * L rows.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
 from reformer.eager import eagerly
-from reformer.gradients import differentiable_once
+from reformer.kernels.by_hand import Passes, attend_by
 from reformer.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
@@ -61,40 +61,20 @@ class Steps(NamedTuple):
     backward: Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width)."""
-    return attend_with(Steps(forward_block, backward_block), qk, v, rounds, config)
+    return attend_by(passes(), qk, v, rounds, config)
 
 
-@eagerly
-def attend_with(
-    steps: Steps, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
-) -> Tensor:
-    """Attend over sorted rounds, (batch, heads, length, width), with other steps on full blocks."""
-    return _Attend.apply(qk, v, rounds, config, steps)
-
-
-class _Attend(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, steps: Steps
-    ) -> Tensor:
-        with without_autocast(qk):
-            out_BHLW, z_Y = _forward(qk, v, rounds, config, steps.forward)
-        ctx.save_for_backward(qk, v, out_BHLW, z_Y)
-        ctx.rounds, ctx.config, ctx.step = rounds, config, steps.backward
-        return out_BHLW
-
-    @staticmethod
-    @differentiable_once
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        with without_autocast(grads[0]):
-            dqk, dv = _backward(grads[0], ctx.saved_tensors, ctx.rounds, ctx.config, ctx.step)
-        return dqk, dv, None, None, None
+def passes(steps: Steps | None = None) -> Passes:
+    """Return the two passes, with other steps on full blocks if some are given."""
+    forward, backward = steps or (forward_block, backward_block)
+    return Passes(partial(_forward, forward), partial(_backward, backward))
 
 
 def _forward(
-    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig, step: Callable[..., Any]
+    step: Callable[..., Any], qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> tuple[Tensor, Tensor]:
     q_YW, v_YW = qk.reshape(-1, qk.shape[-1]), v.reshape(-1, v.shape[-1])
     k_YW = _keys(q_YW, _norms(q_YW), config)
@@ -106,7 +86,7 @@ def _forward(
         z_Y[q_rows], out_YW[q_rows] = run(*products, z_Y[q_rows], out_YW[q_rows], mask)
     alone = z_Y.isneginf().unsqueeze(-1)
     out_YW = torch.where(alone, v_YW, out_YW.to(v.dtype))
-    return out_YW.view(v.shape), z_Y
+    return out_YW.view(v.shape), z_Y.view(v.shape[:3])
 
 
 def forward_block(
@@ -126,13 +106,14 @@ def forward_block(
 
 @eagerly
 def _backward(
+    step: Callable[..., Any],
     grad_out: Tensor,
-    saved: tuple[Tensor, ...],
+    kept: tuple[Tensor, ...],
     rounds: SortedRounds,
     config: LSHConfig,
-    step: Callable[..., Any],
 ) -> tuple[Tensor, Tensor]:
-    qk, v, out, z_Y = saved
+    qk, v, out, z_BHL = kept
+    z_Y = z_BHL.flatten()
     q_YW, v_YW, dout_YW, out_YW = (x.reshape(-1, x.shape[-1]) for x in (qk, v, grad_out, out))
     norms_Y1 = _norms(q_YW)
     k_YW = _keys(q_YW, norms_Y1, config)

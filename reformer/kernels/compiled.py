@@ -8,8 +8,9 @@ round, a smaller block, runs as in blocked.py.
 from torch import Tensor
 
 from reformer.config import LSHConfig
-from reformer.eager import require_in_memory
+from reformer.eager import eagerly, require_in_memory
 from reformer.kernels import blocked, torch_compile
+from reformer.kernels.by_hand import Passes, attend_by
 from reformer.sorting import SortedRounds
 
 
@@ -24,13 +25,17 @@ def require_usable(like: Tensor) -> None:
     require_in_memory("compiled", like)
 
 
+@eagerly
 def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
     """Attend over sorted rounds, (batch, heads, length, width).
 
     Raises ValueError where torch.compile does not work.
     """
     require_usable(qk)
+    return attend_by(passes(), qk, v, rounds, config)
+
+
+def passes() -> Passes:
+    """Return the two passes of blocked.py with compiled steps."""
     steps = (blocked.forward_block, blocked.backward_block)
-    return blocked.attend_with(
-        blocked.Steps(*map(torch_compile.compile_static, steps)), qk, v, rounds, config
-    )
+    return blocked.passes(blocked.Steps(*map(torch_compile.compile_static, steps)))

@@ -27,8 +27,8 @@ from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
 from reformer.gradients import differentiable_once
-from reformer.precision import MIN_NORM, sum_dtype
 from reformer.kernels.torch_compile import compile_static, require_compiler
+from reformer.precision import MIN_NORM, sum_dtype
 from reformer.sorting import SortedRounds, met
 
 # Queries and keys in a block of the mask: a multiple of every tile that FlexAttention's kernels use

@@ -11,9 +11,9 @@ from reformer.choices import Choices
 from reformer.feed_forward import FeedForward
 from reformer.hashing import draw_rotations, rotate_to_buckets
 from reformer.kernels import native
-from reformer.lsh_attention import attend_rounds, hash_and_sort
 from reformer.model import Reformer
 from reformer.reversible import run_reversible
+from reformer.rounds import attend_rounds, hash_and_sort
 from reformer.sorting import sort_buckets
 
 H, W = 4, 64

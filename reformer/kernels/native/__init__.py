@@ -3,10 +3,19 @@
 from reformer.kernels.native.kernel import (
     attend,
     hash_to_buckets,
+    passes,
     require_usable,
     sort_buckets,
     unavailable,
     unfit,
 )
 
-__all__ = ["attend", "hash_to_buckets", "require_usable", "sort_buckets", "unavailable", "unfit"]
+__all__ = [
+    "attend",
+    "hash_to_buckets",
+    "passes",
+    "require_usable",
+    "sort_buckets",
+    "unavailable",
+    "unfit",
+]

@@ -18,8 +18,8 @@ from torch import Tensor
 from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
-from reformer.gradients import differentiable_once
 from reformer.inputs import require_order, require_pair
+from reformer.kernels.by_hand import Passes, attend_by
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -97,32 +97,34 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     require_usable(qk, v, rounds.order_BHRL)
     require_pair(qk, v, config)
     require_order(rounds.order_BHRL, qk, config)
-    return _Attend.apply(qk, v, rounds, config)
+    return attend_by(passes(), qk, v, rounds, config)
 
 
-class _Attend(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-        dtype = _dtype(qk, v)
-        q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
-        out_BHLW = torch.empty_like(v_BHLW)
-        z_BHL = v_BHLW.new_empty(v.shape[:-1])
-        _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
-        ctx.save_for_backward(qk, v, out_BHLW, z_BHL)
-        ctx.rounds, ctx.config = rounds, config
-        return out_BHLW.to(v.dtype)
+def passes() -> Passes:
+    """Return the two passes."""
+    return Passes(_forward, _backward)
 
-    @staticmethod
-    @differentiable_once
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        qk, v, out_BHLW, z_BHL = ctx.saved_tensors
-        tensors = {
-            name: _in_rows(x, z_BHL.dtype) for name, x in (("q", qk), ("v", v), ("dout", grads[0]))
-        }
-        dq_BHLW, dv_BHLW = torch.empty_like(tensors["q"]), torch.empty_like(tensors["v"])
-        tensors |= {"out": out_BHLW, "dq": dq_BHLW, "dv": dv_BHLW}
-        _call("backward", ctx.rounds, ctx.config, z_BHL, **tensors)
-        return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype), None, None
+
+def _forward(
+    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
+) -> tuple[Tensor, Tensor]:
+    dtype = _dtype(qk, v)
+    q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
+    out_BHLW = torch.empty_like(v_BHLW)
+    z_BHL = v_BHLW.new_empty(v.shape[:-1])
+    _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
+    return out_BHLW, z_BHL
+
+
+def _backward(
+    grad_out: Tensor, kept: tuple[Tensor, ...], rounds: SortedRounds, config: LSHConfig
+) -> tuple[Tensor, Tensor]:
+    qk, v, out_BHLW, z_BHL = kept
+    rows = {"q": qk, "v": v, "dout": grad_out, "out": out_BHLW}
+    tensors = {name: _in_rows(x, z_BHL.dtype) for name, x in rows.items()}
+    dq_BHLW, dv_BHLW = torch.empty_like(tensors["q"]), torch.empty_like(tensors["v"])
+    _call("backward", rounds, config, z_BHL, **tensors, dq=dq_BHLW, dv=dv_BHLW)
+    return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype)
 
 
 @eagerly

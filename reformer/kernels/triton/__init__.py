@@ -19,6 +19,7 @@ from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
 from reformer.hashing import rotate_to_buckets
+from reformer.kernels.by_hand import Passes, attend_by
 from reformer.sorting import SortedRounds
 from reformer.sorting import sort_buckets as sort_int32
 
@@ -65,8 +66,13 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     Raises ValueError where the kernel cannot run.
     """
     require_usable(qk, v, rounds.order_BHRL)
-    out: Tensor = _room("attention").Attend.apply(qk, v, rounds, config)
-    return out
+    return attend_by(passes(), qk, v, rounds, config)
+
+
+def passes() -> Passes:
+    """Return the two passes."""
+    room = _room("attention")
+    return Passes(room.forward, room.backward)
 
 
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:

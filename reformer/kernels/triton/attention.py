@@ -17,16 +17,14 @@ import torch
 import triton
 from torch import Tensor
 
-from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
-from reformer.gradients import differentiable_once
-from reformer.precision import MIN_NORM
 from reformer.kernels.triton.backward import backward_round, write_deltas
 from reformer.kernels.triton.forward import forward_round
 from reformer.kernels.triton.hashing import write_cells
 from reformer.kernels.triton.launch import Launches, launch, on_device_of, padded
 from reformer.kernels.triton.tune import Tiles, tiles_of
+from reformer.precision import MIN_NORM
 from reformer.sorting import SortedRounds
 
 ROWS = 128  # of a program that only walks over rows
@@ -34,44 +32,43 @@ TRIED = 8  # launches of a trial of tiles
 MOST_CELLS = 2**31  # that 32 bits tell apart
 
 
-class Attend(torch.autograd.Function):
-    """Attention over sorted rounds, one launch a round and pass."""
+def forward(
+    qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute output, log-normalisers and cells; the output's memory has positions before heads."""
+    with on_device_of(qk):
+        qk, v = in_rows(qk), in_rows(v)
+        cells_BHLRK = cells_of(rounds, config)
+        out_BLHW = _own_rows(v, v.dtype)
+        z_BHL = torch.empty(v.shape[:3], dtype=torch.float32, device=v.device)
+        needs_total = v.dtype != torch.float32 and config.n_rounds > 1
+        total_BLHW = _own_rows(v, torch.float32) if needs_total else out_BLHW
+        order_BHRL = rounds.order_BHRL.contiguous()
+        tensors = (qk, v, out_BLHW, total_BLHW, z_BHL, order_BHRL, cells_BHLRK)
+        strides = (*qk.stride()[:3], *v.stride()[:3])
+        _each_round(forward_round, tensors, strides, rounds, config)
+    return out_BLHW.transpose(1, 2), z_BHL, cells_BHLRK
 
-    @staticmethod
-    def forward(ctx: Any, qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Tensor:
-        """Return the output, (B, H, L, W); its memory has the positions before the heads."""
-        with on_device_of(qk), without_autocast(qk):
-            qk, v = in_rows(qk), in_rows(v)
-            cells_BHLRK = cells_of(rounds, config)
-            order_BHRL = rounds.order_BHRL.contiguous()
-            out_BLHW = _own_rows(v, v.dtype)
-            z_BHL = torch.empty(v.shape[:3], dtype=torch.float32, device=v.device)
-            needs_total = v.dtype != torch.float32 and config.n_rounds > 1
-            total_BLHW = _own_rows(v, torch.float32) if needs_total else out_BLHW
-            tensors = (qk, v, out_BLHW, total_BLHW, z_BHL, order_BHRL, cells_BHLRK)
-            strides = (*qk.stride()[:3], *v.stride()[:3])
-            _each_round(forward_round, tensors, strides, rounds, config)
-        ctx.save_for_backward(qk, v, out_BLHW, z_BHL, order_BHRL, cells_BHLRK)
-        ctx.rounds, ctx.config = rounds, config
-        return out_BLHW.transpose(1, 2)
 
-    @staticmethod
-    @differentiable_once
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Return the gradients of qk and v."""
-        qk, v, out_BLHW, z_BHL, *rest = ctx.saved_tensors
-        with on_device_of(qk), without_autocast(qk):
-            require_in_memory("triton", grads[0])
-            dout = in_rows(grads[0])
-            z_and_delta_BHL2 = _deltas(dout, out_BLHW, z_BHL)
-            dq_BLHW, dv_BLHW = _own_rows(qk, qk.dtype), _own_rows(v, v.dtype)
-            totals = [dq_BLHW, dv_BLHW]
-            if qk.dtype != torch.float32 and ctx.config.n_rounds > 1:
-                totals = [_own_rows(x, torch.float32) for x in (qk, v)]
-            strides = (*qk.stride()[:3], *v.stride()[:3], *dout.stride()[:3])
-            tensors = (qk, v, dout, dq_BLHW, dv_BLHW, *totals, z_and_delta_BHL2, *rest)
-            _each_round(backward_round, tensors, strides, ctx.rounds, ctx.config)
-        return dq_BLHW.transpose(1, 2), dv_BLHW.transpose(1, 2), None, None
+def backward(
+    grad_out: Tensor, kept: tuple[Tensor, ...], rounds: SortedRounds, config: LSHConfig
+) -> tuple[Tensor, Tensor]:
+    """Compute the gradients of qk and v from what `forward` returned, or without its cells."""
+    qk, v, out, z_BHL, *cells = kept
+    with on_device_of(qk):
+        require_in_memory("triton", grad_out)
+        qk, v, dout = in_rows(qk), in_rows(v), in_rows(grad_out)
+        out_BLHW = out.transpose(1, 2).contiguous()
+        z_and_delta_BHL2 = _deltas(dout, out_BLHW, z_BHL)
+        dq_BLHW, dv_BLHW = _own_rows(qk, qk.dtype), _own_rows(v, v.dtype)
+        totals = [dq_BLHW, dv_BLHW]
+        if qk.dtype != torch.float32 and config.n_rounds > 1:
+            totals = [_own_rows(x, torch.float32) for x in (qk, v)]
+        strides = (*qk.stride()[:3], *v.stride()[:3], *dout.stride()[:3])
+        sorted_ = rounds.order_BHRL.contiguous(), *(cells or [cells_of(rounds, config)])
+        tensors = (qk, v, dout, dq_BLHW, dv_BLHW, *totals, z_and_delta_BHL2, *sorted_)
+        _each_round(backward_round, tensors, strides, rounds, config)
+    return dq_BLHW.transpose(1, 2), dv_BLHW.transpose(1, 2)
 
 
 def _each_round(

@@ -17,8 +17,8 @@ from reformer.choices import Choices
 from reformer.config import LSHConfig
 from reformer.language_model import LanguageModel
 from reformer.loss import IGNORED
-from reformer.lsh_attention import hash_and_sort
 from reformer.model import SharedQKAttention
+from reformer.rounds import hash_and_sort
 from suites.engine.measure.inside import (
     SEED,
     TOKENS_AT_ONCE,
