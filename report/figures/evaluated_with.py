@@ -42,7 +42,7 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     lines = [level(trained_name(case, cases), case) for case in cases]
     for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
-        draw_case(axes, case, columns, shift, (colour, marker, lines[i].name))
+        draw_case(axes, case, columns, shift, (colour, marker, f"trained with {lines[i].name}"))
         row = papers_row(case)
         if not is_papers_task(cases) or row in compared or is_across(case.settings):
             continue
@@ -95,31 +95,8 @@ def draw_case(
             linewidth=1.0,
             linestyle=":",
             capsize=2,
-            label=None if i else f"trained with {label}",
+            label=None if i else label,
         )
-
-
-def buckets_finding(cases: Sequence[CaseResult]) -> str:
-    """Say how often models of the fewest rounds are right, by the size of their buckets.
-
-    Of the fewest that were trained and evaluated with several sizes; "" if there are none.
-    """
-    found: dict[int, dict[int, float]] = {}  # by rounds and size
-    for case in cases:
-        if case.kind != "reformer" or is_across(case.settings):
-            continue
-        n_rounds, size = case.settings["n_rounds"], case.settings["bucket_size"]
-        estimate = evaluated_value(case, str(n_rounds), "accuracy")
-        if estimate is not None:
-            found.setdefault(n_rounds, {})[size] = estimate.value
-    several = [n_rounds for n_rounds, by_size in found.items() if len(by_size) > 1]
-    if not several:
-        return ""
-    row = f"LSH-{min(several)}"
-    words = [f"{v:.1f} % with buckets of {size}" for size, v in sorted(found[min(several)].items())]
-    told = papers_values(row, [str(min(several))]).values() if is_papers_task(cases) else ()
-    in_the_paper = "".join(f" (in the paper {value} %)" for value in told)
-    return f"Trained and evaluated with {row}, right are {', '.join(words)}{in_the_paper}"
 
 
 def name_categories(axes: Axes, columns: Sequence[str]) -> None:
@@ -148,13 +125,10 @@ def name_categories(axes: Axes, columns: Sequence[str]) -> None:
 def evaluated_finding(cases: Sequence[CaseResult]) -> str:
     """Say what evaluating with another attention does.
 
-    On the paper's task it is what smaller buckets do to the fewest rounds, where buckets differ, or
-    what full attention makes of a model trained with LSH attention, with and without a position's
-    own key; else the best and the worst pair are named.
+    On the paper's task it is what full attention makes of a model trained with LSH attention, with
+    and without a position's own key; else the best and the worst pair are named.
     """
     name, columns = rounds_measure(cases), all_columns(cases)
-    if name == "accuracy" and (text := buckets_finding(cases)):
-        return text
     lsh = next((c for c in cases if c.kind == "reformer" and not is_across(c.settings)), None)
     if name == "accuracy" and lsh and {"full", "full standard"} <= set(columns):
         alone, standard = (evaluated_value(lsh, c, name) for c in ("full", "full standard"))

@@ -15,6 +15,7 @@ from report.figures.attention_mass import draw_attention_mass
 from report.figures.attention_patterns import draw_attention_patterns
 from report.figures.categories import draw_categories
 from report.figures.changes import draw_changes
+from report.figures.evaluated_in_buckets import draw_evaluated_in_buckets, has_bucket_sizes
 from report.figures.evaluated_with import draw_evaluated_with
 from report.figures.learning_curves import draw_learning_curves
 from report.figures.memory import draw_memory
@@ -58,7 +59,9 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
             paths += draw_angular_hashing(view, case, head, folder)
             paths += draw_attention_patterns(view, case, head, folder)
         if are_evaluated(view.cases):
-            paths += draw_evaluated_with(view, folder)
+            by_size = has_bucket_sizes(view)
+            draw = draw_evaluated_in_buckets if by_size else draw_evaluated_with
+            paths += draw(view, folder)
         if view.varies and any(curves_of(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]

@@ -214,11 +214,11 @@ def _full_of(s: Mapping[str, Any]) -> str:
     return "full with itself" if s.get("unit_keys", True) else "full standard"
 
 
-def _row_order(case: CaseResult) -> tuple[bool, int, int, int]:
+def _row_order(case: CaseResult) -> tuple[bool, int, float, bool]:
     s = case.settings
     if case.kind == "reformer":
-        return True, -(s.get("n_rounds") or 0), -(s.get("bucket_size") or 0), is_across(s)
-    return False, 0, 0, list(FULL).index(_full_of(s))
+        return True, -(s.get("n_rounds") or 0), -bucket_of(case), is_across(s)
+    return False, list(FULL).index(_full_of(s)), -bucket_of(case), False
 
 
 def _column_order(column: str) -> tuple[int, int, str]:
@@ -227,6 +227,12 @@ def _column_order(column: str) -> tuple[int, int, str]:
     rounds, _, way = column.partition(" ")
     known = rounds.isdigit() and way in ("", ACROSS)
     return (2 if way else 1) if known else 3, -int(rounds) if known else 0, column
+
+
+def bucket_of(case: CaseResult) -> float:
+    """Return the mean bucket of LSH attention that a case was evaluated with; 0 if it was not."""
+    pairs = [_buckets(case, column) for column in columns_of(case)]
+    return max((size for size, _ in filter(None, pairs)), default=0)
 
 
 def _buckets(case: CaseResult, column: str) -> tuple[float, float] | None:

@@ -1,6 +1,6 @@
 """Trained models stand in rows, what they are evaluated with in columns, as in Table 2."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,54 +143,6 @@ def test_the_note_says_what_each_column_means_and_no_more() -> None:
     for words in ("full, standard", "itself too", "across"):
         assert words not in note
     assert rounds_note(view().cases) in [note for _, _, note in tables_of(view())]
-
-
-# Accuracy of a model, evaluated as it was trained, by its hash rounds and the size of its buckets.
-OF_BUCKETS = {(2, 32): 0.99, (2, 8): 0.91, (1, 32): 0.96, (1, 16): 0.88, (1, 8): 0.71}
-
-
-def view_of_buckets(among: Sequence[tuple[int, int]] = tuple(OF_BUCKETS)) -> View:
-    rng = np.random.default_rng(7)
-    found = []
-    for n_rounds, size in map(tuple, rng.permutation(np.array(among)).tolist()):
-        settings = replace(BASE, n_rounds=n_rounds, bucket_size=size, train_steps=4000 // n_rounds)
-        for seed in range(3):
-            record: Any = make_record(make_case(settings), ["duplication_buckets"], seed, rng)
-            record["quality"]["evaluated_with"] = {
-                name: {
-                    "bits_per_dim": float(rng.uniform(0.1, 0.2)),
-                    "accuracy": OF_BUCKETS[n_rounds, size] if name == str(n_rounds) else 0.5,
-                    "bucket_size": size,
-                    "chunk_length": 2 * size,
-                }
-                for name in evaluations(settings)
-            }
-            found.append(record)
-    return view_of("duplication_buckets", gather(found))
-
-
-def test_buckets_of_several_sizes_are_told_in_each_row_and_the_note() -> None:
-    cases = view_of_buckets().cases
-    table = rounds_table(cases).set_index("trained with (accuracy in %)")
-    papers = [f"{name} ({paper.NAME})" for name in ("LSH-2", "LSH-1")]
-    twos = ["LSH-2, bucket 32", "LSH-2, bucket 8"]
-    ones = ["LSH-1, bucket 32", "LSH-1, bucket 16", "LSH-1, bucket 8"]
-    assert list(table.index) == [*twos, papers[0], *ones, papers[1]]
-    assert table.loc["LSH-1, bucket 8", "LSH-1"].startswith("71.0 +-")
-    note = rounds_note(cases)
-    assert "buckets and chunks of the size it was trained with" in note
-    assert "All LSH attention here has" not in note
-
-
-def test_the_finding_is_what_small_buckets_do_to_the_fewest_rounds() -> None:
-    assert evaluated_with.evaluated_finding(view_of_buckets().cases) == (
-        "Trained and evaluated with LSH-1, right are 71.0 % with buckets of 8, 88.0 % with buckets "
-        "of 16, 96.0 % with buckets of 32 (in the paper 77.9 %)"
-    )
-    # a run that is not finished: the fewest rounds of which there are several sizes
-    partly = evaluated_with.evaluated_finding(view_of_buckets([(2, 32), (2, 8), (1, 8)]).cases)
-    assert "LSH-2, right are 91.0 % with buckets of 8, 99.0 % with buckets of 32 (in" in partly
-    assert evaluated_with.buckets_finding(view_of_buckets([(2, 32), (1, 8)]).cases) == ""
 
 
 def figure_of(shown: View, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Figure:
