@@ -109,11 +109,13 @@ def short_label(s: Values) -> str:
     s: the settings with an effect (Settings.measured).
     """
     model = str(s["attention"])
+    hashing = "bucket {bucket_size}, chunk {chunk_length}"
     if "n_rounds" in s:
-        name = model.replace("lsh", "LSH")
-        model = f"{name}-{s['n_rounds']}, bucket {s['bucket_size']}, chunk {s['chunk_length']}"
+        model = f"{model.replace('lsh', 'LSH')}-{s['n_rounds']}, {hashing.format(**s)}"
     elif model == "local":
         model = f"local, chunk {s['chunk_length']}"
+    elif "bucket_size" in s:
+        model = f"{model}, evaluated with {hashing.format(**s)}"
     size = f"length {s['length']}" + (f" x {s['batch']}" if s.get("batch", 1) > 1 else "")
     alone = s.get("subject") == "attention"
     what = "attention alone" if alone else phrase("n_layers", s["n_layers"])

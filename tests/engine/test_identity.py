@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ import planted
 import pytest
 from sweeps import Measure, plan_of
 
-from suites.base import PRESETS, grid, unique
+from suites.base import grid, unique
 from suites.engine.code import MEASURED_CODE, ONLY_ON_GPUS, ROOT, code_hash
 from suites.engine.store.plan import plan_from_json
 from suites.engine.sweep.backlog import Backlog
-from suites.engine.sweep.planning import Asked, find_suites, make_plan
-from suites.labels import Values, labels, telling_apart
+from suites.engine.sweep.planning import find_suites
 from suites.settings import DEFAULTS, METHOD_VERSION, Settings, change
 
 # Changing a default gives two measurements one id: raise METHOD_VERSION, and pin both here.
@@ -186,38 +184,6 @@ def test_the_same_training_is_done_once_for_all_suites_that_want_it() -> None:
     (case,) = unique(cases)
     assert case.settings.measures == ("time", "memory", "quality")
     assert case.settings.evaluate_rounds == (1, 2, 0)
-
-
-def test_no_two_cases_of_a_preset_have_one_name() -> None:
-    for preset in PRESETS:
-        plan = make_plan("x", Asked(preset=preset), find_suites())
-        names = plan.labels()
-        assert len(set(names.values())) == len(plan.entries)
-        assert list(names) == list(plan.entries)
-
-
-def test_names_tell_in_which_settings_equal_ones_differ() -> None:
-    one, two = Settings(learning_rate=1e-3), Settings(learning_rate=3e-3)
-    found = labels([one.measured(), two.measured(), Settings(length=64).measured()])
-    assert found[0] == found[1].replace("0.003", "0.001")
-    assert "learning rate 0.001" in found[0]
-    assert found[2] == "LSH-4, bucket 32, chunk 64, length 64, 2 layers"
-
-
-def test_what_tells_cases_apart_is_chosen_once_for_all_of_one_label(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A sweep names its cases before it starts: asked for each, the cost grows as n squared."""
-    asked: list[int] = []
-
-    def counted(alike: Sequence[Values]) -> list[str]:
-        asked.append(len(alike))
-        return telling_apart(alike)
-
-    monkeypatch.setattr("suites.labels.telling_apart", counted)
-    names = labels([Settings(d_ff=4 * i + 4, d_model=16).measured() for i in range(40)])
-    assert len(set(names)) == 40
-    assert asked == [40]
 
 
 @pytest.fixture
