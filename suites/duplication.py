@@ -6,22 +6,19 @@ from suites.presets import (
     DUPLICATION_STEPS,
     PAPER_DUPLICATION_STEPS,
     QUICK_DUPLICATION,
+    STANDARD_STEPS,
+    standard,
 )
 from suites.settings import Settings, change
 
 
-def _standard(base: Settings) -> Settings:
-    """Return the settings of full attention as usual: raw keys, and a position's own among them."""
-    return change(base, attention="sdpa", unit_keys=False, attend_self=True)
-
-
-def _cases(base: Settings, standard: int, steps: dict[int, int]) -> list[Case]:
+def _cases(base: Settings, standard_steps: int, steps: dict[int, int]) -> list[Case]:
     """Train with standard full attention for so many steps, and with each number of rounds for its.
 
     With 0 rounds it is full attention as LSH attention approximates it. Bucket and chunk are the
     library's.
     """
-    found = [_standard(change(base, train_steps=standard))]
+    found = [standard(change(base, train_steps=standard_steps))]
     for n_rounds, n_steps in steps.items():
         if n_rounds == 0:
             found.append(change(base, attention="sdpa", train_steps=n_steps))
@@ -36,11 +33,10 @@ SUITE = Suite(
     varies="n_rounds",
     presets={
         "quick": [
-            make_case(_standard(QUICK_DUPLICATION)),
+            make_case(standard(QUICK_DUPLICATION)),
             make_case(change(QUICK_DUPLICATION, n_rounds=1)),
         ],
-        # the standard one takes more steps
-        "cpu": _cases(DUPLICATION, 1000, DUPLICATION_STEPS),
+        "cpu": _cases(DUPLICATION, STANDARD_STEPS, DUPLICATION_STEPS),
         "paper": _cases(DUPLICATION, 150_000, PAPER_DUPLICATION_STEPS),
     },
 )

@@ -171,8 +171,11 @@ QUICK_DUPLICATION = change(
     heldout_tokens=8192,
 )
 
-# By hash rounds trained with, 0 meaning full attention: fewer rounds take more steps.
+# By hash rounds trained with, 0 meaning full attention: fewer rounds take more steps, and so do
+# smaller buckets, and the standard full attention.
 DUPLICATION_STEPS = {0: 800, 4: 1000, 2: 1800, 1: 2400}
+BUCKETS_OF_8_STEPS = {4: 1500, 2: 1800, 1: 4800}
+STANDARD_STEPS = 1000
 PAPER_DUPLICATION_STEPS = dict.fromkeys(DUPLICATION_STEPS, 150_000)
 
 # A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
@@ -247,6 +250,11 @@ def dense_with_means(base: Settings) -> Settings:
 def separate(base: Settings) -> Settings:
     """Return the settings of the dense Transformer with projections of their own for Q and K."""
     return at_rate(change(dense(base), shared_qk=False), "dense, separate Q and K")
+
+
+def standard(base: Settings) -> Settings:
+    """Return `base` with full attention as usual: raw keys, and a position's own among them."""
+    return change(base, attention="sdpa", unit_keys=False, attend_self=True)
 
 
 def local(base: Settings) -> Settings:
