@@ -19,6 +19,7 @@ from report.statistics.estimates import BAND, Ratio
 from report.text import bytes_text, factor_digits, speed_words, three_digits
 
 BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
+WORST = {"time": "slowest", "memory": "most", "quality": "worst"}
 VALUE_TEXT: dict[str, Callable[[float], str]] = {
     "time": lambda v: f"{three_digits(v)} ms a step",
     "memory": bytes_text,
@@ -98,7 +99,8 @@ def ends_text(
 ) -> str:
     """Name the best and the worst of (value, name, case), or say that no difference is visible.
 
-    Of two, it is how the better one stands to the other.
+    Of two, it is how the better one stands to the other. Of more, those that do not differ visibly
+    from the best are named, or counted.
     """
     told, sign = value_text_and_sign(view, measure)
     best, best_name, one = min(found, key=lambda entry: sign * entry[0])
@@ -109,7 +111,16 @@ def ends_text(
         return f"No visible difference between {among} ({span})"
     if len(found) == 2:
         return f"{best_name} {comparison_text(one, other, measure)} {worst_name}"
-    return f"{BEST[measure]}: {best_name} ({told(best)}); worst: {worst_name} ({told(worst)})"
+    alike = [
+        name
+        for _, name, case in found
+        if case is not one and no_visible_difference(one, case, measure)
+    ]
+    others = alike[0] if len(alike) == 1 else f"{len(alike)} others"
+    tied = f", no visible difference from {others}" if alike else ""
+    ends = (BEST[measure], best_name, told(best)), (WORST[measure], worst_name, told(worst))
+    first, last = (f"{word}: {name} ({value})" for word, name, value in ends)
+    return f"{first}{tied}; {last}"
 
 
 def too_few_text(view: View, measure: str, names: list[str]) -> str:

@@ -104,6 +104,25 @@ def test_the_title_names_best_and_worst_or_no_difference(layer_kinds):
     assert re.match(r"Best: dense sdpa \(.*\); worst: local attention", told), told
 
 
+@pytest.mark.parametrize(
+    ("tied", "told"),
+    [
+        ([], "Best: dense sdpa (V); worst"),
+        (["local+lsh"], "Best: dense sdpa (V), no visible difference from layers of local, LSH-4;"),
+        (["local+lsh", "local"], "Best: dense sdpa (V), no visible difference from 2 others;"),
+    ],
+)
+def test_what_does_not_differ_visibly_from_the_best_is_said(tied, told):
+    records = records_of("layer_kinds")
+    dense = {r["seed"]: r for r in records if r["settings"]["attention"] == "sdpa"}
+    for record in records:
+        if record["settings"]["attention"] in tied:
+            of_dense = dense[record["seed"]]["quality"]["bits_per_dim"]
+            record["quality"]["bits_per_dim"] = of_dense + 1e-4 * (record["seed"] - 0.9)
+    finding = suite_finding(view_of("layer_kinds", gather(records)), "quality")
+    assert re.sub(r"\([^)]*\)", "(V)", finding).startswith(told)
+
+
 def test_one_category_is_no_finding(layer_kinds):
     records = [r for r in records_of("layer_kinds") if r["settings"]["attention"] == "local"]
     found = view_of("layer_kinds", gather(records))
