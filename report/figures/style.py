@@ -39,6 +39,7 @@ LEGEND_AT = (0.74, 0.86)  # its upper left corner
 SMALLEST = 5.0  # letters, in points
 NO_BREAK = "\u00a0"
 WIDTH = 9.0  # inches
+TITLE_ID = "finding"  # of the title in an SVG, which a page says in words of its own
 # A range over this factor is drawn on a log axis.
 LOG_FROM = 6.0
 
@@ -96,6 +97,7 @@ def add_words(figure: Figure, title: str, caption: str) -> None:
     down = n_more * 1.2 * size / 72 / figure.get_figheight()
     figure.subplots_adjust(top=figure.subplotpars.top - down)
     above = figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
+    above.set_gid(TITLE_ID)
     wrapped = textwrap.fill(caption, 140)
     below = figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
     for legend in figure.legends:

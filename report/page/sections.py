@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from report.findings import suite_finding
-from report.page.svg import inline_svg
+from report.page.svg import Inline, inline_svg
 from report.reading.measures import MEASURES
 from report.reading.planned import is_missing
 from report.reading.series import View
@@ -75,7 +75,7 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
         "question": question_text(view),
         "findings": [suite_finding(view, measure) for measure in told],
         "missing": missing_text(view),
-        "figures": [inline_svg(path, figure_name(path)) for path in figures],
+        "figures": [shown_figure(path, run) for path in figures],
         "tables": tables_of(view),
         "table": suite_table(view.cases),
         "facts": facts_text(view, run),
@@ -97,9 +97,12 @@ def drawn_order(drawn: Sequence[Path]) -> Any:
     return lambda path: first[path.stem]
 
 
-def figure_name(path: Path) -> str:
-    """Name a figure for those who cannot see it."""
-    return path.stem.replace("_", " ")
+def shown_figure(path: Path, run: RunFacts) -> Inline:
+    """Return a figure with its finding; of a quick run only what is found of time and memory."""
+    name = path.stem.replace("_", " ")  # for those who cannot see it
+    shown = inline_svg(path, name)
+    says_it = not run.is_quick or name.endswith((" time", " memory"))
+    return shown if says_it else shown._replace(finding="")
 
 
 def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:

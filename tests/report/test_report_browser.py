@@ -185,11 +185,29 @@ def test_a_page_is_no_wider_than_its_window(browser: Any, folder: Path, width: i
 
 def test_a_figure_is_inline_with_ids_of_its_own(folder: Path) -> None:
     path = folder / "whole/figures/layers_time.svg"
-    found = inline_svg(path, 'a "name"')
+    _, found = inline_svg(path, 'a "name"')
     assert found.startswith("<svg")
     assert 'aria-label="a &quot;name&quot;"' in found
     assert 'id="whole-layers_time-' in found
     assert len(found) < path.stat().st_size
+
+
+def test_a_finding_is_told_once_above_its_figure(browser: Any, folder: Path) -> None:
+    """It is the figure's title, in words of the page, and no longer in the figure."""
+    page = opened(browser, folder / "whole/index.html")
+    figures = page.find_elements(By.CSS_SELECTOR, "body > figure")
+    assert len(figures) > 10
+    texts = [text for figure in figures for text in figure.find_elements(By.TAG_NAME, "text")]
+    shown = [text.text for text in texts]
+    findings = [figure.find_element(By.CLASS_NAME, "finding").text for figure in figures]
+    assert all(findings)
+    words = page.find_element(By.TAG_NAME, "body").text
+    for finding in findings:
+        assert words.count(finding) == findings.count(finding)
+        assert not any(text and finding.startswith(text) for text in shown), finding
+    for figure in figures:
+        top = figure.find_element(By.TAG_NAME, "svg").rect["y"]
+        assert all(text.rect["y"] >= top for text in figure.find_elements(By.TAG_NAME, "text"))
 
 
 def test_a_run_reports_the_same_page_again(folder: Path) -> None:
