@@ -42,7 +42,7 @@ def lead_text(lead: Lead, name: str) -> str:
     """Say how a model stands to another of that name at equal training time."""
     at = f"after {lead.at_s:,.0f} s"
     if not lead.is_visible:
-        return f"no visible difference to {name} {at} ({signed(lead.difference)})"
+        return f"not visibly different from {name} {at} ({signed(lead.difference)})"
     word = "ahead of" if lead.difference.value < 0 else "behind"
     since = "at all times" if isnan(lead.since_s) else f"from {lead.since_s:,.0f} s on"
     return f"{word} {name} {since}, {at} by {unsigned(lead.difference)}"

@@ -87,7 +87,7 @@ def test_who_is_ahead_at_all_times_and_who_not_visibly() -> None:
     lead = lead_of(ours, unlike)
     assert lead is not None
     assert not lead.is_visible
-    assert lead_text(lead, "dense").startswith("no visible difference to dense after 40 s (")
+    assert lead_text(lead, "dense").startswith("not visibly different from dense after 40 s (")
 
 
 def test_one_seed_shows_no_difference() -> None:
@@ -95,7 +95,7 @@ def test_one_seed_shows_no_difference() -> None:
     lead = lead_of(ours, other)
     assert lead is not None
     assert lead_text(lead, "dense") == (
-        "no visible difference to dense after 40 s (-1.000, no interval)"
+        "not visibly different from dense after 40 s (-1.000, no interval)"
     )
 
 
