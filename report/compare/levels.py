@@ -17,7 +17,11 @@ from suites.labels import MEANS, OF_MEANS, level_phrase, means_text, phrases
 # two are compared it is left free.
 FAMILY = (*LSH_ONLY, *DENSE_ONLY, *OF_MEANS, MEANS, "learning_rate")
 # What need not be equal where cases are compared by a setting, besides that setting itself.
-FREE = {"attention": FAMILY, "shared_qk": (*SHARED_QK_ONLY, "learning_rate")}
+FREE = {
+    "attention": FAMILY,
+    "shared_qk": (*SHARED_QK_ONLY, *LSH_ONLY, "learning_rate"),
+    "unit_keys": ("logit_scale",),
+}
 
 PIECES = ("ff_chunks", "loss_chunks")
 

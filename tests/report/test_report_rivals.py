@@ -170,6 +170,13 @@ def test_separate_queries_and_keys_are_compared_at_their_own_rate():
     assert all(one.score_change is not None for one in found.levels)
 
 
+def test_raw_keys_are_compared_with_unit_keys_which_have_a_logit_scale():
+    unit = replace(DENSE, shared_qk=True)
+    raw = replace(unit, unit_keys=False)
+    found = compare_by(records_of("duplication", [unit, raw]), "unit_keys")
+    assert [one.level for one in found.levels] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
