@@ -117,6 +117,6 @@ def test_numbers_that_a_figure_says_are_no_coordinates(tmp_path):
     path = tmp_path / "run" / "figures" / "some.svg"
     path.parent.mkdir(parents=True)
     path.write_text('<svg a="1"><text x="12.3456">rate 0.006, 2.8081 bits</text></svg>')
-    found = inline_svg(path, "some")
+    found = inline_svg(path, "some").svg
     assert "rate 0.006, 2.8081 bits" in found
     assert 'x="12.35"' in found
