@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from itertools import product
+from statistics import mean
 from typing import Any
 
 import pytest
 
 from suites import presets
 from suites.base import make_case
+from suites.effects import HOW
 from suites.engine.code import ROOT
 from suites.engine.store.records import read_records
 from suites.engine.sweep.planning import find_suites
@@ -166,25 +168,25 @@ def test_the_rates_were_tried() -> None:
         assert s.id in tried
 
 
-def test_the_rates_are_the_best_of_the_committed_sweep() -> None:
-    """Of each family, as the presets make it, no rate of the sweep gave fewer bits per dim."""
-    records = read_records(ROOT / "results/reference/cpu-learning-rate/records.jsonl")
+def test_no_rate_of_the_committed_sweep_is_better_by_what_counts() -> None:
+    """Of each family, on the mean of three seeds, and slower and faster rates were tried."""
+    records = read_records(ROOT / "results/reference/cpu/records.jsonl")
 
     def family(settings: Mapping[str, Any]) -> str:
-        return json.dumps(
-            {k: v for k, v in settings.items() if k != "learning_rate"}, sort_keys=True
-        )
+        without = {*HOW, "learning_rate"}
+        return json.dumps({k: v for k, v in settings.items() if k not in without}, sort_keys=True)
 
-    for s in (CPU, local(CPU), dense(CPU), dense_with_means(CPU), separate(CPU)):
-        [mine] = [r for r in records if r["case"] == s.id]
-        alike = [r for r in records if family(r["settings"]) == family(mine["settings"])]
-        bits = {r["settings"]["learning_rate"]: r["quality"]["bits_per_dim"] for r in alike}
-        assert len(bits) >= 3
-        assert min(bits, key=bits.__getitem__) == s.learning_rate, bits
-        rates = sorted(bits)
-        assert rates[0] < s.learning_rate < rates[-1], (
-            "the best is not at the end of what was tried"
-        )
+    for s in (CPU_HALF, local(CPU_HALF), dense(CPU_HALF), separate(CPU_HALF)):
+        mine = next(r for r in records if r["case"] == s.id)
+        bits: dict[float, list[float]] = {}
+        for r in records:
+            if family(r["settings"]) == family(mine["settings"]):
+                rate = r["settings"]["learning_rate"]
+                bits.setdefault(rate, []).append(r["quality"]["bits_per_dim"])
+        assert {len(of_seeds) for of_seeds in bits.values()} == {3}
+        assert min(bits) < s.learning_rate < max(bits)
+        best = min(map(mean, bits.values()))
+        assert mean(bits[s.learning_rate]) < best + 0.015, bits
 
 
 def test_the_dense_model_with_means_differs_from_ours_in_attention_alone() -> None:
