@@ -184,7 +184,7 @@ def test_misfits_are_found_and_named(value: Any, problem: str) -> None:
 def test_the_committed_results_are_readable(capsys: pytest.CaptureFixture[str]) -> None:
     root = Path(__file__).parents[2] / "results/reference"
     folders = sorted(path.parent for path in root.glob("*/records.jsonl"))
-    assert len(folders) >= 3
+    assert folders
     for folder in folders:
         found: list[Record] = read_records(folder / "records.jsonl")
         assert found
