@@ -1,11 +1,11 @@
 """Say how one case stands to another on a measure, in words that fit between their names."""
 
 from report.reading.cases import CaseResult
-from report.reading.differences import score_difference, time_ratio
+from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.judged import Judged, judged_of
 from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate
-from report.text import bytes_text, factor_digits, signed_text, speed_text
+from report.text import bytes_text, factor_digits, signed_text, speed_text, speed_words
 
 
 def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
@@ -24,6 +24,21 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
         return "has no seed in common with"
     told = difference_text(change, judged_of(a))
     return f"is {told} than" if told else f"shows {no_difference_text(change, judged_of(a))} from"
+
+
+def change_words(a: CaseResult, b: CaseResult, measure: str) -> str:
+    """Say how much better or worse case a is than b: "1.40 (1.35 to 1.46) times slower".
+
+    "" where no difference is visible, or none was measured.
+    """
+    if measure == "time":
+        ratio = time_ratio(a, b)
+        return speed_words(ratio) if ratio else ""
+    if measure == "memory":
+        factor = memory_ratio(a, b)
+        return size_words(factor) if factor else ""
+    change = score_difference(a, b)
+    return difference_text(change, judged_of(a)) if change else ""
 
 
 def size_text(mine: float, other: float) -> str:

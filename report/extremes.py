@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from report.comparison import (
+    change_words,
     comparison_text,
-    difference_text,
     is_visible,
     no_difference_text,
-    size_words,
 )
 from report.reading.cases import CaseResult
 from report.reading.differences import memory_ratio, score_difference, time_ratio
@@ -16,7 +15,7 @@ from report.reading.measures import MEASURES, rest_bytes
 from report.reading.parts import LAST, Change, changes_of
 from report.reading.series import View
 from report.statistics.estimates import BAND, Ratio
-from report.text import bytes_text, factor_digits, speed_words, three_digits
+from report.text import bytes_text, factor_digits, three_digits
 
 BEST = {"time": "Fastest", "memory": "Least memory", "quality": "Best"}
 WORST = {"time": "slowest", "memory": "most", "quality": "worst"}
@@ -74,17 +73,16 @@ def part_text(one: Change, measure: str) -> str:
     more, less = pair or (None, None)
     if more is None or less is None:
         return ""
+    told = change_words(more, less, measure)
     if measure == "time":
         ratio = time_ratio(more, less)
-        return f"{speed_words(ratio) or same_speed(ratio)} with {one.part}" if ratio else ""
+        return f"{told or same_speed(ratio)} with {one.part}" if ratio else ""
     if measure == "memory":
-        change = memory_ratio(more, less)
-        return f"{size_words(change) or 'the same'} with {one.part}" if change else ""
-    score, judged = score_difference(more, less), judged_of(more)
+        return f"{told or 'the same'} with {one.part}" if memory_ratio(more, less) else ""
+    score = score_difference(more, less)
     if score is None:
         return ""
-    told = difference_text(score, judged) or no_difference_text(score, judged)
-    return f"{told} with {one.part}"
+    return f"{told or no_difference_text(score, judged_of(more))} with {one.part}"
 
 
 def same_speed(ratio: Ratio) -> str:

@@ -5,7 +5,7 @@ The sentences are the titles of the figures and the summary of the page.
 
 from math import isinf
 
-from report.comparison import comparison_text
+from report.comparison import change_words, comparison_text
 from report.extremes import (
     BEST,
     category_finding,
@@ -179,8 +179,8 @@ def changes_finding(view: View, measure: str) -> str:
     for words, side in (("worse", worse), ("better", better)):
         if side:
             _, most = max(side, key=lambda one: abs(one[0]))
-            text = f"{most.name} {comparison_text(most.case, base, measure)} it"
-            told.append(f"{len(side)} {words}, most of all {text}")
+            by = change_words(most.case, base, measure)
+            told.append(f"{len(side)} {words}, most of all {most.name}, {by}")
     if len(seen) < len(told_of):
         told.append(f"{len(told_of) - len(seen)} show no difference")
     if len(told_of) < len(found):

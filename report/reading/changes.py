@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report.reading.cases import CaseResult
+from report.reading.series import name_by_settings
 from suites.effects import HOW
 from suites.labels import level_phrase
 from suites.settings import SETTINGS
@@ -29,6 +30,16 @@ def changes_of(cases: Sequence[CaseResult]) -> list[Change]:
     found = [(differing(case, base), case) for case in cases if case is not base]
     found.sort(key=lambda one: [SETTINGS.index(key) for key in one[0]])
     return [Change(change_name(keys, case), case, base) for keys, case in found]
+
+
+def names_of_changes(cases: Sequence[CaseResult]) -> dict[str, str]:
+    """Return by id what each case changes of the base, and of the base no more than its kind.
+
+    The base comes first.
+    """
+    base = base_of(cases)
+    changed = {one.case.id: one.name for one in changes_of(cases)}
+    return {base.id: f"base: {name_by_settings(base, ())}", **changed}
 
 
 def differing(case: CaseResult, base: CaseResult) -> list[str]:

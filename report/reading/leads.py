@@ -3,6 +3,7 @@
 from math import isnan
 
 from report.reading.cases import CaseResult
+from report.reading.changes import base_of, names_of_changes
 from report.reading.curves import Lead, curves_of, lead_of, mean_curve
 from report.reading.rivals import TYPICAL_ROUNDS, rivals_of
 from report.reading.series import View
@@ -11,6 +12,10 @@ from report.statistics.estimates import Estimate
 
 def trained_names(view: View) -> list[tuple[str, str, CaseResult]]:
     """Return (name, where on the axis, case) of each case of which there are learning curves."""
+    if not view.varies:
+        by_id = {case.id: case for case in view.cases if curves_of(case)}
+        names = names_of_changes(view.cases) if view.cases else {}
+        return [(name, "", by_id[case]) for case, name in names.items() if case in by_id]
     several = sum(any(curves_of(case) for case in series.cases) for series in view.series) > 1
     found = []
     for series in view.series:
@@ -26,7 +31,13 @@ def trained_names(view: View) -> list[tuple[str, str, CaseResult]]:
 
 
 def rival_of(view: View, case: CaseResult) -> CaseResult | None:
-    """Find the trained dense case to set a case against: at the same x, or the only one."""
+    """Find the trained case to set a case against.
+
+    That is the dense one at the same x, or the only one; of changes of a base it is the base.
+    """
+    if not view.varies:
+        base = base_of(view.cases)
+        return base if curves_of(base) else None
     if view.categories:
         dense = [c for s in view.series if case in s.cases for c in s.cases if c.kind == "dense"]
         return next((c for c in reversed(dense) if curves_of(c)), None)

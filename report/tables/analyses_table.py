@@ -10,8 +10,8 @@ from report.reading.analyses import (
     by_rounds,
     over_seeds,
 )
-from report.reading.changes import base_of, changes_of
-from report.reading.series import View, name_among, name_by_settings
+from report.reading.changes import names_of_changes
+from report.reading.series import View, name_among
 from report.statistics.estimates import Estimate
 from report.text import interval_text, plural, signed_text
 
@@ -49,11 +49,7 @@ def mass_table(view: View) -> pd.DataFrame | None:
         return None
     longest = max(len(by_rounds(case, "mass")) for case in cases)
     columns = [2**i for i in range(longest.bit_length())]
-    # a suite of changes tells what each changes, and of the base no more than its kind
-    changed = {} if view.varies else {c.case.id: c.name for c in changes_of(cases)}
-    if changed:
-        base = base_of(cases)
-        changed[base.id] = f"base: {name_by_settings(base, ())}"
+    changed = {} if view.varies else names_of_changes(cases)
     rows = []
     for case in cases:
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")

@@ -163,6 +163,24 @@ def test_table_and_title_say_who_is_ahead(tmp_path: Path) -> None:
         assert part in html.unescape(" ".join(re.findall(r">([^<>]+)</text>", text))), part
 
 
+def test_changes_are_told_from_the_base_at_equal_time() -> None:
+    behind, slow = replace(OURS, chunks_before=0), replace(OURS, within_bucket=False)
+    noise, suite = (0, 0.1, -0.1), "attention_details"
+    records = [
+        record_of(s, line(start + n, 0.0025), step_s, i, suite)
+        for s, start, step_s in ((slow, 4, 0.2), (OURS, 4, 0.1), (behind, 4.2, 0.1))
+        for i, n in enumerate(noise)
+    ]
+    table = curves_table(view_of(suite, gather(records)))
+    assert table is not None
+    assert list(table["model"]) == ["base: LSH-4", "look-back 0", "across buckets"]
+    base, one, other = table["at equal time"]
+    assert base == ""
+    assert one.startswith("behind base: LSH-4 at all times, after 40 s by 0.200 (")
+    # after half of its steps it has 4 - 0.5, the base 4 - 1
+    assert other.startswith("behind base: LSH-4 at all times, after 40 s by 0.500 (")
+
+
 def test_layers_have_panels_of_their_own_for_each_model() -> None:
     """As in the paper's Figure 5 (left): one curve for each number of layers."""
     rng = np.random.default_rng(1)
