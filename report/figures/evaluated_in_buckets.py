@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from report import paper
-from report.figures.evaluated_with import draw_case
+from report.figures.evaluated_with import accuracy_axis, draw_case
 from report.figures.looks import looks
 from report.figures.style import GREY, add_words, new_figure, save
 from report.reading.cases import CaseResult
@@ -70,8 +70,7 @@ def name_panel(axes: Axes, title: str, columns: Sequence[str]) -> None:
     axes.set_title(title, fontsize=10)
     axes.set_xticks(range(len(columns)), [column_name(c) for c in columns], fontsize=8.5)
     axes.set_xlim(-0.5, len(columns) - 0.5)
-    axes.set_ylim(-3, 105)
-    axes.set_yticks(range(0, 101, 20))
+    accuracy_axis(axes)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("evaluated with")
     axes.legend(fontsize=8)

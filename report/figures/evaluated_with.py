@@ -55,8 +55,7 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
         axes.plot([], [], "o", color=GREY, fillstyle="none", markersize=9, label=label)
     name_categories(axes, columns)
     if name == "accuracy":
-        axes.set_ylim(-3, 105)
-        axes.set_yticks(range(0, 101, 20))
+        accuracy_axis(axes)
         axes.set_ylabel("accuracy (%)")
     else:
         axes.set_ylabel("held-out bits per dim (lower is better)")
@@ -64,6 +63,12 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     shape = f"{paper.TABLE_2_SOURCE.split(':')[0]} of {paper.NAME} in shape."
     add_words(figure, evaluated_finding(cases), f"{view.caption} {shape}")
     return save(figure, folder, f"{view.name}_evaluated_with")
+
+
+def accuracy_axis(axes: Axes) -> None:
+    """Show accuracies from 0 to 100 %, with room for markers at both ends."""
+    axes.set_ylim(-3, 105)
+    axes.set_yticks(range(0, 101, 20))
 
 
 def draw_case(

@@ -1,10 +1,29 @@
 """What a figure says can be read where no text is cut off and none stands on another."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from report.figures.style import own_settings
+from report.reading.series import View
+
+
+def figure_drawn_by(
+    draw: Callable[[View, Path], Any], view: View, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> Figure:
+    """Return the figure that a function would save, drawn."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(f"{draw.__module__}.save", lambda figure, *_: drawn.append(figure) or [])
+    with own_settings():
+        draw(view, folder)
+        FigureCanvasAgg(drawn[0]).draw()
+    return drawn[0]
 
 
 def require_readable(figure: Figure, texts: Iterable[Text]) -> None:

@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from readable import require_readable
+from readable import figure_drawn_by, require_readable
 from synthetic import make_record
 
 from report import paper
 from report.figures import evaluated_in_buckets as in_buckets
-from report.figures.style import own_settings
 from report.reading.gathering import gather
 from report.reading.series import View
 from report.reading.view import view_of
@@ -93,19 +90,12 @@ def test_the_finding_is_what_small_buckets_do_to_the_fewest_rounds() -> None:
 DENSE_TOO = ((0, 8), (0, 32), *OF_BUCKETS)
 
 
-def figure_of(shown: View, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Figure:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(in_buckets, "save", lambda figure, *_: drawn.append(figure) or [])
-    with own_settings():
-        in_buckets.draw_evaluated_in_buckets(shown, folder)
-        FigureCanvasAgg(drawn[0]).draw()
-    return drawn[0]
-
-
 def test_a_panel_is_a_row_of_table_2_and_a_line_a_size(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    figure = figure_of(view_of_buckets(DENSE_TOO), monkeypatch, tmp_path)
+    figure = figure_drawn_by(
+        in_buckets.draw_evaluated_in_buckets, view_of_buckets(DENSE_TOO), monkeypatch, tmp_path
+    )
     rows = {"full": (0, [32, 8]), "LSH-2": (2, [32, 8]), "LSH-1": (1, [32, 16, 8])}
     assert [axes.get_title() for axes in figure.axes] == [f"trained with {row}" for row in rows]
     for axes, (row, (n_rounds, sizes)) in zip(figure.axes, rows.items(), strict=True):
@@ -120,7 +110,9 @@ def test_a_panel_is_a_row_of_table_2_and_a_line_a_size(
 
 
 def test_no_text_stands_on_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    figure = figure_of(view_of_buckets(DENSE_TOO), monkeypatch, tmp_path)
+    figure = figure_drawn_by(
+        in_buckets.draw_evaluated_in_buckets, view_of_buckets(DENSE_TOO), monkeypatch, tmp_path
+    )
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     assert len(texts) > 20
     require_readable(figure, texts)

@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from readable import require_readable
+from readable import figure_drawn_by, require_readable
 from synthetic import make_record
 
 from report import paper
 from report.figures import evaluated_with
-from report.figures.style import own_settings
 from report.page.sections import tables_of
 from report.reading.gathering import gather
 from report.reading.series import View
@@ -145,20 +142,13 @@ def test_the_note_says_what_each_column_means_and_no_more() -> None:
     assert rounds_note(view().cases) in [note for _, _, note in tables_of(view())]
 
 
-def figure_of(shown: View, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Figure:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(evaluated_with, "save", lambda figure, *_: drawn.append(figure) or [])
-    with own_settings():
-        evaluated_with.draw_evaluated_with(shown, folder)
-        FigureCanvasAgg(drawn[0]).draw()
-    return drawn[0]
-
-
 @pytest.mark.parametrize("task", ["duplication", "enwiki-head"])
 def test_no_text_stands_on_another(
     task: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    figure = figure_of(view(task=task), monkeypatch, tmp_path)
+    figure = figure_drawn_by(
+        evaluated_with.draw_evaluated_with, view(task=task), monkeypatch, tmp_path
+    )
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     assert len(texts) > 25
     require_readable(figure, texts)
@@ -167,7 +157,7 @@ def test_no_text_stands_on_another(
 def test_the_title_is_what_full_attention_makes_of_lsh(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    figure = figure_of(view(), monkeypatch, tmp_path)
+    figure = figure_drawn_by(evaluated_with.draw_evaluated_with, view(), monkeypatch, tmp_path)
     title = " ".join(figure.texts[0].get_text().split())
     row = rounds_table(view().cases).set_index("trained with (accuracy in %)").loc["LSH-4"]
     alone, standard = (
