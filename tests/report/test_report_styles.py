@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from readable import figure_drawn_by
 from synthetic import write_lines
 
 from report.figures import memory, of_suite
-from report.figures.style import PAPER_WIDTH, for_paper, own_settings
+from report.figures.style import PAPER_WIDTH, for_paper
 from report.page.page import write_report
 from report.reading.gathering import gather
 from report.reading.view import view_of
@@ -25,11 +26,9 @@ POINTS = 72  # in an inch
 def test_panels_have_log_axes_all_or_none(
     records: list[Record], suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[Any] = []
-    monkeypatch.setattr(memory, "save", lambda figure, *_: drawn.append(figure) or [])
-    with own_settings():
-        memory.draw_memory(view_of(suite, gather(records)), tmp_path)
-    scales = [axes.get_yscale() for axes in drawn[0].axes]
+    view = view_of(suite, gather(records))
+    figure = figure_drawn_by(memory.draw_memory, view, monkeypatch, tmp_path)
+    scales = [axes.get_yscale() for axes in figure.axes]
     assert len(scales) == 2
     assert len(set(scales)) == 1, scales
 
