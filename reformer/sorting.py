@@ -111,12 +111,11 @@ def keep_order(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple
     """Return what `sort_buckets` returns where there is one bucket: the order of the positions."""
     assert n_buckets == 1, "there is an order to keep in one bucket only"
     *lists, length = buckets_BHRL.shape
-    ends = [valid_length, length] if valid_length < length else [length]
     order = torch.arange(length, dtype=torch.int32, device=buckets_BHRL.device)
-    return (
-        order.expand(*lists, length).contiguous(),
-        order.new_tensor(ends).expand(*lists, len(ends)).contiguous(),
-    )
+    # filled on the device: a copy to it would wait for all work before
+    ends = order.new_full((*lists, 2 if valid_length < length else 1), length)
+    ends[..., 0] = valid_length
+    return order.expand(*lists, length).contiguous(), ends
 
 
 def look_back(chunked: Tensor, chunks_before: int, dim: int) -> Tensor:

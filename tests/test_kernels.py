@@ -114,6 +114,13 @@ def test_equals_reference_for_any_config(kernel, case, seed):
     check(case[0], kernel, case[1], seed)
 
 
+@pytest.fixture(autouse=True)
+def asked_anew():
+    """What a test makes of the machine is asked after it, and by no later test."""
+    yield triton.unavailable.cache_clear()
+    triton.unavailable.cache_clear()
+
+
 @pytest.fixture
 def without(monkeypatch):
     """Make this machine one without a compiler, without Python's headers, or without Triton."""
@@ -162,6 +169,7 @@ def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
         importlib.util, "find_spec", lambda n: object() if n == "triton" else find_spec(n)
     )
     assert pick("auto", CUDA) == "triton"
+    triton.unavailable.cache_clear()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old one")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
@@ -171,6 +179,7 @@ def test_auto_is_what_is_fastest_on_the_device(without, monkeypatch):
     assert pick("auto", CUDA) == "blocked"
     assert "an old one is older" in torch_compile.unavailable(CUDA.device)
     without("triton")
+    triton.unavailable.cache_clear()
     assert pick("auto", CUDA) == "blocked"
     assert fallback(CUDA) == "triton is not installed"
 

@@ -172,8 +172,10 @@ def test_a_vector_of_nan_has_a_legal_bucket():
 
 @pytest.mark.parametrize("valid_length", [64, 40])
 @pytest.mark.parametrize("n_buckets", [10, 40_000])
-def test_sorts_as_pytorch_does(valid_length, n_buckets):
-    """40,000 numbers are more than 16 bits hold."""
+@pytest.mark.parametrize("as_one", [True, False])
+def test_sorts_as_pytorch_does(as_one, valid_length, n_buckets, monkeypatch):
+    """40,000 numbers are more than 16 bits hold; long lists are sorted as one."""
+    monkeypatch.setattr(triton, "SHORT_LIST", 0 if as_one else 64)
     buckets = torch.randint(0, n_buckets, (2, 2, 3, 64), dtype=torch.int32).to(DEVICE)
     found = triton.sort_buckets(buckets, n_buckets, valid_length)
     for got, expected in zip(found, sort_buckets(buckets, n_buckets, valid_length), strict=True):

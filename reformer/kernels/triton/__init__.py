@@ -9,7 +9,9 @@ Triton is imported at the first call, where it is installed.
 """
 
 import importlib.util
+import math
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -27,8 +29,11 @@ WIDEST = 128  # heads, for which tiles stay in registers
 MOST_COLUMNS = 128  # of a rotation
 OLDEST_GPU = (8, 0)  # compute capability
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# PyTorch sorts lists up to this length in one launch, however many there are.
+SHORT_LIST = 4096
 
 
+@cache
 def unavailable(device: torch.device) -> str:
     """Say why the kernel cannot run on this device; "" if it can."""
     if importlib.util.find_spec("triton") is None:
@@ -88,9 +93,29 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
 
 
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
-    """Return what reformer.sorting.sort_buckets returns, sorting numbers of 16 bits if they do."""
-    fits = n_buckets < 2**15 - 1
-    return sort_int32(buckets_BHRL, n_buckets, valid_length, torch.int16 if fits else torch.int32)
+    """Return what reformer.sorting.sort_buckets returns, sorting all lists as one if it can.
+
+    Of several long lists PyTorch sorts all twice, or one after the other, in many launches.
+    """
+    *lists, length = buckets_BHRL.shape
+    n_lists = math.prod(lists)
+    if n_lists == 1 or length <= SHORT_LIST or n_lists * max(n_buckets + 1, length) >= 2**31:
+        fits = n_buckets < 2**15 - 1
+        dtype = torch.int16 if fits else torch.int32
+        return sort_int32(buckets_BHRL, n_buckets, valid_length, dtype)
+    if valid_length < length:
+        padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
+        buckets_BHRL = buckets_BHRL.masked_fill(padding, n_buckets)
+        n_buckets += 1
+    numbers = partial(torch.arange, dtype=torch.int32, device=buckets_BHRL.device)
+    first_buckets = numbers(0, n_lists * n_buckets, n_buckets).view(*lists, 1)
+    starts = numbers(0, n_lists * length, length).view(*lists, 1)
+    found, places = torch.sort((buckets_BHRL + first_buckets).flatten(), stable=True)
+    order_BHRL = torch.empty_like(buckets_BHRL, dtype=torch.int32)
+    torch.sub(places.view(buckets_BHRL.shape), starts, out=order_BHRL)
+    every_bucket = numbers(n_lists * n_buckets)
+    ends = torch.searchsorted(found, every_bucket, right=True, out_int32=True)
+    return order_BHRL, ends.view(*lists, n_buckets).sub_(starts)
 
 
 def _room(name: str) -> Any:

@@ -46,13 +46,13 @@ class Launches:
                 self.kernel[self.grid](*arguments, **constants)
         elif not self.compiled:
             self.compiled = [
-                self.kernel[self.grid](*arguments, **constants, **self.options)
+                self.kernel[self.grid](*arguments, **constants, **self.options)[self.grid]
                 for constants in self.constants
             ]
         else:
             stream = triton.runtime.driver.active.get_current_stream(tensors[0].device.index)
-            for compiled, values in zip(self.compiled, self.values, strict=True):
-                compiled[self.grid](*arguments, *values, stream=stream)
+            for start, values in zip(self.compiled, self.values, strict=True):
+                start(*arguments, *values, stream=stream)
 
 
 _prepared: dict[Hashable, Launches] = {}
@@ -78,7 +78,9 @@ def launch(
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
     """Launch on the GPU of x, whichever is current."""
-    return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()
+    if x.device.type != "cuda" or x.device.index == torch.cuda.current_device():
+        return nullcontext()
+    return torch.cuda.device(x.device)
 
 
 def padded(n: int) -> int:
