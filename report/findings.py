@@ -30,6 +30,7 @@ from report.reading.series import Series, View, name_by_settings
 from report.statistics.estimates import BAND
 from report.text import (
     STATUS_TEXT,
+    all_digits,
     factor_digits,
     factor_text,
     length_text,
@@ -137,7 +138,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
         return too_few_text(view, measure, [line.name])
-    a = f"{x0:,g}"
+    a = all_digits(x0)
     b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
         change = paired_change(last, first)

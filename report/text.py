@@ -22,7 +22,12 @@ def length_text(length: float) -> str:
     for size, unit in ((2**20, "M"), (2**10, "K")):
         if length >= size and length % size == 0:
             return f"{length / size:g}{unit}"
-    return f"{length:,g}"
+    return all_digits(length)
+
+
+def all_digits(value: float) -> str:
+    """Write a whole number with its thousands separated, and never with an exponent."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
 
 
 def three_digits(value: float) -> str:

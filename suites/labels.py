@@ -66,6 +66,8 @@ def level_phrase(key: str, value: object) -> str:
         return "attention alone" if value == "attention" else "training"
     if key in COUNTED:
         return f"{value} {COUNTED[key]}" + ("" if value == 1 else "s")
+    if isinstance(value, tuple | list) and key not in PHRASES:
+        value = " and ".join(map(str, value)) or "none"
     return PHRASES.get(key, key.replace("_", " ") + " {}").format(value)
 
 

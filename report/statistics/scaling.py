@@ -38,8 +38,8 @@ class Scaling:
         shortest, second, *_, before, longest = (*self.lengths[:2], *self.lengths[-2:])
         first, last = (_slope_text(slope) for slope in (self.slopes[0], self.slopes[-1]))
         return (
-            f"bends: {first} from {shortest:,g} to {second:,g}, "
-            f"{last} from {before:,g} to {longest:,g}"
+            f"bends: {first} from {shortest:,.0f} to {second:,.0f}, "
+            f"{last} from {before:,.0f} to {longest:,.0f}"
         )
 
 

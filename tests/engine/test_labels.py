@@ -25,6 +25,8 @@ def test_names_tell_in_which_settings_equal_ones_differ() -> None:
     assert found[0] == found[1].replace("0.003", "0.001")
     assert "learning rate 0.001" in found[0]
     assert found[2] == "LSH-4, bucket 32, chunk 64, length 64, 2 layers"
+    (found,) = labels([Settings(measures=("time", "memory")).measured()], [("measures",)])
+    assert found.endswith(", measures time and memory")
     dense = Settings(attention="sdpa", shared_qk=True, evaluate_rounds=(4,))
     for changes in ({"bucket_size": 8}, {"chunk_length": 32}):
         one, other = labels([dense.measured(), replace(dense, **changes).measured()])

@@ -179,6 +179,8 @@ def test_a_line_that_bends_has_its_slopes_told(measured_once):
     assert first == pytest.approx(1.26, abs=0.1)
     assert last == pytest.approx(1.74, abs=0.1)
     assert "4,096 to 8,192" in bent.text()
+    bent = scaling([1024 * n for n in lengths], groups(lambda n: n + n**2 / 2048))
+    assert "4,194,304 to 8,388,608" in bent.text()
     straight = scaling(lengths, groups(lambda n: n**1.5))
     assert not straight.bends
     assert straight.text().startswith("1.5" if measured_once else f"{straight.exponent.value:.2f}")

@@ -17,7 +17,7 @@ from report.reading.view import view_of
 from report.statistics.estimates import Estimate
 from report.tables.cases_table import FIRST_COLUMNS, suite_table, to_frame
 from report.tables.markup import to_latex, to_markdown
-from report.text import bytes_text, ms_text
+from report.text import all_digits, bytes_text, length_text, ms_text
 
 
 def test_a_row_per_case_seed_and_suite_with_failures(records):
@@ -189,3 +189,9 @@ def test_lopsided_intervals_are_told_by_their_ends():
     assert ms_text(Estimate(100.0, 98.0, 103.0, 2)) == "100.0 +- 2.5 ms"
     assert ms_text(Estimate(100.0)) == "100.0 ms (no interval)"
     assert bytes_text(1536 * 2**20) == "1.5 GiB"
+
+
+def test_lengths_are_told_without_exponents():
+    assert [length_text(n) for n in (512, 32768, 2**20, 10**6)] == ["512", "32K", "1M", "1,000,000"]
+    assert all_digits(2.0**20) == "1,048,576"
+    assert all_digits(1536.5) == "1,536.5"
