@@ -31,14 +31,21 @@ CALL = Settings(
 )
 
 
-def test_a_long_call_takes_what_products_or_bytes_take() -> None:
-    """Full attention is bound by products; LSH attention by what it reads."""
+def test_a_long_call_takes_what_products_bytes_or_pairs_take() -> None:
+    """Full attention is bound by products; LSH attention by its pairs, else by what it reads."""
     dense = change(CALL, attention="sdpa", length=65536)
     flop = 2 * 7 * 256 * 65536 * 65537 / 2
     assert predict_on(H100, dense).seconds == pytest.approx(flop / (REACHED_FUSED * 798e12))
     lsh = predict_on(H100, CALL).device_s
+    one_round = change(CALL, n_rounds=1)
+    pairs = 3 * 4 * 32768 * 128
+    assert predict_on(H100, one_round).device_s == pytest.approx(pairs * H100.pair_s, rel=0.15)
     assert predict_on(replace(H100, tflops={"bfloat16": 1596}), CALL).device_s == lsh
-    assert predict_on(replace(H100, copy_gbs=6000), CALL).device_s == pytest.approx(lsh / 2)
+    read, twice = (
+        predict_on(replace(H100, pair_s=0.0, copy_gbs=gbs), CALL).device_s for gbs in (3000, 6000)
+    )
+    assert read == pytest.approx(2 * twice)
+    assert lsh > read
 
 
 def test_short_calls_are_bound_by_the_host() -> None:
@@ -119,6 +126,17 @@ def test_crossover_is_where_one_prediction_meets_the_other() -> None:
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(ValueError, match=r"device model 'h10'.*h100"):
         time_model("h10", 100.0)
+
+
+def test_the_model_of_a_card_agrees_with_its_reference_results() -> None:
+    """Within a factor of 1.6: a GPU waits for the first operations that its host issues."""
+    n_compared = 0
+    for record, s in reference_results("gpu-*"):
+        (card,) = (c for c in CARDS.values() if c.name == record["identity"]["device"])
+        measured = median(median(samples) for samples in samples_of(record, "step")) / 1e3
+        assert 1 / 1.6 < predict_on(card, s).seconds / measured < 1.6, record["label"]
+        n_compared += 1
+    assert n_compared >= 15
 
 
 def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:

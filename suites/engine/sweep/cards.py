@@ -31,12 +31,15 @@ class Card:
     tflops: of a large matrix product, in bfloat16, in float32, and in float32 on the tensor cores
     in three passes, as the Triton kernel computes; copy_gbs: of a large copy, read and written. In
     bfloat16 and of copies those of H100 and H200 were seen on machines that were lent (2026); the
-    others are four fifths of what the maker prints.
+    others are four fifths of what the maker prints. pair_s: what the Triton kernel takes for a
+    query and a key of its window, once forward and twice backward, as seen on the H200; the A100's
+    follows from its multiprocessors and clock.
     """
 
     name: str
     tflops: Mapping[str, float]
     copy_gbs: float
+    pair_s: float = 4.3e-12
     issue_s: float = 8e-6
 
 
@@ -55,6 +58,7 @@ CARDS = {
         name="NVIDIA A100",
         tflops={"bfloat16": 250, "float32": 15.6, "three passes": 42},
         copy_gbs=1600,
+        pair_s=7.4e-12,
     ),
 }
 # The share of both rates that kernels reach; and that fused full attention does, which skips what
@@ -65,9 +69,13 @@ ROWS = 64  # of a tile of the Triton kernel
 SORT_BYTES = 400
 # Matrices of l x l that full attention which keeps them writes and reads in a pass.
 MATRIX_PASSES = 5
-# Operations that are issued in one pass of a layer without its attention; of LSH attention; of each
-# of its rounds; of other attention; of an optimizer's step.
-LAYER_ISSUES, LSH_ISSUES, ROUND_ISSUES, ATTENTION_ISSUES, STEP_ISSUES = 40, 150, 2, 10, 60
+# Operations that are issued in one pass of a layer without its attention; of other attention than
+# ours; of an optimizer's step.
+LAYER_ISSUES, ATTENTION_ISSUES, STEP_ISSUES = 40, 10, 60
+# Of local attention, of a hash and its sort, and of a round, as seen beside the H200.
+LOCAL_ISSUES, HASH_ISSUES, ROUND_ISSUES = 120, 75, 15
+# How much longer a pair takes for each earlier round in which it may have met.
+EARLIER = 1 / 8
 # Units of N D numbers that one pass of a layer moves beside its products and its attention.
 LAYER_UNITS = 24
 FLOAT = 4  # bytes
@@ -169,6 +177,8 @@ def _lsh(card: Card, s: Settings) -> Predicted:
     """Predict one call of LSH or local attention by the Triton kernel."""
     config, rate = s.lsh(), "three passes" if _rate(s) == "float32" else "bfloat16"
     of_all = s.batch * s.n_heads * s.length
+    window = (config.chunks_before + 1) * config.m
+    hashed = s.attention == "lsh"
     device = 0.0
     for number in range(config.n_rounds):
         one = traffic.Round(
@@ -179,15 +189,18 @@ def _lsh(card: Card, s: Settings) -> Predicted:
             chunk_length=config.m,
             chunks_before=config.chunks_before,
             rows=min(ROWS, config.m),
-            needs_cells=s.attention == "lsh",
+            needs_cells=hashed,
         )
-        for flop, moved in (
-            (traffic.forward_flop(one), traffic.forward_bytes(one)),
-            (traffic.backward_flop(one), traffic.backward_bytes(one)),
-            (0, SORT_BYTES if s.attention == "lsh" else 0),
+        for flop, moved, visits in (
+            (traffic.forward_flop(one), traffic.forward_bytes(one), 1),
+            (traffic.backward_flop(one), traffic.backward_bytes(one), 2),
+            (0, SORT_BYTES if hashed else 0, 0),
         ):
-            device += _device_s(card, rate, of_all * flop, of_all * moved)
-    return Predicted(device, (LSH_ISSUES + ROUND_ISSUES * config.n_rounds) * card.issue_s)
+            bound = _device_s(card, rate, of_all * flop, of_all * moved)
+            earlier = number * EARLIER * config.correct_duplicates
+            device += max(bound, of_all * window * visits * card.pair_s * (1 + earlier))
+    issues = LOCAL_ISSUES + HASH_ISSUES * hashed + ROUND_ISSUES * config.n_rounds
+    return Predicted(device, issues * card.issue_s)
 
 
 def _device_s(card: Card, rate: str, flop: float, moved: float) -> float:
