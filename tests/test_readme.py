@@ -108,6 +108,28 @@ def test_the_answers_are_those_of_the_records():
     assert to_markdown(answers_table(found)) in README
 
 
+def test_what_it_says_of_a_gpu_is_what_the_records_say():
+    text = " ".join(README.split())
+    said = text[text.index("On one GPU") : text.index("A model of bytes")]
+    found = judge(read_claims(), records_under([ROOT / "results/reference"]))
+    told = [one.value.removesuffix(" tokens") for one in found if "NVIDIA H200" in one.mark]
+    assert len(told) == 5
+    assert all(value in said for value in told), told
+
+
+def test_what_it_says_of_pictures_is_what_the_records_say():
+    text = " ".join(README.split())
+    said = text[text.index("**On pictures**") :][:500]
+    records = records_under([ROOT / "results/reference"])
+    found = [one for one in judge(read_claims(), records) if "on pictures" in one.claim.name]
+    assert [one.value in said for one in found] == [True, True]
+    of_pictures = [r["quality"] for r in records if r["suites"] == ["hash_rounds_pictures"]]
+    lowest = min(one["bits_per_dim"] for one in of_pictures)
+    counted = of_pictures[0]["data"]["reference"]["left pixel and colours before"]
+    assert f"none of the models reaches the {counted:.2f}" in said
+    assert counted < lowest
+
+
 def test_the_predicted_crossover_is_the_models_and_called_a_prediction():
     calls = [case.settings for case in find_suites()["attention_length"].cases("gpu")]
     ours = next(

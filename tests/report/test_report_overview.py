@@ -1,6 +1,7 @@
 """Several runs get one page: each run answers for itself, and none is lost or told twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def test_a_run_of_other_sizes_beside_it_leaves_the_answers_as_they_are(
     write_lines(home / "there/after", wide)
     write_overview([home / "here/before", home / "there/after"], home / "index.html")
     assert f"{ASKED} <strong>before: " in (home / "index.html").read_text()
+
+
+def test_claims_that_answer_no_question_are_folded_only_below_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (asked,) = page.read_claims()
+    told = replace(asked, asks="", says="it takes {value}")
+    for claims, folded in (([asked, told], True), ([told], False)):
+        monkeypatch.setattr(page, "read_claims", lambda claims=claims: claims)
+        write_overview([home / "here/before", home / "there/after"], home / "index.html")
+        text = (home / "index.html").read_text()
+        assert ("more claims, judged the same way" in text) is folded
 
 
 def test_a_quick_run_answers_nothing(home: Path) -> None:
