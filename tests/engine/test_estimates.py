@@ -66,7 +66,7 @@ def test_trainings_take_as_long_as_predicted() -> None:
 def test_readme_tells_how_long_the_sweep_takes() -> None:
     """As measured; what was not measured yet is predicted. Two trainings run side by side."""
     side_by_side, seconds, measured = {"quality": 2}, 0.0, set()
-    gflops = json.loads((REFERENCE / "plan.json").read_text())["gflops"]
+    gflops = json.loads((REFERENCE / "cpu/plan.json").read_text())["gflops"]
     for record, _ in reference_results():
         measured.add(record["case"])
         for job in record["jobs"]:
