@@ -1,5 +1,6 @@
 """`.ci/gpu`, which waits for a day with a GPU, runs to its end without one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def test_its_pieces_run_on_the_cpu(tmp_path: Path) -> None:
             (copy / name).write_bytes((ROOT / name).read_bytes())
             (copy / name).chmod((ROOT / name).stat().st_mode)
     variables = {"PYTHON": sys.executable, "DEVICE": "cpu", "PRESET": "quick", "LINES_SHOWN": "99"}
+    variables |= {"RUN": "mine", "WHERE": "length=256 attention=lsh attention=sdpa"}
     done = subprocess.run(
         [copy / ".ci/gpu", tmp_path / "out", *PIECES],
         env={**os.environ, **variables, "PYTHONPATH": str(copy)},
@@ -39,7 +41,9 @@ def test_its_pieces_run_on_the_cpu(tmp_path: Path) -> None:
         # pytest says 5 where all that it was asked for cannot run here; doctor, that it is noisy
         allowed = {"tests": (0, 5), "doctor": (0, 1)}.get(piece, (0,))
         assert any(f"{piece}: exit code {code} after" in said for code in allowed), said
-    assert (tmp_path / "out/quick/records.jsonl").exists()
+    lines = (tmp_path / "out/mine/records.jsonl").read_text().splitlines()
+    settings = [json.loads(line)["settings"] for line in lines]
+    assert {(s["attention"], s["length"]) for s in settings} == {("lsh", 256), ("sdpa", 256)}
 
 
 def test_an_unknown_piece_is_named(tmp_path: Path) -> None:
