@@ -5,6 +5,7 @@ from suites.presets import (
     DUPLICATION,
     DUPLICATION_STEPS,
     PAPER_DUPLICATION_STEPS,
+    PAPER_STEPS,
     QUICK_DUPLICATION,
     STANDARD_STEPS,
     standard,
@@ -37,6 +38,6 @@ SUITE = Suite(
             make_case(change(QUICK_DUPLICATION, n_rounds=1)),
         ],
         "cpu": _cases(DUPLICATION, STANDARD_STEPS, DUPLICATION_STEPS),
-        "paper": _cases(DUPLICATION, 150_000, PAPER_DUPLICATION_STEPS),
+        "paper": _cases(DUPLICATION, PAPER_STEPS, PAPER_DUPLICATION_STEPS),
     },
 )

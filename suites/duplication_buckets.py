@@ -11,6 +11,7 @@ from suites.presets import (
     DUPLICATION,
     DUPLICATION_STEPS,
     PAPER_DUPLICATION_STEPS,
+    PAPER_STEPS,
     QUICK_DUPLICATION,
     STANDARD_STEPS,
     standard,
@@ -40,6 +41,6 @@ SUITE = Suite(
     presets={
         "quick": grid(change(QUICK_DUPLICATION, n_rounds=1), bucket_size=[16, 32]),
         "cpu": _cases(DUPLICATION, STANDARD_STEPS, DUPLICATION_STEPS, BUCKETS_OF_8_STEPS),
-        "paper": _cases(DUPLICATION, 150_000, PAPER_DUPLICATION_STEPS, PAPER_DUPLICATION_STEPS),
+        "paper": _cases(DUPLICATION, PAPER_STEPS, PAPER_DUPLICATION_STEPS, PAPER_DUPLICATION_STEPS),
     },
 )

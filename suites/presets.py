@@ -176,7 +176,8 @@ QUICK_DUPLICATION = change(
 DUPLICATION_STEPS = {0: 800, 4: 1000, 2: 1800, 1: 2400}
 BUCKETS_OF_8_STEPS = {4: 1500, 2: 1800, 1: 4800}
 STANDARD_STEPS = 1000
-PAPER_DUPLICATION_STEPS = dict.fromkeys(DUPLICATION_STEPS, 150_000)
+PAPER_STEPS = 150_000
+PAPER_DUPLICATION_STEPS = dict.fromkeys(DUPLICATION_STEPS, PAPER_STEPS)
 
 # A deeper model of which time and memory are asked, at lengths at which Adafactor saves memory.
 DEEP = Settings(

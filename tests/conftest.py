@@ -14,7 +14,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read where a kernel is defined: they run on the CPU then
 # sweeps of tests take turns among themselves, and wait for no real one
-os.environ["REFORMER_LOCK"] = str(Path(tempfile.mkdtemp(prefix="turns-")) / "lock")
+TURNS = tempfile.TemporaryDirectory(prefix="turns-")
+os.environ["REFORMER_LOCK"] = str(Path(TURNS.name) / "lock")
 
 
 def pytest_collection_finish() -> None:
