@@ -3,9 +3,6 @@
 Shapes: B batch, H heads, L length, W head width, R rounds.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-
 import torch
 from torch import Tensor
 
@@ -42,8 +39,7 @@ def hash_and_sort(
     if n_buckets == 1:
         same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)
         return sort_rounds(same, n_buckets, config, valid_length, keep_order)
-    with one_thread() if qk.is_cuda else nullcontext():
-        rotations = draw_rotations(width, factors, config.n_rounds, generator, config.rotation)
+    rotations = draw_rotations(width, factors, config.n_rounds, generator, config.rotation)
     twins = kernels.module_for(kernel, qk)
     rotate = getattr(twins, "hash_to_buckets", rotate_to_buckets)
     sort = getattr(twins, "sort_buckets", sort_buckets)
@@ -63,14 +59,3 @@ def attend_rounds(
     require_order(rounds.order_BHRL, qk, config)
     attend = kernels.module_for(kernel, qk).attend
     return qk + v if qk.numel() == 0 else attend(qk, v, rounds, config)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute on one thread of the CPU; to wake others takes longer than small work."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

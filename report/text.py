@@ -26,8 +26,8 @@ def length_text(length: float) -> str:
 
 
 def all_digits(value: float) -> str:
-    """Write a whole number with its thousands separated, and never with an exponent."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
+    """Write a number with its thousands separated and without an exponent, below 10^10."""
+    return f"{value:,.10g}"
 
 
 def three_digits(value: float) -> str:

@@ -10,6 +10,7 @@ import pytest
 from source_files import ROOT
 
 PIECES = ["tests", "doctor", "calls", "profile"]
+STEPS = ["tests_engine", *PIECES]
 
 
 @pytest.mark.slow
@@ -28,30 +29,41 @@ def test_its_pieces_run_on_the_cpu(tmp_path: Path) -> None:
             (copy / name).chmod((ROOT / name).stat().st_mode)
     variables = {"PYTHON": sys.executable, "DEVICE": "cpu", "PRESET": "quick", "LINES_SHOWN": "99"}
     variables |= {"RUN": "mine", "WHERE": "length=256 attention=lsh attention=sdpa"}
-    done = subprocess.run(
-        [copy / ".ci/gpu", tmp_path / "out", *PIECES],
-        env={**os.environ, **variables, "PYTHONPATH": str(copy)},
-        capture_output=True,
-        text=True,
-    )
-    said = done.stdout + done.stderr
+
+    def run(*pieces: str) -> str:
+        done = subprocess.run(
+            [copy / ".ci/gpu", tmp_path / "out", *pieces],
+            env={**os.environ, **variables, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    said = run(*PIECES)
     assert "Traceback" not in said
     assert "missing packages" not in said
-    for piece in PIECES:
+    for piece in STEPS:
         # pytest says 5 where all that it was asked for cannot run here; doctor, that it is noisy
-        allowed = {"tests": (0, 5), "doctor": (0, 1)}.get(piece, (0,))
+        allowed = {"tests_engine": (0, 5), "tests": (0, 5), "doctor": (0, 1)}.get(piece, (0,))
         assert any(f"{piece}: exit code {code} after" in said for code in allowed), said
     lines = (tmp_path / "out/mine/records.jsonl").read_text().splitlines()
     settings = [json.loads(line)["settings"] for line in lines]
     assert {(s["attention"], s["length"]) for s in settings} == {("lsh", 256), ("sdpa", 256)}
+    (copy / "results/reference").mkdir()
+    (copy / "results/runs/mine").rename(copy / "results/reference/mine")
+    assert "0 records are new" in run("calls")  # it goes on with what was committed
 
 
-def test_an_unknown_piece_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("piece", "run", "said"),
+    [("speed", "", "unknown piece: speed"), ("calls", "a/b", "not a path: a/b")],
+)
+def test_what_it_cannot_do_is_named(tmp_path: Path, piece: str, run: str, said: str) -> None:
     done = subprocess.run(
-        [ROOT / ".ci/gpu", tmp_path, "speed"],
-        env={**os.environ, "PYTHON": sys.executable},
+        [ROOT / ".ci/gpu", tmp_path, piece],
+        env={**os.environ, "PYTHON": sys.executable, "RUN": run},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 2
-    assert "unknown piece: speed" in done.stderr
+    assert said in done.stderr

@@ -194,4 +194,5 @@ def test_lopsided_intervals_are_told_by_their_ends():
 def test_lengths_are_told_without_exponents():
     assert [length_text(n) for n in (512, 32768, 2**20, 10**6)] == ["512", "32K", "1M", "1,000,000"]
     assert all_digits(2.0**20) == "1,048,576"
-    assert all_digits(1536.5) == "1,536.5"
+    assert all_digits(1536000.5) == "1,536,000.5"
+    assert all_digits(float("inf")) == "inf"

@@ -26,9 +26,9 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     x, (B, H, L, W) = vectors_BHLW, vectors_BHLW.shape
     columns_WRC = rotations[0] if len(rotations) == 1 else torch.cat(list(rotations), dim=-1)
     on_gpu = x.device.type == "cuda"  # pinned, or the copy would wait for all work before it
-    packed_RCW = torch.empty(
-        (n_rounds, columns_WRC.shape[-1], W), dtype=x.dtype, pin_memory=on_gpu
-    ).copy_(columns_WRC.permute(1, 2, 0))
+    shape = n_rounds, columns_WRC.shape[-1], W
+    packed_RCW = torch.empty(shape, dtype=x.dtype, device="cpu", pin_memory=on_gpu)
+    packed_RCW.copy_(columns_WRC.permute(1, 2, 0))
     packed_RCW = packed_RCW.to(x.device, non_blocking=True)
     buckets_BHRL = torch.empty((B, H, n_rounds, L), dtype=torch.int32, device=x.device)
     constants = {

@@ -72,7 +72,8 @@ MATRIX_PASSES = 5
 # Operations that are issued in one pass of a layer without its attention; of other attention than
 # ours; of an optimizer's step.
 LAYER_ISSUES, ATTENTION_ISSUES, STEP_ISSUES = 40, 10, 60
-# Of local attention, of a hash and its sort, and of a round, as seen beside the H200.
+# Of local attention, of a hash and its sort, and of a round: fitted to calls on an H200, of which
+# the host bounds those on few tokens.
 LOCAL_ISSUES, HASH_ISSUES, ROUND_ISSUES = 120, 75, 15
 # How much longer a pair takes for each earlier round in which it may have met.
 EARLIER = 1 / 8
