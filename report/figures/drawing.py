@@ -62,12 +62,13 @@ def with_gaps(series: Series, value: Value) -> list[tuple[float, Estimate]]:
 def draw_levels(
     axes: Axes, found: Sequence[Estimate], colour: str, style: str, name: str | None
 ) -> None:
-    """Draw cases to which the x axis does not apply as horizontal lines.
+    """Draw cases to which the x axis does not apply as horizontal lines, named once.
 
     Their intervals are bands.
     """
-    for estimate in found:
-        axes.axhline(estimate.value, color=colour, linestyle=style, linewidth=1.8, label=name)
+    for i, estimate in enumerate(found):
+        label = name if i == 0 else None
+        axes.axhline(estimate.value, color=colour, linestyle=style, linewidth=1.8, label=label)
         if estimate.has_interval:
             axes.axhspan(estimate.low, estimate.high, color=colour, alpha=0.15, linewidth=0)
 
