@@ -110,7 +110,7 @@ def test_the_answers_are_those_of_the_records():
 
 def test_what_it_says_of_a_gpu_is_what_the_records_say():
     text = " ".join(README.split())
-    said = text[text.index("On one GPU") : text.index("A model of bytes")]
+    said = text[text.index("**On one GPU**") : text.index("A model of bytes")]
     found = judge(read_claims(), records_under([ROOT / "results/reference"]))
     told = [one.value.removesuffix(" tokens") for one in found if "NVIDIA H200" in one.mark]
     assert len(told) == 5
@@ -122,20 +122,21 @@ def test_what_it_says_of_pictures_is_what_the_records_say():
     said = text[text.index("**On pictures**") :][:500]
     records = records_under([ROOT / "results/reference"])
     found = [one for one in judge(read_claims(), records) if "on pictures" in one.claim.name]
-    assert [one.value in said for one in found] == [True, True], found
+    assert [one.value in said for one in found] == [True, False], found
     of_pictures = [r["quality"] for r in records if "hash_rounds_pictures" in r["suites"]]
     lowest = min(one["bits_per_dim"] for one in of_pictures)
     counted = of_pictures[0]["data"]["reference"]["left pixel and colours before"]
-    assert f"none of the models reaches the {counted:.2f}" in said
+    assert "none of the models does better than counting" in said
     assert counted < lowest
 
 
 def test_what_it_says_of_table_2_is_what_the_records_say():
     said = " ".join(README.split())
-    said = said[said.index("**Table 2**") :][:800]
+    said = said[said.index("**Table 2**") : said.index("Measured on two")]
     found = judge(read_claims(), records_under([ROOT / "results/reference"]))
-    told = [one for one in found if one.claim.name.startswith("in buckets of 8")]
-    assert [one.value in said for one in told] == [True, False, True, True], told
+    told = [one for one in found if one.claim.name.startswith("in buckets of")]
+    assert [one.value in said for one in told] == [True, False, True, True, True, True], told
+    assert all(re.search(r"paper: ([\d.]+ %)", one.claim.says)[1] in said for one in told[2:])
 
 
 def test_the_predicted_crossover_is_the_models_and_called_a_prediction():
