@@ -74,8 +74,9 @@ def groups_by(cases: Sequence[CaseResult], factor: str) -> list[dict[Any, CaseRe
 
 def _by_level(members: Sequence[CaseResult], factor: str) -> dict[Any, CaseResult]:
     found: dict[Any, CaseResult] = {}
-    for case in members:
-        level = _family_name(case, members) if factor == "attention" else case.settings[factor]
+    of_models = factor == "attention"
+    levels = _family_names(members) if of_models else [case.settings[factor] for case in members]
+    for case, level in zip(members, levels, strict=True):
         known = found.get(level)
         # the same settings measured in parts: the case that measured more stands for them
         if known is None or _n_measured(case) > _n_measured(known):
@@ -83,9 +84,16 @@ def _by_level(members: Sequence[CaseResult], factor: str) -> dict[Any, CaseResul
     return found
 
 
-def _family_name(case: CaseResult, cases: Sequence[CaseResult]) -> str:
-    keys = distinguishing([other for other in cases if other.kind == case.kind])
-    return name_by_settings(case, [key for key in keys if key in FAMILY])
+def _family_names(cases: Sequence[CaseResult]) -> list[str]:
+    """Name models among those of their kind; what tells these apart is asked once for all."""
+    alike: dict[str, list[CaseResult]] = {}
+    for case in cases:
+        alike.setdefault(case.kind, []).append(case)
+    keys = {
+        kind: [key for key in distinguishing(some) if key in FAMILY] if len(some) > 1 else []
+        for kind, some in alike.items()
+    }
+    return [name_by_settings(case, keys[case.kind]) for case in cases]
 
 
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
