@@ -22,7 +22,7 @@ from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
 from reformer.hashing import rotate_to_buckets
 from reformer.kernels.by_hand import Passes, attend_by
-from reformer.sorting import SortedRounds
+from reformer.sorting import SortedRounds, padding_apart
 from reformer.sorting import sort_buckets as sort_int32
 
 WIDEST = 128  # heads, for which tiles stay in registers
@@ -103,10 +103,7 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
         fits = n_buckets < 2**15 - 1
         dtype = torch.int16 if fits else torch.int32
         return sort_int32(buckets_BHRL, n_buckets, valid_length, dtype)
-    if valid_length < length:
-        padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
-        buckets_BHRL = buckets_BHRL.masked_fill(padding, n_buckets)
-        n_buckets += 1
+    buckets_BHRL, n_buckets = padding_apart(buckets_BHRL, n_buckets, valid_length)
     numbers = partial(torch.arange, dtype=torch.int32, device=buckets_BHRL.device)
     first_buckets = numbers(0, n_lists * n_buckets, n_buckets).view(*lists, 1)
     starts = numbers(0, n_lists * length, length).view(*lists, 1)
