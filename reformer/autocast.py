@@ -13,8 +13,8 @@ from torch import Tensor
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
     """Switch autocast off where `x` is."""
     kind = x.device.type
-    has_it = torch.amp.is_autocast_available(kind)
-    return torch.autocast(kind, enabled=False) if has_it else nullcontext()
+    is_on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if is_on else nullcontext()
 
 
 def autocast_device(x: Tensor) -> str:

@@ -44,7 +44,7 @@ def draw_rotations(
     generator: torch.Generator | None = None,
     rotation: str = "orthonormal",
 ) -> list[Tensor]:
-    """Draw one matrix (W, R, N/2) per factor, float64 from the CPU: the same whatever the device.
+    """Draw one matrix (W, R, N/2) per factor, float64 on the CPU, whatever the device.
 
     rotation: "orthonormal" or "normal" (LSHConfig). Orthonormal columns of one round are random
     directions, orthogonal up to `width` of them: a random rotation, as in Andoni et al. (2015),
@@ -57,8 +57,7 @@ def draw_rotations(
     halves = [n // 2 for n in factors if n > 1]
     if not halves:
         return []
-    n_blocks = -(-sum(halves) // width)
-    per_block = -(-sum(halves) // n_blocks)
+    n_blocks, per_block = blocks_of(halves, width)
     normal = torch.randn(
         *(n_rounds, n_blocks, width, per_block),
         generator=generator,
@@ -70,6 +69,12 @@ def draw_rotations(
         normal = torch.linalg.householder_product(*torch.geqrf(normal))
     columns_WRN = normal.permute(2, 0, 1, 3).flatten(2)
     return list(columns_WRN[..., : sum(halves)].split(halves, dim=-1))
+
+
+def blocks_of(halves: Sequence[int], width: int) -> tuple[int, int]:
+    """Cut the columns of all rotations into blocks of at most `width`: how many, of how many."""
+    n_blocks = -(-sum(halves) // width)
+    return n_blocks, -(-sum(halves) // n_blocks)
 
 
 def rotate_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:

@@ -103,7 +103,7 @@ def require_generator(generator: Any) -> None:
     )
     require(
         generator.device.type == "cpu",
-        f"generator is on {generator.device}; hashes are drawn on the CPU, whatever the device",
+        f"generator is on {generator.device}; hashes are drawn from one on the CPU",
     )
 
 

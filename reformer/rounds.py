@@ -3,6 +3,8 @@
 Shapes: B batch, H heads, L length, W head width, R rounds.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,12 +37,17 @@ def hash_and_sort(
     length, width = qk.shape[-2:]
     if whole_length is None:
         whole_length = length if valid_length is None else valid_length
-    n_buckets, factors = config.n_buckets(whole_length), config.hash_factors(whole_length)
+    factors = config.hash_factors(whole_length)
+    n_buckets = math.prod(factors)
     if n_buckets == 1:
         same = qk.new_zeros((*qk.shape[:2], config.n_rounds, length), dtype=torch.int32)
         return sort_rounds(same, n_buckets, config, valid_length, keep_order)
-    rotations = draw_rotations(width, factors, config.n_rounds, generator, config.rotation)
     twins = kernels.module_for(kernel, qk)
+    drawn = factors, config.n_rounds, generator, config.rotation
+    if hasattr(twins, "draw_rotations"):
+        rotations = twins.draw_rotations(qk, *drawn)
+    else:
+        rotations = draw_rotations(width, *drawn)
     rotate = getattr(twins, "hash_to_buckets", rotate_to_buckets)
     sort = getattr(twins, "sort_buckets", sort_buckets)
     buckets_BHRL = rotate(qk, rotations, config.n_rounds)

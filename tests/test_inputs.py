@@ -196,7 +196,9 @@ def test_a_refused_call_draws_nothing():
 def test_a_generator_of_another_device_is_refused(monkeypatch):
     monkeypatch.setattr(torch, "Generator", SimpleNamespace)
     on_gpu = SimpleNamespace(device=SimpleNamespace(type="cuda", __str__=lambda: "cuda"))
-    with pytest.raises(ValueError, match=r"generator is on .*; hashes are drawn on the CPU"):
+    with pytest.raises(
+        ValueError, match=r"generator is on .*; hashes are drawn from one on the CPU"
+    ):
         require_generator(on_gpu)
 
 

@@ -3,8 +3,8 @@
 Each is a module with `attend(qk, v, rounds, config) -> out`, shapes (batch, heads, length, width),
 differentiable in qk and v and equal to reformer/reference.py. One that does not run everywhere has
 `require_usable(like)`, which raises ValueError where tensors such as `like` are not for it; one
-that "auto" may be says why as `unfit(like)`. Some bring their twins of `rotate_to_buckets` and
-`sort_buckets` as `hash_to_buckets` and `sort_buckets`.
+that "auto" may be says why as `unfit(like)`. Some bring their twins of `draw_rotations` (with
+`like` for the width), `rotate_to_buckets` (as `hash_to_buckets`) and `sort_buckets`.
 """
 
 from types import ModuleType

@@ -11,7 +11,7 @@ Triton is imported at the first call, where it is installed.
 import importlib.util
 import math
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,9 +20,11 @@ from torch import Tensor
 from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
+from reformer.hashing import draw_rotations as drawn_on_cpu
 from reformer.hashing import rotate_to_buckets
+from reformer.inputs import require_generator
 from reformer.kernels.by_hand import Passes, attend_by
-from reformer.sorting import SortedRounds, padding_apart
+from reformer.sorting import SortedRounds
 from reformer.sorting import sort_buckets as sort_int32
 
 WIDEST = 128  # heads, for which tiles stay in registers
@@ -80,12 +82,33 @@ def passes() -> Passes:
     return Passes(room.forward, room.backward)
 
 
+def draw_rotations(
+    like: Tensor,
+    factors: Sequence[int],
+    n_rounds: int,
+    generator: torch.Generator | None = None,
+    rotation: str = "orthonormal",
+) -> list[Tensor]:
+    """Draw what reformer.hashing.draw_rotations does, on a GPU if `like` is there.
+
+    They are other draws than the CPU's, of the same distribution, and the same on every GPU but for
+    rounding.
+    """
+    if like.device.type != "cuda" or not _few(factors):
+        return drawn_on_cpu(like.shape[-1], factors, n_rounds, generator, rotation)
+    require_generator(generator)
+    found: list[Tensor] = _room("rotations").draw_rotations(
+        like, factors, n_rounds, generator, rotation == "orthonormal"
+    )
+    return found
+
+
 def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds: int) -> Tensor:
     """Hash vectors with given rotations, (B, H, R, L) int32, in one launch where there are few.
 
     The twin of reformer.hashing.rotate_to_buckets.
     """
-    if len(rotations) > 2 or any(r.shape[-1] > MOST_COLUMNS for r in rotations):
+    if not _few([2 * r.shape[-1] for r in rotations]):
         return rotate_to_buckets(vectors_BHLW, rotations, n_rounds)
     rows = _room("attention").in_rows(vectors_BHLW.detach())
     found: Tensor = _room("hashing").hash_to_buckets(rows, rotations, n_rounds)
@@ -93,28 +116,24 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
 
 
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
-    """Return what reformer.sorting.sort_buckets returns, sorting all lists as one if it can.
-
-    Of several long lists PyTorch sorts all twice, or one after the other, in many launches.
-    """
+    """Return what reformer.sorting.sort_buckets returns, sorting all lists as one if it can."""
     *lists, length = buckets_BHRL.shape
-    n_lists = math.prod(lists)
-    if n_lists == 1 or length <= SHORT_LIST or n_lists * max(n_buckets + 1, length) >= 2**31:
+    if length <= SHORT_LIST or math.prod(lists) * max(n_buckets + 1, length) >= 2**31:
         fits = n_buckets < 2**15 - 1
         dtype = torch.int16 if fits else torch.int32
         return sort_int32(buckets_BHRL, n_buckets, valid_length, dtype)
-    buckets_BHRL, n_buckets = padding_apart(buckets_BHRL, n_buckets, valid_length)
-    numbers = partial(torch.arange, dtype=torch.int32, device=buckets_BHRL.device)
-    first_buckets = numbers(0, n_lists * n_buckets, n_buckets).view(*lists, 1)
-    starts = numbers(0, n_lists * length, length).view(*lists, 1)
-    found, places = torch.sort((buckets_BHRL + first_buckets).flatten(), stable=True)
-    order_BHRL = torch.empty_like(buckets_BHRL, dtype=torch.int32)
-    torch.sub(places.view(buckets_BHRL.shape), starts, out=order_BHRL)
-    every_bucket = numbers(n_lists * n_buckets)
-    ends = torch.searchsorted(found, every_bucket, right=True, out_int32=True)
-    return order_BHRL, ends.view(*lists, n_buckets).sub_(starts)
+    found: tuple[Tensor, Tensor] = _room("sorting").sort_as_one(
+        buckets_BHRL, n_buckets, valid_length
+    )
+    return found
 
 
+def _few(factors: Sequence[int]) -> bool:
+    """Is the hash one or two rotations of columns that fit a tile?"""
+    return len(factors) <= 2 and all(1 < n <= 2 * MOST_COLUMNS for n in factors)
+
+
+@cache
 def _room(name: str) -> Any:
     return importlib.import_module(f"reformer.kernels.triton.{name}")
 

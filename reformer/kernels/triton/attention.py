@@ -6,7 +6,7 @@ the backward pass reads 3 + 4 + 4 rows, and reads and writes two totals (11 E W 
 Outputs of all rounds, merged by another launch, would take about the same bytes, and memory for all
 of them at once.
 
-Shapes: B batch, H heads, L length, W head width, R rounds, N buckets, K chunks that see a key.
+Shapes: B batch, H heads, L length, W head width, R rounds, N buckets.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from reformer.config import LSHConfig
@@ -22,7 +21,7 @@ from reformer.eager import require_in_memory
 from reformer.kernels.triton.backward import backward_round, write_deltas
 from reformer.kernels.triton.forward import forward_round
 from reformer.kernels.triton.hashing import write_cells
-from reformer.kernels.triton.launch import Launches, launch, on_device_of, padded
+from reformer.kernels.triton.launch import Launches, cdiv, launch, on_device_of, padded
 from reformer.kernels.triton.tune import Tiles, tiles_of
 from reformer.precision import MIN_NORM
 from reformer.sorting import SortedRounds
@@ -38,16 +37,16 @@ def forward(
     """Compute output, log-normalisers and cells; the output's memory has positions before heads."""
     with on_device_of(qk):
         qk, v = in_rows(qk), in_rows(v)
-        cells_BHLRK = cells_of(rounds, config)
+        cells_BHLR = cells_of(rounds, config)
         out_BLHW = _own_rows(v, v.dtype)
         z_BHL = torch.empty(v.shape[:3], dtype=torch.float32, device=v.device)
         needs_total = v.dtype != torch.float32 and config.n_rounds > 1
         total_BLHW = _own_rows(v, torch.float32) if needs_total else out_BLHW
         order_BHRL = rounds.order_BHRL.contiguous()
-        tensors = (qk, v, out_BLHW, total_BLHW, z_BHL, order_BHRL, cells_BHLRK)
+        tensors = (qk, v, out_BLHW, total_BLHW, z_BHL, order_BHRL, cells_BHLR)
         strides = (*qk.stride()[:3], *v.stride()[:3])
         _each_round(forward_round, tensors, strides, rounds, config)
-    return out_BLHW.transpose(1, 2), z_BHL, cells_BHLRK
+    return out_BLHW.transpose(1, 2), z_BHL, cells_BHLR
 
 
 def backward(
@@ -86,7 +85,7 @@ def _each_round(
     def prepare(tiles: Tiles, n_rounds: Sequence[int]) -> Launches:
         return Launches(
             kernel,
-            B * H * rounds.n_chunks * triton.cdiv(rounds.chunk_length, tiles.rows),
+            B * H * rounds.n_chunks * cdiv(rounds.chunk_length, tiles.rows),
             (*strides, H, L, rounds.n_chunks, config.logit_scale),
             [constants_of(qk, rounds, config, r, tiles) for r in n_rounds],
             tiles.options(),
@@ -142,24 +141,23 @@ def precision_of(like: Tensor) -> str:
 
 
 def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
-    """Compute the cells from which each position is seen, (B, H, L, R, K), its own first.
+    """Compute the cells of each position (sorting.py), (B, H, L, R).
 
     Where no mask asks for them it is anything.
     """
     order, ends = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
     if not config.within_bucket and (config.n_rounds == 1 or not config.correct_duplicates):
         return order
-    (B, H, R, L), N, K = order.shape, ends.shape[-1], rounds.chunks_before + 1
-    fits = N * rounds.n_chunks < MOST_CELLS
-    cells = order.new_empty((B, H, L, R, K), dtype=torch.int32 if fits else torch.int64)
+    (B, H, R, L), N = order.shape, ends.shape[-1]
+    fits = 2 * N * rounds.n_chunks < MOST_CELLS
+    cells = order.new_empty((B, H, L, R), dtype=torch.int32 if fits else torch.int64)
     constants = {
         "CHUNK_LENGTH": rounds.chunk_length,
         "ROUNDS": R,
-        "CHUNKS_BEFORE": rounds.chunks_before,
         "WITHIN_BUCKET": rounds.within_bucket,
         "BLOCK_X": ROWS,
     }
-    numbers, programs = (L, N, rounds.n_chunks, N.bit_length()), B * H * R * triton.cdiv(L, ROWS)
+    numbers, programs = (L, N, rounds.n_chunks, N.bit_length()), B * H * R * cdiv(L, ROWS)
     launch(
         ("cells", programs, numbers, *constants.values()),
         lambda: Launches(write_cells, programs, numbers, [constants]),
@@ -172,7 +170,7 @@ def _deltas(dout: Tensor, out_BLHW: Tensor, z_BHL: Tensor) -> Tensor:
     """Compute delta = dout . out, and put it beside z, (B, H, L, 2) in float32."""
     B, H, L, W = dout.shape
     found = z_BHL.new_empty((B, H, L, 2))
-    numbers, programs = (*dout.stride()[:3], H, L), B * H * triton.cdiv(L, ROWS)
+    numbers, programs = (*dout.stride()[:3], H, L), B * H * cdiv(L, ROWS)
     constants = {"WIDTH": W, "BLOCK_M": ROWS, "BLOCK_W": padded(W)}
     launch(
         ("deltas", programs, numbers, W),

@@ -70,8 +70,7 @@ def backward_round(
     z_and_delta: (B, H, L, 2).
     """
     TILES: tl.constexpr = (CHUNK_LENGTH + BLOCK_M - 1) // BLOCK_M
-    SEEN: tl.constexpr = CHUNKS_BEFORE + 1
-    WINDOW: tl.constexpr = SEEN * CHUNK_LENGTH
+    WINDOW: tl.constexpr = (CHUNKS_BEFORE + 1) * CHUNK_LENGTH
     NEEDED: tl.constexpr = WITHIN_BUCKET or CORRECT  # are cells?
     ALL_REAL: tl.constexpr = CHUNK_LENGTH % BLOCK_M == 0 and WINDOW % BLOCK_N == 0
     program = tl.program_id(0)
@@ -82,21 +81,20 @@ def backward_round(
     v += b * v_b + h * v_h
     dout += b * dout_b + h * dout_h
     order += (sequence * ROUNDS + ROUND) * length
-    cells += sequence * length * ROUNDS * SEEN
+    cells += sequence * length * ROUNDS
     z_and_delta += sequence * length * 2
     own_rows = (b * length * heads + h) * WIDTH
     own_stride = heads * WIDTH
 
     at_M, real_M = load_positions(
-        order, chunk * CHUNK_LENGTH, tile * BLOCK_M + tl.arange(0, BLOCK_M), length, CHUNK_LENGTH
+        order, chunk * CHUNK_LENGTH, tile * BLOCK_M, length, CHUNK_LENGTH, CHUNK_LENGTH, BLOCK_M
     )
     qk_MW = load_rows(q, at_M, q_l, WIDTH, BLOCK_W)
     v_MW = load_rows(v, at_M, v_l, WIDTH, BLOCK_W)
     dout_MW = load_rows(dout, at_M, dout_l, WIDTH, BLOCK_W)
-    z_M, delta_M = tl.split(load_columns(z_and_delta, at_M, 2, 1, 2, True))
+    z_M, delta_M = tl.split(load_columns(z_and_delta, at_M, 2, True))
     inverse_norm_M = inverse_norms(qk_MW, SHORTEST)
-    own_MC = load_columns(cells, at_M, ROUNDS * SEEN, SEEN, ROUNDS, NEEDED)
-    seen_from_MC = load_columns(cells, at_M, ROUNDS * SEEN, 1, ROUNDS * SEEN, NEEDED)
+    cells_MC = load_columns(cells, at_M, ROUNDS, NEEDED)
 
     # the rows as queries
     dq_MW = tl.zeros((BLOCK_M, BLOCK_W), tl.float32)
@@ -104,20 +102,23 @@ def backward_round(
         at_N, real_N = load_positions(
             order,
             (chunk - CHUNKS_BEFORE) * CHUNK_LENGTH,
-            start + tl.arange(0, BLOCK_N),
+            start,
             length,
+            CHUNK_LENGTH,
             WINDOW,
+            BLOCK_N,
         )
         k_NW = load_rows(q, at_N, q_l, WIDTH, BLOCK_W)
         v_NW = load_rows(v, at_N, v_l, WIDTH, BLOCK_W)
         scale_N = inverse_norms(k_NW, SHORTEST) * logit_scale
-        seen_from_NC = load_columns(cells, at_N, ROUNDS * SEEN, 1, ROUNDS * SEEN, NEEDED)
+        cells_NC = load_columns(cells, at_N, ROUNDS, NEEDED)
         counted = counted_pairs(
             at_M[:, None],
             at_N[None, :],
             real_M[:, None] & real_N[None, :],
-            own_MC,
-            seen_from_NC,
+            cells_MC,
+            cells_NC,
+            n_chunks,
             valid_length,
             ROUND,
             ROUNDS,
@@ -144,18 +145,19 @@ def backward_round(
     scale_M = inverse_norm_M * (logit_scale * LOG2_E)
     for start in range(0, WINDOW, BLOCK_N):
         at_N, real_N = load_positions(
-            order, chunk * CHUNK_LENGTH, start + tl.arange(0, BLOCK_N), length, WINDOW
+            order, chunk * CHUNK_LENGTH, start, length, CHUNK_LENGTH, WINDOW, BLOCK_N
         )
         q_NW = load_rows(q, at_N, q_l, WIDTH, BLOCK_W)
         dout_NW = load_rows(dout, at_N, dout_l, WIDTH, BLOCK_W)
-        z_N, delta_N = tl.split(load_columns(z_and_delta, at_N, 2, 1, 2, True))
-        own_NC = load_columns(cells, at_N, ROUNDS * SEEN, SEEN, ROUNDS, NEEDED)
+        z_N, delta_N = tl.split(load_columns(z_and_delta, at_N, 2, True))
+        cells_NC = load_columns(cells, at_N, ROUNDS, NEEDED)
         counted = counted_pairs(
             at_N[None, :],
             at_M[:, None],
             real_M[:, None] & real_N[None, :],
-            own_NC,
-            seen_from_MC,
+            cells_NC,
+            cells_MC,
+            n_chunks,
             valid_length,
             ROUND,
             ROUNDS,

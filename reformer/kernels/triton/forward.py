@@ -59,12 +59,10 @@ def forward_round(
     """Merge round number ROUND into z and the output of one tile of queries.
 
     q, v: rows by the strides of batch, head and position. out, total: (B, L, H, W), total in
-    float32; z: (B, H, L); order: (B, H, R, L); cells: (B, H, L, R, K),
-    of the K chunks whose queries see a key.
+    float32; z: (B, H, L); order: (B, H, R, L); cells: (B, H, L, R).
     """
     TILES: tl.constexpr = (CHUNK_LENGTH + BLOCK_M - 1) // BLOCK_M
-    SEEN: tl.constexpr = CHUNKS_BEFORE + 1
-    WINDOW: tl.constexpr = SEEN * CHUNK_LENGTH
+    WINDOW: tl.constexpr = (CHUNKS_BEFORE + 1) * CHUNK_LENGTH
     NEEDED: tl.constexpr = WITHIN_BUCKET or CORRECT  # are cells?
     ALL_REAL: tl.constexpr = CHUNK_LENGTH % BLOCK_M == 0 and WINDOW % BLOCK_N == 0
     program = tl.program_id(0)
@@ -74,15 +72,15 @@ def forward_round(
     q += b * q_b + h * q_h
     v += b * v_b + h * v_h
     order += (sequence * ROUNDS + ROUND) * length
-    cells += sequence * length * ROUNDS * SEEN
+    cells += sequence * length * ROUNDS
     own_rows = (b * length * heads + h) * WIDTH
     own_stride = heads * WIDTH
 
     at_M, real_M = load_positions(
-        order, chunk * CHUNK_LENGTH, tile * BLOCK_M + tl.arange(0, BLOCK_M), length, CHUNK_LENGTH
+        order, chunk * CHUNK_LENGTH, tile * BLOCK_M, length, CHUNK_LENGTH, CHUNK_LENGTH, BLOCK_M
     )
     q_MW = load_rows(q, at_M, q_l, WIDTH, BLOCK_W)
-    own_MC = load_columns(cells, at_M, ROUNDS * SEEN, SEEN, ROUNDS, NEEDED)
+    cells_MC = load_columns(cells, at_M, ROUNDS, NEEDED)
     highest_M = tl.full((BLOCK_M,), float("-inf"), tl.float32)
     sum_M = tl.zeros((BLOCK_M,), tl.float32)
     sum_MW = tl.zeros((BLOCK_M, BLOCK_W), tl.float32)
@@ -90,20 +88,23 @@ def forward_round(
         at_N, real_N = load_positions(
             order,
             (chunk - CHUNKS_BEFORE) * CHUNK_LENGTH,
-            start + tl.arange(0, BLOCK_N),
+            start,
             length,
+            CHUNK_LENGTH,
             WINDOW,
+            BLOCK_N,
         )
         k_NW = load_rows(q, at_N, q_l, WIDTH, BLOCK_W)
         v_NW = load_rows(v, at_N, v_l, WIDTH, BLOCK_W)
         scale_N = inverse_norms(k_NW, SHORTEST) * (logit_scale * LOG2_E)
-        seen_from_NC = load_columns(cells, at_N, ROUNDS * SEEN, 1, ROUNDS * SEEN, NEEDED)
+        cells_NC = load_columns(cells, at_N, ROUNDS, NEEDED)
         counted = counted_pairs(
             at_M[:, None],
             at_N[None, :],
             real_M[:, None] & real_N[None, :],
-            own_MC,
-            seen_from_NC,
+            cells_MC,
+            cells_NC,
+            n_chunks,
             valid_length,
             ROUND,
             ROUNDS,

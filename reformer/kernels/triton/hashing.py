@@ -11,7 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reformer.kernels.triton.launch import Launches, launch, on_device_of, padded
+from reformer.checks import require
+from reformer.kernels.triton.launch import Launches, cdiv, launch, on_device_of, padded
 from reformer.kernels.triton.pairs import load_rows
 
 ROWS = 128  # of a program
@@ -24,29 +25,44 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     projections agree to rounding.
     """
     x, (B, H, L, W) = vectors_BHLW, vectors_BHLW.shape
-    columns_WRC = rotations[0] if len(rotations) == 1 else torch.cat(list(rotations), dim=-1)
-    on_gpu = x.device.type == "cuda"  # pinned, or the copy would wait for all work before it
-    shape = n_rounds, columns_WRC.shape[-1], W
-    packed_RCW = torch.empty(shape, dtype=x.dtype, device="cpu", pin_memory=on_gpu)
-    packed_RCW.copy_(columns_WRC.permute(1, 2, 0))
-    packed_RCW = packed_RCW.to(x.device, non_blocking=True)
+    rows = _rows_of(rotations, x)
     buckets_BHRL = torch.empty((B, H, n_rounds, L), dtype=torch.int32, device=x.device)
     constants = {
         "ROUNDS": n_rounds,
         "WIDTH": W,
         "HALF": rotations[0].shape[-1],
-        "SECOND_HALF": sum(rotation.shape[-1] for rotation in rotations[1:]),
+        "SECOND_HALF": rotations[1].shape[-1] if len(rotations) > 1 else 0,
         "BLOCK_X": ROWS,
         "BLOCK_W": padded(W),
     }
-    numbers, programs = (*x.stride()[:3], H, L), B * H * triton.cdiv(L, ROWS)
+    numbers, programs = (*x.stride()[:3], H, L), B * H * cdiv(L, ROWS)
     with on_device_of(x):
         launch(
             ("hash", programs, numbers, *constants.values()),
             lambda: Launches(hash_rows, programs, numbers, [constants]),
-            (x, packed_RCW, buckets_BHRL),
+            (x, rows[0], rows[-1], buckets_BHRL),
         )
     return buckets_BHRL
+
+
+def _rows_of(rotations: Sequence[Tensor], x: Tensor) -> list[Tensor]:
+    """Lay columns (W, R, C) out as rows (R, C, W) beside x and in its dtype, if they are not so."""
+    rows = [rotation_WRC.permute(1, 2, 0) for rotation_WRC in rotations]
+    if all((r.device, r.dtype, r.is_contiguous()) == (x.device, x.dtype, True) for r in rows):
+        return rows
+    on_gpu = x.device.type == "cuda"  # pinned, or the copy would wait for all work before it
+    require(
+        not (on_gpu and torch.cuda.is_current_stream_capturing()),
+        "a CUDA graph would hash with the same rotations at each replay; call this outside of it",
+    )
+    packed = torch.empty(
+        sum(r.numel() for r in rows), dtype=x.dtype, device="cpu", pin_memory=on_gpu
+    )
+    for place, r in zip(packed.split([r.numel() for r in rows]), rows, strict=True):
+        place.view(r.shape).copy_(r)
+    packed = packed.to(x.device, non_blocking=True)
+    places = packed.split([r.numel() for r in rows])
+    return [place.view(r.shape) for place, r in zip(places, rows, strict=True)]
 
 
 @triton.jit
@@ -70,7 +86,8 @@ def nearest_axis(x_XW, rotation, WIDTH: tl.constexpr, HALF: tl.constexpr, BLOCK_
 @triton.jit
 def hash_rows(
     x,
-    rotations,
+    first,
+    second,
     buckets,
     x_b,
     x_h,
@@ -86,8 +103,8 @@ def hash_rows(
 ):
     """Hash the rows of a tile in every round.
 
-    rotations: (R, HALF + SECOND_HALF, W) rows; SECOND_HALF is 0 where there is one rotation;
-    buckets: (B, H, R, L) int32.
+    first, second: (R, HALF, W) and (R, SECOND_HALF, W) rows; SECOND_HALF is 0 where there is one
+    rotation; buckets: (B, H, R, L) int32.
     """
     tiles = tl.cdiv(length, BLOCK_X)
     sequence = (tl.program_id(0) // tiles).to(tl.int64)
@@ -96,10 +113,9 @@ def hash_rows(
     start = x + sequence // heads * x_b + sequence % heads * x_h
     x_XW = load_rows(start, tl.where(within_X, at_X, 0), x_l, WIDTH, BLOCK_W)
     for r in tl.static_range(ROUNDS):
-        rotation = rotations + r * (HALF + SECOND_HALF) * WIDTH
-        bucket_X = nearest_axis(x_XW, rotation, WIDTH, HALF, BLOCK_W)
+        bucket_X = nearest_axis(x_XW, first + r * HALF * WIDTH, WIDTH, HALF, BLOCK_W)
         if SECOND_HALF > 0:
-            rotation += HALF * WIDTH
+            rotation = second + r * SECOND_HALF * WIDTH
             digit_X = nearest_axis(x_XW, rotation, WIDTH, SECOND_HALF, BLOCK_W)
             bucket_X = bucket_X * (2 * SECOND_HALF) + digit_X
         where_X = buckets + (sequence * ROUNDS + r) * length + at_X
@@ -117,15 +133,12 @@ def write_cells(
     n_tests,
     CHUNK_LENGTH: tl.constexpr,
     ROUNDS: tl.constexpr,
-    CHUNKS_BEFORE: tl.constexpr,
     WITHIN_BUCKET: tl.constexpr,
     BLOCK_X: tl.constexpr,
 ):
-    """Write from which cells every position is seen, (B, H, L, R, K), its own first.
+    """Write the cell of every position, bucket * 2 n_chunks + chunk (sorting.py), (B, H, L, R).
 
-    A cell is bucket * chunks + chunk: a key is seen from its bucket in its own chunk and in those
-    after it, around the edge of the round. The bucket of a place is how many buckets end at or
-    before it, found by bisection in n_tests.
+    The bucket of a place is how many buckets end at or before it, found by bisection in n_tests.
     """
     tiles = tl.cdiv(length, BLOCK_X)
     one_list = (tl.program_id(0) // tiles).to(tl.int64)
@@ -142,9 +155,5 @@ def write_cells(
             end_X = tl.load(ends + one_list * n_buckets + middle_X, mask=open_X, other=0)
             bucket_X = tl.where(open_X & (end_X <= place_X), middle_X + 1, bucket_X)
             most_X = tl.where(open_X & (end_X > place_X), middle_X, most_X)
-    chunk_X = place_X // CHUNK_LENGTH
-    where_X = cells + ((sequence * length + at_X) * ROUNDS + r) * (CHUNKS_BEFORE + 1)
-    for later in tl.static_range(CHUNKS_BEFORE + 1):
-        seen_from_X = (chunk_X + later) % n_chunks
-        cell_X = bucket_X.to(cells.dtype.element_ty) * n_chunks + seen_from_X
-        tl.store(where_X + later, cell_X, mask=within_X)
+    cell_X = bucket_X.to(cells.dtype.element_ty) * (2 * n_chunks) + place_X // CHUNK_LENGTH
+    tl.store(cells + (sequence * length + at_X) * ROUNDS + r, cell_X, mask=within_X)

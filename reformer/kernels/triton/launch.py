@@ -85,4 +85,14 @@ def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
 
 def padded(n: int) -> int:
     """Round up to a power of two that a matrix product of Triton takes."""
-    return max(16, int(triton.next_power_of_2(n)))
+    return max(16, power_of_2(n))
+
+
+def power_of_2(n: int) -> int:
+    """Round up to a power of two; Triton's own function, made for kernels, takes 4 us."""
+    return 1 << (n - 1).bit_length()
+
+
+def cdiv(n: int, divisor: int) -> int:
+    """Divide and round up; Triton's own function, made for kernels, takes 4 us."""
+    return -(-n // divisor)

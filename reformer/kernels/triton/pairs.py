@@ -32,16 +32,31 @@ def place_rows(start, at_X, stride, real_X, WIDTH: tl.constexpr, BLOCK_W: tl.con
 
 
 @triton.jit
-def load_positions(order, start, j_X, length, COUNT: tl.constexpr):
-    """Load the positions at places start + j, around the edge of the round, and which are real.
+def load_positions(
+    order,
+    start,
+    first,
+    length,
+    CHUNK_LENGTH: tl.constexpr,
+    COUNT: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Load the positions at BLOCK places from start + first on, around the edge of the round.
 
-    The j from COUNT on are not real; they repeat the last position.
+    start: where a chunk begins, from which there are COUNT places. Also tell which are real: those
+    behind them are not, and repeat the last position.
     """
-    real_X = j_X < COUNT
-    place_X = start + tl.minimum(j_X, COUNT - 1)
-    place_X = tl.where(place_X < 0, place_X + length, place_X)
-    place_X = tl.where(place_X >= length, place_X - length, place_X)
-    return tl.load(order + place_X), real_X
+    j_X = first + tl.arange(0, BLOCK)
+    if CHUNK_LENGTH % BLOCK == 0:  # all of them are of one chunk
+        place = start + first
+        place = tl.where(place < 0, place + length, place)
+        place = tl.where(place >= length, place - length, place)
+        place_X = place + tl.arange(0, BLOCK)
+    else:
+        place_X = start + tl.minimum(j_X, COUNT - 1)
+        place_X = tl.where(place_X < 0, place_X + length, place_X)
+        place_X = tl.where(place_X >= length, place_X - length, place_X)
+    return tl.load(order + place_X), j_X < COUNT
 
 
 @triton.jit
@@ -52,13 +67,11 @@ def inverse_norms(rows_XW, SHORTEST: tl.constexpr):
 
 
 @triton.jit
-def load_columns(
-    start, at_X, STRIDE: tl.constexpr, STEP: tl.constexpr, COUNT: tl.constexpr, NEEDED: tl.constexpr
-):
-    """Load COUNT numbers of each position, STEP apart, (X, C); zeros if they are not needed."""
+def load_columns(start, at_X, COUNT: tl.constexpr, NEEDED: tl.constexpr):
+    """Load the COUNT numbers of each position, (X, C); zeros if they are not needed."""
     BLOCK_C: tl.constexpr = triton.next_power_of_2(COUNT)
     c = tl.arange(0, BLOCK_C)
-    where = start + at_X[:, None].to(tl.int64) * STRIDE + c[None, :] * STEP
+    where = start + at_X[:, None].to(tl.int64) * COUNT + c[None, :]
     if not NEEDED:
         columns = tl.zeros(where.shape, start.dtype.element_ty)
     elif COUNT == BLOCK_C:
@@ -76,27 +89,33 @@ def column(columns_XC, number, COUNT: tl.constexpr):
 
 
 @triton.jit
-def meet(
-    own_XC,
-    seen_from_XC,
-    ROUND: tl.constexpr,
+def chunks_back(
+    cells_q,
+    cells_k,
+    n_chunks,
+    number,
     ROUNDS: tl.constexpr,
-    CHUNKS_BEFORE: tl.constexpr,
+    AROUND: tl.constexpr,
     KEYS_ACROSS: tl.constexpr,
 ):
-    """Tell which pairs share a bucket and a window in this round.
+    """Count the chunks from query back to key in the bucket that they share in a round.
 
-    They do if the query's own cell is one of those from which the key is seen.
+    It is the difference of their cells, or something larger than any window where they share none
+    or the key is in a later chunk: without a sign that is a large number. Numbers are compared by
+    what uses them, as a predicate for each pair would not fit into registers.
     """
-    SEEN: tl.constexpr = CHUNKS_BEFORE + 1
-    own = column(own_XC, ROUND, ROUNDS)
-    own = own[:, None] if KEYS_ACROSS else own[None, :]
-    seen = column(seen_from_XC, ROUND * SEEN, ROUNDS * SEEN)
-    met = own == (seen[None, :] if KEYS_ACROSS else seen[:, None])
-    for later in tl.static_range(1, SEEN):
-        seen = column(seen_from_XC, ROUND * SEEN + later, ROUNDS * SEEN)
-        met |= own == (seen[None, :] if KEYS_ACROSS else seen[:, None])
-    return met
+    own_q, own_k = column(cells_q, number, ROUNDS), column(cells_k, number, ROUNDS)
+    if KEYS_ACROSS:
+        back = own_q[:, None] - own_k[None, :]
+    else:
+        back = own_q[None, :] - own_k[:, None]
+    if back.dtype == tl.int64:
+        back = back.to(tl.uint64, bitcast=True)
+    else:
+        back = back.to(tl.uint32, bitcast=True)
+    if AROUND:
+        back = tl.minimum(back, back + n_chunks.to(back.dtype))
+    return back
 
 
 @triton.jit
@@ -104,8 +123,9 @@ def counted_pairs(
     at_q,
     at_k,
     real,
-    own_XC,
-    seen_from_XC,
+    cells_q,
+    cells_k,
+    n_chunks,
     valid_length,
     ROUND: tl.constexpr,
     ROUNDS: tl.constexpr,
@@ -121,9 +141,10 @@ def counted_pairs(
 
     log N_ij (eq. 16) makes a pair that meets in several rounds count as one; here it counts in the
     first of them, which needs no weights. at_q, at_k: positions, one as a column and one as a row;
-    real: of which pairs both exist; own_XC: the queries' own cells; seen_from_XC: the cells from
-    which the keys are seen.
+    real: of which pairs both exist; cells_q, cells_k: their cells in all rounds.
     """
+    # of one bucket, what is around the edge of the round comes later
+    AROUND: tl.constexpr = CHUNKS_BEFORE > 0 and not (CAUSAL and WITHIN_BUCKET)
     if CAUSAL:
         counted = at_k < at_q
     else:
@@ -133,9 +154,12 @@ def counted_pairs(
     if not ALL_REAL:
         counted &= real
     if WITHIN_BUCKET:
-        counted &= meet(own_XC, seen_from_XC, ROUND, ROUNDS, CHUNKS_BEFORE, KEYS_ACROSS)
-    if CORRECT:
-        for earlier in tl.static_range(ROUND):
-            met = meet(own_XC, seen_from_XC, earlier, ROUNDS, CHUNKS_BEFORE, KEYS_ACROSS)
-            counted &= met == 0
+        back = chunks_back(cells_q, cells_k, n_chunks, ROUND, ROUNDS, AROUND, KEYS_ACROSS)
+        counted &= back <= CHUNKS_BEFORE
+    if CORRECT and ROUND > 0:
+        least = chunks_back(cells_q, cells_k, n_chunks, 0, ROUNDS, AROUND, KEYS_ACROSS)
+        for earlier in tl.static_range(1, ROUND):
+            back = chunks_back(cells_q, cells_k, n_chunks, earlier, ROUNDS, AROUND, KEYS_ACROSS)
+            least = tl.minimum(least, back)
+        counted &= least > CHUNKS_BEFORE
     return counted

@@ -57,7 +57,8 @@ CANDIDATES = {
         Tiles(64, 64, 4),
         Tiles(64, 64, 4, stages=2),
         Tiles(64, 64, 4, registers=168),
-        Tiles(64, 128, 8, registers=128),
+        Tiles(64, 64, 4, stages=2, registers=128),
+        Tiles(64, 128, 4, registers=168),
         Tiles(32, 64, 4, registers=128),
     ),
     ("backward_round", 2): (

@@ -28,10 +28,9 @@ class Round:
         return (self.chunks_before + 1) * self.chunk_length
 
     @property
-    def cells(self) -> tuple[int, int]:
-        """Return the bytes of a query's own cells, and of those from which a key is seen."""
-        own = INT * self.n_rounds if self.needs_cells else 0
-        return own, own * (self.chunks_before + 1)
+    def cells(self) -> int:
+        """Return the bytes of a position's cells."""
+        return INT * self.n_rounds if self.needs_cells else 0
 
     @property
     def is_last(self) -> bool:
@@ -41,9 +40,9 @@ class Round:
 
 def forward_bytes(r: Round) -> float:
     """Count the bytes of a forward round, of one position and head."""
-    row, (own, seen) = r.width * r.element, r.cells
+    row = r.width * r.element
     met = r.window / r.rows  # rows that are read for each of the tile's
-    read = INT + row + own + met * (INT + 2 * row + seen)
+    read = INT + row + r.cells + met * (INT + 2 * row + r.cells)
     if r.number > 0:
         read += FLOAT + FLOAT * r.width
     return read + FLOAT + (row if r.is_last else FLOAT * r.width)
@@ -51,11 +50,11 @@ def forward_bytes(r: Round) -> float:
 
 def backward_bytes(r: Round) -> float:
     """Count the bytes of a backward round, of one position and head."""
-    row, (own, seen) = r.width * r.element, r.cells
+    row = r.width * r.element
     met = r.window / r.rows
-    as_queries = met * (INT + 2 * row + seen)
-    as_keys = met * (INT + 2 * row + 2 * FLOAT + own)
-    read = INT + 3 * row + 2 * FLOAT + own + seen + as_queries + as_keys
+    as_queries = met * (INT + 2 * row + r.cells)
+    as_keys = met * (INT + 2 * row + 2 * FLOAT + r.cells)
+    read = INT + 3 * row + 2 * FLOAT + r.cells + as_queries + as_keys
     if r.number > 0:
         read += 2 * FLOAT * r.width
     return read + 2 * (row if r.is_last else FLOAT * r.width)
