@@ -50,6 +50,7 @@ MODEL_ONLY = (
     "axial_positions",
     "optimizer",
 )
+CALL_ONLY = ("cuda_graph",)
 SHORT_WINDOWS = ("first_length", "first_batch")
 # Of a trained model whose layers all have shared queries and keys, LSH or full.
 OTHER_ATTENTIONS = ("evaluate_rounds", "evaluate_as")
@@ -125,8 +126,7 @@ def without_effect(s: Any) -> set[str]:
         unused |= set(SHORT_WINDOWS)
     if not can_attend_otherwise(s):
         unused |= set(OTHER_ATTENTIONS)
-    if s.subject == "attention":
-        unused |= set(MODEL_ONLY)
+    unused |= set(MODEL_ONLY if s.subject == "attention" else CALL_ONLY)
     if not s.can_train:
         unused |= set(QUALITY_ONLY)
     return unused

@@ -33,10 +33,11 @@ SWITCHES = {
     "unit_keys": ("raw keys", "unit keys"),
     "attend_self": ("not to itself", "attends to itself"),
     "tie_embeddings": ("embeddings of their own", "tied embeddings"),
+    "cuda_graph": ("launched by the host", "CUDA graphs"),
 }
 # What is usual goes without saying where several settings are told.
 USUAL = {"within_bucket": True, "correct_duplicates": True, "unit_keys": True}
-USUAL |= {"attend_self": False, "tie_embeddings": False}
+USUAL |= {"attend_self": False, "tie_embeddings": False, "cuda_graph": False}
 
 # With what layers save memory, whatever their attention; told in one phrase as the key MEANS.
 MEANS = "means"

@@ -46,7 +46,7 @@ NEED_DATA = ("enwik8", "text", "imagenet64")
 OF_VERSIONS = ("text", "photos64", "imagenet64")
 SWITCHES = (
     *("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible"),
-    *("unit_keys", "attend_self", "tie_embeddings"),
+    *("unit_keys", "attend_self", "tie_embeddings", "cuda_graph"),
 )
 
 
@@ -63,8 +63,7 @@ class Settings:
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
     n_pairs: int = 8  # in each sequence of the task "recall"
     # the model
-    # of OURS, of baselines.config.ATTENTIONS or PEERS, "package.module:function", or a pattern over
-    # the layers such as "local+lsh"
+    # of OURS, ATTENTIONS or PEERS, "package.module:function", or a pattern of layers: "local+lsh"
     attention: str = "lsh"
     length: int = 1024
     batch: int = 1
@@ -96,6 +95,7 @@ class Settings:
     precision: str = "float32"  # or "bfloat16": a model under autocast, a call on such inputs
     # what is measured, and how
     subject: str = "model"  # a whole training step, or "attention": one attention call
+    cuda_graph: bool = False  # replayed from CUDA graphs: what a GPU takes without the host
     measures: tuple[str, ...] = MEASURES
     time_budget_s: float = 2.0  # per process
     processes: int = 3  # at least; more until the 95 % interval of the median is `within` this
@@ -111,9 +111,7 @@ class Settings:
     warmup_steps: int = 20
     heldout_tokens: int = 16384
     evaluate_every: int = 0  # steps between points of the learning curve; 0: only at the end
-    evaluate_rounds: tuple[
-        int, ...
-    ] = ()  # evaluate also with these rounds, 0 meaning full attention
+    evaluate_rounds: tuple[int, ...] = ()  # evaluate also with these rounds; 0: full attention
     evaluate_as: tuple[str, ...] = ()  # and in these ways (evaluations.WAYS)
     analyses: tuple[str, ...] = ()  # what else is looked at (evaluations.ANALYSES)
 
@@ -135,6 +133,10 @@ class Settings:
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
+        )
+        require(
+            not self.cuda_graph or self.subject == "model" or self.measures == ("time",),
+            f"measures is {self.measures}; of a call in CUDA graphs only the time is, ('time',)",
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens", "max_processes", "n_pairs")
@@ -246,9 +248,8 @@ class Settings:
 
         Of a pattern that has both it is that of LSH attention.
         """
-        return self._within_chunks(
-            "local" if "lsh" not in self.kinds and "local" in self.kinds else "lsh"
-        )
+        is_local = "lsh" not in self.kinds and "local" in self.kinds
+        return self._within_chunks("local" if is_local else "lsh")
 
     def _within_chunks(self, kind: str) -> LSHConfig:
         names = [f.name for f in fields(LSHConfig) if f.name != "causal"]
@@ -280,8 +281,8 @@ class Settings:
 
     def _shared(self, vocabulary: int, seed: int) -> dict[str, Any]:
         names = {f.name for f in fields(ModelConfig)} - {"vocabulary", "seed"}
-        shared = {name: getattr(self, name) for name in names}
-        return {"vocabulary": vocabulary, "seed": seed, **shared}
+        own = {"vocabulary": vocabulary, "seed": seed}
+        return own | {name: getattr(self, name) for name in names}
 
 
 SETTINGS = tuple(f.name for f in fields(Settings))

@@ -29,20 +29,22 @@ class Rivals:
 
 
 def rivals_of(series: Sequence[Series], measure: str, measured: Measured | None = None) -> Rivals:
-    """Find the lines to set against each other on "time", "memory" or "quality", in one precision.
+    """Find the lines to set against each other on "time", "memory" or "quality", run in one way.
 
-    That is float32 where the Reformer and dense attention were both measured in it. measured:
-    another reading of the measure.
+    That is float32 where the Reformer and dense attention were both measured in it, and launched by
+    the host. measured: another reading of the measure.
     """
     measured = measured or MEASURES[measure]
-    precisions = sorted({precision_of(line) for line in series}, key=USUAL_PRECISION.__ne__)
-    alike = [[line for line in series if precision_of(line) == one] for one in precisions]
+    ways = sorted(
+        {way_of(line) for line in series}, key=lambda way: (way[0] != USUAL_PRECISION, way[1])
+    )
+    alike = [[line for line in series if way_of(line) == one] for one in ways]
     found = [_rivals_among(lines, measure, measured) for lines in alike]
     return max(found, key=lambda one: bool(one.ours) + bool(one.dense), default=Rivals())
 
 
 def _rivals_among(series: Sequence[Series], measure: str, measured: Measured) -> Rivals:
-    """Find the rivals among lines of one precision.
+    """Find the rivals among lines that were run in one way.
 
     The dense line is the harder one to beat: in quality the best one, in memory the one that has
     the Reformer's own means (reversible layers, in pieces), else the ordinary one, which computes
@@ -87,6 +89,11 @@ def precision_of(line: Series) -> str:
     return str(line.cases[0].settings.get("precision", USUAL_PRECISION))
 
 
+def way_of(line: Series) -> tuple[str, bool]:
+    """Return in which precision the cases of a line were measured, and whether in CUDA graphs."""
+    return precision_of(line), bool(line.cases[0].settings.get("cuda_graph"))
+
+
 def typical_line(series: list[Series], measured: Measured, means: str = "") -> Series | None:
     """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
 
@@ -112,11 +119,11 @@ def typical_line(series: list[Series], measured: Measured, means: str = "") -> S
 def common_points(
     a: Series, b: Series, measured: Measured
 ) -> list[tuple[float, CaseResult, CaseResult]]:
-    """Return (x, case of a, case of b) wherever both were measured, in the same precision.
+    """Return (x, case of a, case of b) wherever both were measured, run in the same way.
 
     Where b is a level, its one case stands at every x of a.
     """
-    if precision_of(a) != precision_of(b):
+    if way_of(a) != way_of(b):
         return []
     at = {x: case for x, case in b.points if measured(case) is not None}
     level = next((case for case in b.cases if measured(case) is not None), None)

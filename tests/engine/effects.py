@@ -81,6 +81,7 @@ WITHOUT_ROW = {
         ("reformer-pytorch model", "reformer-pytorch call"), "refused: it looks one chunk back"
     ),
     "subject": {"mixed model": "refused: one call has no layers"},
+    "cuda_graph": dict.fromkeys(CALLS, "refused: it takes a GPU (test_device.py)"),
 }
 
 
@@ -216,6 +217,7 @@ ROWS = [
     ),
     Row("subject", "attention", {"parts": becomes(["forward", "backward", "step"])}, on=UNTRAINED),
     Row("subject", "model", {"optimizer state": grows, "parts": differs}),
+    Row("cuda_graph", True, {}, bases=()),
     Row("measures", ("time",), {"jobs": becomes([("time", 0, 0), ("time", 1, 0)])}),
     Row("measures", ("memory",), {"jobs": becomes([("memory", 0, 0)])}, ("peak",)),
     Row(

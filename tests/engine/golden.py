@@ -59,6 +59,7 @@ SETTINGS: dict[str, Any] = {
     "tie_embeddings": False,
     "precision": "float32",  # no autocast: all is in the default dtype, float64
     "subject": "model",
+    "cuda_graph": False,
     "measures": ("quality",),
     "time_budget_s": 1.0,
     "processes": 1,

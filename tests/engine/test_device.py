@@ -1,5 +1,6 @@
 """CUDA's logic is tested on the CPU with a recorded stand-in, and on a GPU for real."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from suites.engine.failures import failure_of_error
 from suites.engine.job import Job
 from suites.engine.measure.device import CUDA, open_device, sampled_peak
+from suites.engine.measure.graphs import in_graphs
 from suites.engine.measure.readings import measured_gpu
 from suites.engine.sweep.executors.local import RUN_JOB, run_in_process
 from suites.settings import Settings
@@ -135,6 +137,47 @@ def test_a_case_is_measured_on_cuda(tmp_path, attention):
         outcome = run_in_process(RUN_JOB, job, log=tmp_path / "log.txt", limit_memory=False)
         assert outcome.failure is None
         assert part in outcome.result["part"]
+    call = replace(settings, subject="attention", measures=("time",), cuda_graph=True)
+    job = Job(case_id="x", kind="time", index=0, seed=0, settings=call, device="cuda")
+    outcome = run_in_process(RUN_JOB, job, log=tmp_path / "log.txt", limit_memory=False)
+    assert outcome.failure is None
+    assert set(outcome.result["part"]["samples_ms"]) == {"forward", "backward", "step"}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_replays_compute_what_was_captured():
+    """The GPU itself counts the passes: three before the capture, none while it is made."""
+    counts = {name: torch.zeros((), device="cuda") for name in ("forward", "backward")}
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            counts["forward"].add_(1)
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            counts["backward"].add_(1)
+            return 2 * grad
+
+    x = torch.randn(64, device="cuda", requires_grad=True)
+    parts = in_graphs(lambda: Counted.apply(x), [x], torch.randn(64, device="cuda"))
+    assert {name: int(count) for name, count in counts.items()} == {"forward": 3, "backward": 3}
+    for part in ("forward", "forward", "backward"):
+        parts[part]()
+    assert {name: int(count) for name, count in counts.items()} == {"forward": 5, "backward": 4}
+
+
+def test_only_the_time_of_a_call_is_taken_from_cuda_graphs():
+    with pytest.raises(ValueError, match="of a call in CUDA graphs only the time"):
+        Settings(subject="attention", cuda_graph=True, measures=("time", "memory"))
+
+
+def test_cuda_graphs_take_a_gpu():
+    x = torch.randn(8, requires_grad=True)
+    with pytest.raises(ValueError, match="use --device cuda"):
+        in_graphs(lambda: 2 * x, [x], torch.randn(8))
 
 
 @pytest.mark.gpu

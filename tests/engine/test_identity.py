@@ -53,6 +53,7 @@ PINNED: dict[str, Any] = {
     "tie_embeddings": False,
     "precision": "float32",
     "subject": "model",
+    "cuda_graph": False,
     "measures": ("time", "memory", "quality"),
     "time_budget_s": 2.0,
     "processes": 3,

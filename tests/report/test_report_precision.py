@@ -1,4 +1,4 @@
-"""Lines in bfloat16 are drawn and compared apart from those in float32."""
+"""Lines in bfloat16, or in CUDA graphs, are drawn and compared apart from the others."""
 
 from dataclasses import replace
 
@@ -92,6 +92,21 @@ def test_findings_on_bfloat16_alone_say_so():
     found = view(*cases_of("lsh", "bfloat16"), *cases_of("sdpa", "bfloat16"))
     rivals = rivals_of(found.series, "time")
     assert {precision_of(line) for line in (rivals.ours, rivals.dense)} == {"bfloat16"}
+
+
+def test_calls_in_cuda_graphs_are_compared_with_each_other_only():
+    """Whoever launches them: the host takes time for the others."""
+    launched = [case for a in ("lsh", "sdpa") for case in cases_of(a, "bfloat16")]
+    replayed = [
+        make_case(replace(case.settings, cuda_graph=True, measures=("time",))) for case in launched
+    ]
+    names = lines_by_name(found := view(*launched, *replayed))
+    ours, dense = names["LSH-4, bfloat16"], names["dense sdpa, CUDA graphs, bfloat16"]
+    assert len(names) == 4
+    assert common_points(ours, dense, lambda case: 1.0) == []
+    assert crossover_of(names["LSH-4, CUDA graphs, bfloat16"], dense) is not None
+    rivals = rivals_of(found.series, "time")
+    assert (rivals.ours, rivals.dense) == (ours, names["dense sdpa, bfloat16"])
 
 
 @pytest.mark.parametrize(("ours", "dense"), [("float32", "bfloat16"), ("bfloat16", "float32")])

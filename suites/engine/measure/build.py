@@ -52,7 +52,8 @@ def build_attention_call(
 ) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """Build one attention call on random inputs in the settings' precision.
 
-    Returns the call, and its inputs, which take gradients: (batch, heads, length, width) each.
+    Returns the call, and its inputs, which take gradients: (batch, heads, length, width) each. In
+    a CUDA graph hashes are drawn from the GPU's own generator.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = (
@@ -74,5 +75,5 @@ def build_attention_call(
     if settings.attention in PEERS:
         peer = peer_attention(settings.attention, config, seed)
         return lambda: peer(qk, v), [qk, v]
-    kernel = settings.kernel
-    return lambda: lsh_attention(qk, v, config, generator=generator, kernel=kernel), [qk, v]
+    kernel, draws = settings.kernel, None if settings.cuda_graph else generator
+    return lambda: lsh_attention(qk, v, config, generator=draws, kernel=kernel), [qk, v]

@@ -17,6 +17,7 @@ from suites.engine.measure.build import (
     build_peer,
 )
 from suites.engine.measure.device import CPU, CUDA
+from suites.engine.measure.graphs import in_graphs
 from suites.engine.measure.training import step_loss
 from suites.tasks import load_task
 
@@ -107,6 +108,8 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
                 tensor.grad.zero_()
 
     parts = {"forward": forward, "backward": lambda: out.pop().backward(gradient)}
+    if settings.cuda_graph:
+        parts = in_graphs(call, tensors, gradient)
     kernel = settings.attention
     if kernel in OURS:
         kernel = reformer.kernels.pick(settings.kernel, tensors[0])

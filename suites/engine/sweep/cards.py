@@ -133,7 +133,7 @@ def predict_on(card: Card, s: Settings) -> Predicted | None:
     device = sum(one.device_s for one in attention) / len(attention)
     host = sum(one.host_s for one in attention) / len(attention)
     if s.subject == "attention":
-        return Predicted(device, host)
+        return Predicted(device, 0.0 if s.cuda_graph else host)
     # what reversible layers compute again; the output layer is computed once
     passes, positions = 4 if s.reversible else 3, s.batch * s.length
     projections = 3 if s.in_chunks or s.shared_qk else 4
