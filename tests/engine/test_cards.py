@@ -39,7 +39,7 @@ def test_a_long_call_takes_what_products_bytes_or_pairs_take() -> None:
     lsh = predict_on(H100, CALL).device_s
     one_round = change(CALL, n_rounds=1)
     pairs = 3 * 4 * 32768 * 128
-    assert predict_on(H100, one_round).device_s == pytest.approx(pairs * H100.pair_s, rel=0.15)
+    assert predict_on(H100, one_round).device_s == pytest.approx(pairs * H100.pair_s, rel=0.2)
     assert predict_on(replace(H100, tflops={"bfloat16": 1596}), CALL).device_s == lsh
     read, twice = (
         predict_on(replace(H100, pair_s=0.0, copy_gbs=gbs), CALL).device_s for gbs in (3000, 6000)
@@ -131,7 +131,7 @@ def test_unknown_device_is_refused() -> None:
 def test_the_model_of_a_card_agrees_with_its_reference_results() -> None:
     """Within a factor of 1.6: a GPU waits for the first operations that its host issues.
 
-    The constants of LSH attention were fitted to the first 15 of them.
+    The constants of LSH attention were fitted to the first 23 of them.
     """
     n_compared = 0
     for record, s in reference_results("gpu-*"):
@@ -139,7 +139,7 @@ def test_the_model_of_a_card_agrees_with_its_reference_results() -> None:
         measured = median(median(samples) for samples in samples_of(record, "step")) / 1e3
         assert 1 / 1.6 < predict_on(card, s).seconds / measured < 1.6, record["label"]
         n_compared += 1
-    assert n_compared >= 15
+    assert n_compared >= 23
 
 
 def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:

@@ -39,7 +39,7 @@ class Card:
     name: str
     tflops: Mapping[str, float]
     copy_gbs: float
-    pair_s: float = 4.3e-12
+    pair_s: float = 3.3e-12
     issue_s: float = 8e-6
 
 
@@ -58,7 +58,7 @@ CARDS = {
         name="NVIDIA A100",
         tflops={"bfloat16": 250, "float32": 15.6, "three passes": 42},
         copy_gbs=1600,
-        pair_s=7.4e-12,
+        pair_s=5.7e-12,
     ),
 }
 # The share of both rates that kernels reach; and that fused full attention does, which skips what
@@ -74,7 +74,7 @@ MATRIX_PASSES = 5
 LAYER_ISSUES, ATTENTION_ISSUES, STEP_ISSUES = 40, 10, 60
 # Of local attention, of a hash and its sort, and of a round: fitted to calls on an H200, of which
 # the host bounds those on few tokens.
-LOCAL_ISSUES, HASH_ISSUES, ROUND_ISSUES = 120, 75, 15
+LOCAL_ISSUES, HASH_ISSUES, ROUND_ISSUES = 120, 25, 15
 # How much longer a pair takes for each earlier round in which it may have met.
 EARLIER = 1 / 8
 # Units of N D numbers that one pass of a layer moves beside its products and its attention.
