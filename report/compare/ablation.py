@@ -92,6 +92,25 @@ def compare_cases(cases: Sequence[CaseResult], factor: str, base: Any = None) ->
     that the models share must be equal. Raises ValueError on an unknown factor or base, and on a
     factor that does not vary alone.
     """
+    return _compared(cases, factor, base, *_named_groups(cases, factor))
+
+
+def compare_with_each(cases: Sequence[CaseResult], factor: str) -> dict[str, Ablation]:
+    """Compare the levels of `factor` with each of them, by its name; with the usual base first.
+
+    Raises ValueError as `compare_cases` does.
+    """
+    named = _named_groups(cases, factor)
+    usual = _compared(cases, factor, None, *named)
+    first = next(str(one.level) for one in usual.levels if one.case is one.base)
+    others = dict.fromkeys(str(one.level) for one in usual.levels if str(one.level) != first)
+    return {name: _compared(cases, factor, name, *named) for name in (first, *others)}
+
+
+def _named_groups(
+    cases: Sequence[CaseResult], factor: str
+) -> tuple[list[dict[Any, CaseResult]], list[str]]:
+    """Return the groups in which the factor varies alone, the largest first, and their names."""
     refuse_unknown(factor, SETTINGS, "setting")
     groups = [found for found in groups_by(cases, factor) if len(found) > 1]
     if not groups:
@@ -99,12 +118,21 @@ def compare_cases(cases: Sequence[CaseResult], factor: str, base: Any = None) ->
             f"no two cases differ in {factor} alone; measure a suite that varies it, "
             "or compare by another setting"
         )
+    groups.sort(key=len, reverse=True)
+    return groups, group_names(groups, factor)
+
+
+def _compared(
+    cases: Sequence[CaseResult],
+    factor: str,
+    base: Any,
+    groups: Sequence[dict[Any, CaseResult]],
+    names: Sequence[str],
+) -> Ablation:
     if base is not None:
         legal = {str(level): level for found in groups for level in found}
         refuse_unknown(str(base), legal, f"level of {factor}")
         base = legal[str(base)]
-    groups.sort(key=len, reverse=True)
-    names = group_names(groups, factor)
     levels = [
         one
         for name, found in zip(names, groups, strict=True)

@@ -5,8 +5,9 @@ No torch.
 
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 
@@ -32,15 +33,24 @@ from suites.engine.host import available_cores
 
 
 def draw_suites(views: Sequence[View], folder: Path) -> list[list[Path]]:
-    """Draw all figures of several suites, of one on each core; return their paths, by suite.
+    """Draw all figures of several suites; return their paths, by suite."""
+    with drawing(views, folder) as drawn:
+        return list(drawn)
 
-    Nothing but Linux forks a process safely that draws: elsewhere they are drawn in turn.
+
+@contextmanager
+def drawing(views: Sequence[View], folder: Path) -> Iterator[Iterator[list[Path]]]:
+    """Draw the figures of several suites, of one on each core, while the caller does other things.
+
+    Gives an iterator of their paths, by suite. Nothing but Linux forks a process safely that draws:
+    elsewhere they are drawn in turn.
     """
     n_processes = min(available_cores(), len(views))
     if n_processes < 2 or sys.platform != "linux":
-        return [draw_suite(view, folder) for view in views]
+        yield (draw_suite(view, folder) for view in views)
+        return
     with ProcessPoolExecutor(n_processes, multiprocessing.get_context("fork")) as pool:
-        return list(pool.map(draw_suite, views, repeat(folder)))
+        yield pool.map(draw_suite, views, repeat(folder))
 
 
 def draw_suite(view: View, folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from report.compare.ablation import Ablation, compare_cases
+from report.compare.ablation import Ablation, compare_with_each
 from report.compare.levels import Level
 from report.reading.gathering import gather
 from report.reading.judged import judged_of
@@ -26,15 +26,10 @@ def ablations_json(records: Sequence[Record], varied: Sequence[str], mixed: bool
         if factor in HOW:
             continue
         try:
-            first = compare_cases(cases, factor)
+            compared = compare_with_each(cases, factor)
         except ValueError:  # no two cases differ in it alone
             continue
-        usual = next(one for one in first.levels if one.case is one.base)
-        levels = {str(one.level): one.level for one in first.levels}
-        bases = [str(usual.level), *(name for name in levels if name != str(usual.level))]
-        found[factor.replace("_", " ")] = {
-            name: _told(compare_cases(cases, factor, levels[name])) for name in bases
-        }
+        found[factor.replace("_", " ")] = {name: _told(one) for name, one in compared.items()}
     text = json.dumps(found, ensure_ascii=True) if found else ""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 from reformer.checks import require
 from report.claims.check import Judgement, judge
 from report.claims.claim import read_claims
-from report.figures.of_suite import draw_suites
+from report.figures.of_suite import draw_suites, drawing
 from report.figures.style import for_paper
 from report.page.ablations import ablations_json
 from report.page.caveats import caveats
@@ -138,9 +138,13 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     names = sorted(suite_names(cases), key=place_of)
     views = [view for name in names for view in views_of(name, cases)]
     sections = []
-    for view, drawn in zip(views, draw_suites(views, folder / FIGURES), strict=True):
-        paths += drawn
-        sections.append(section_of(view, drawn, run))
+    with drawing(views, folder / FIGURES) as drawn:
+        varied = [view.varies for view in views if view.varies]
+        ablations, cautions = ablations_json(records, varied, mixed), caveats(records, cases)
+        answered = [] if run.is_quick else answers(records)
+        for view, of_suite in zip(views, drawn, strict=True):
+            paths += of_suite
+            sections.append(section_of(view, of_suite, run))
     with (folder / "table.md").open("a", encoding="utf-8") as file:
         file.write(f"\n{unfinished}\n" if unfinished else "")
         for part in sections:
@@ -150,14 +154,14 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     shown = {
         "title": f"Is the Reformer worth it? Run {folder.name}",
         "banner": BANNER if run.is_quick else "",
-        "answers": [] if run.is_quick else answers(records),
+        "answers": answered,
         "groups": groups_of(sections),
-        "ablations": ablations_json(records, [view.varies for view in views if view.varies], mixed),
+        "ablations": ablations,
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
         "files": [(name, name) for name in FILES if (folder / name).exists()],
         "machine": caption_of([case for case in cases if not is_missing(case)]),
-        "caveats": [*filter(None, [unfinished]), *caveats(records, cases)],
+        "caveats": [*filter(None, [unfinished]), *cautions],
     }
     page.write_text(render(records, cases, shown), encoding="utf-8")
     return Reported(folder, records, cases, views, sections, [*paths, page], run.is_quick)
