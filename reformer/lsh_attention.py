@@ -31,8 +31,8 @@ def lsh_attention(
     means torch's global one. kernel: "auto" or the name of one in reformer/kernels; all
     differentiable, all equal to reformer/reference.py. A batch of none gives none.
 
-    "triton" can be captured in a CUDA graph, without generator: each replay hashes anew, from the
-    generator of the GPU.
+    On a GPU "triton" draws other hashes from the same generator than the other kernels. It can be
+    captured in a CUDA graph, without generator: each replay hashes anew, from the GPU's generator.
 
     A qk that is not finite makes NaN of every position that attends with it or to it (an infinite
     one may leave its own position with its own value). One that attends to nobody else keeps its

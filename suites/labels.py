@@ -45,7 +45,7 @@ OF_MEANS = ("reversible", "ff_chunks", "loss_chunks")
 
 IN_THE_LABEL = (
     *("attention", "n_rounds", "bucket_size", "chunk_length"),
-    *("length", "batch", "n_layers", "subject", "precision"),
+    *("length", "batch", "n_layers", "subject", "precision", "cuda_graph"),
 )
 
 NOT_IN_THE_LABEL = tuple(key for key in SETTINGS if key not in (*HOW, *IN_THE_LABEL))
@@ -123,7 +123,8 @@ def short_label(s: Values) -> str:
     alone = s.get("subject") == "attention"
     what = "attention alone" if alone else phrase("n_layers", s["n_layers"])
     half = "" if s.get("precision", "float32") == "float32" else f", {s['precision']}"
-    return f"{model}, {size}, {what}{half}"
+    graphs = ", CUDA graphs" if s.get("cuda_graph") else ""
+    return f"{model}, {size}, {what}{half}{graphs}"
 
 
 def labels(cases: Sequence[Values], told: Sequence[Collection[str]] = ()) -> list[str]:

@@ -84,6 +84,18 @@ def test_equals_the_reference(case, dtype, tolerance):
         assert_near(found, exact, tolerance)
 
 
+@pytest.mark.parametrize("case", ["as in the paper", "not causal", "without bucket mask"])
+def test_many_cells_take_64_bits(case, monkeypatch):
+    from reformer.kernels.triton import attention
+
+    monkeypatch.setattr(attention, "MOST_CELLS", 1)
+    config, shape = CASES[case]
+    inputs = on_device(random_inputs(2, shape, torch.float32))
+    buckets = skewed_buckets(2, config, shape[:3])
+    exact = of_reference(config, buckets, in_float64([x.cpu() for x in inputs]))
+    assert_near(of_kernel("triton", config, buckets.to(DEVICE), inputs), exact)
+
+
 def test_takes_views_as_a_model_makes_them_and_pieces_of_a_joint_projection():
     """Rows lie next to rows of other heads, and between those of other tensors."""
     B, H, L, W = SHAPE

@@ -41,23 +41,26 @@ def test_a_vector_of_nan_has_a_legal_bucket():
     assert found.max() < 6
 
 
-@pytest.mark.parametrize("factors", [(6,), (64,), (16, 32)], ids=str)
-def test_draws_orthonormal_rotations_and_normal_ones(factors):
+@pytest.mark.parametrize(
+    ("factors", "width"), [((6,), 16), ((64,), 16), ((16, 32), 16), ((42,), 20)], ids=str
+)
+def test_draws_orthonormal_rotations_and_normal_ones(factors, width):
     """In the shapes of the CPU's; 64 buckets of width 16 are two blocks of 16 columns."""
     from reformer.kernels.triton import rotations
 
     def draw(seed, orthonormal):
-        like = torch.empty(1, 1, 1, 16, device=DEVICE)
+        like = torch.empty(1, 1, 1, width, device=DEVICE)
         generator = torch.Generator().manual_seed(seed)
         return rotations.draw_rotations(like, factors, 3, generator, orthonormal)
 
     found = draw(1, orthonormal=True)
-    for got, expected in zip(found, draw_rotations(16, factors, 3), strict=True):
+    for got, expected in zip(found, draw_rotations(width, factors, 3), strict=True):
         assert (got.shape, got.device.type) == (expected.shape, DEVICE.type)
-    _, per_block = blocks_of([n // 2 for n in factors], 16)
+    _, per_block = blocks_of([n // 2 for n in factors], width)
     blocks = torch.cat(found, dim=-1).double().cpu().permute(1, 2, 0).split(per_block, dim=1)
     for rows in blocks:
         assert (rows @ rows.mT - torch.eye(rows.shape[1])).abs().max() < 1e-5
+    assert len(blocks) == 1 or not torch.equal(blocks[0][:, :1], blocks[1][:, :1])
     everything = torch.cat([rows.flatten(1) for rows in blocks], dim=1)
     assert not torch.equal(everything[0], everything[1]), "rounds have the same rotation"
     assert torch.equal(found[0], draw(1, orthonormal=True)[0])

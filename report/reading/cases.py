@@ -161,11 +161,13 @@ def samples_of(record: Record, part: str) -> Processes:
 def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings with chunk_length in force and lists as tuples.
 
-    So they can be compared and hashed.
+    So they can be compared and hashed. Calls of before there was `cuda_graph` were without.
     """
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     if kind_of(found) != "dense" and found.get("chunk_length") is None:
         found["chunk_length"] = 2 * found["bucket_size"] if "bucket_size" in found else None
+    if found.get("subject") == "attention":
+        found.setdefault("cuda_graph", False)
     return found
 
 

@@ -15,16 +15,17 @@ from suites.labels import labels
 def noise_kind(record: Record) -> tuple[str, ...]:
     """Return the kind of a case, within which the noise between processes is taken to be alike.
 
-    Of a kind are cases of one machine and one subject (model, attention alone), of one family
-    (Reformer, peer, dense), and of one order of magnitude of the time of a step: short calls are
-    noisy in other ways than long ones. A kind of fewer than 6 cases, or of cases that differ much
-    more than chance, tells nothing.
+    Of a kind are cases of one machine and one subject (model, attention alone, that in CUDA
+    graphs), of one family (Reformer, peer, dense), and of one order of magnitude of the time of a
+    step: short calls are noisy in other ways than long ones. A kind of fewer than 6 cases, or of
+    cases that differ much more than chance, tells nothing.
     """
     settings = record["settings"]
     ms = geometric_mean_of_medians(samples_of(record, "step"))
     identity = json.dumps(record["identity"], sort_keys=True)
     order = str(floor(log10(ms))) if ms > 0 else ""
-    return identity, str(settings.get("subject", "model")), kind_of(settings), order
+    graphs = " in CUDA graphs" if settings.get("cuda_graph") else ""
+    return identity, f"{settings.get('subject', 'model')}{graphs}", kind_of(settings), order
 
 
 def noise_of_parts(

@@ -147,7 +147,7 @@ def _n_told(cases: Sequence[CaseResult], keys: Sequence[str]) -> int:
 
 
 def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") -> str:
-    """Name a case by its kind of attention, the settings `keys`, and an unusual precision."""
+    """Name a case by its kind of attention, the settings `keys`, and an unusual way to run."""
     attention = str(case.settings.get("attention")).replace("_", "-")
     base = {
         "reformer": "LSH",
@@ -162,11 +162,12 @@ def name_by_settings(case: CaseResult, keys: Sequence[str], varies: str = "") ->
     rest = phrases(case.settings, [key for key in keys if key not in IN_THE_BASE])
     precision = case.settings.get("precision", USUAL_PRECISION)
     rest.append("" if precision == USUAL_PRECISION else precision)
+    rest.append(phrase("cuda_graph", case.settings.get("cuda_graph", False)))
     return ", ".join(part for part in (base, *rest, case.mark) if part)
 
 
 USUAL_PRECISION = "float32"  # goes without saying
-IN_THE_BASE = ("attention", "n_rounds", "precision")
+IN_THE_BASE = ("attention", "n_rounds", "precision", "cuda_graph")
 
 
 def name_among(case: CaseResult, among: Sequence[CaseResult]) -> str:

@@ -8,9 +8,10 @@ import torch
 
 from suites.engine.failures import failure_of_error
 from suites.engine.job import Job
-from suites.engine.measure.device import CUDA, open_device, sampled_peak
+from suites.engine.measure.device import CPU, CUDA, open_device, sampled_peak
 from suites.engine.measure.graphs import in_graphs
 from suites.engine.measure.readings import measured_gpu
+from suites.engine.measure.steps import build_step
 from suites.engine.sweep.executors.local import RUN_JOB, run_in_process
 from suites.settings import Settings
 
@@ -175,9 +176,10 @@ def test_only_the_time_of_a_call_is_taken_from_cuda_graphs():
 
 
 def test_cuda_graphs_take_a_gpu():
-    x = torch.randn(8, requires_grad=True)
+    call = Settings(subject="attention", measures=("time",), cuda_graph=True, length=64)
+    job = Job(case_id="x", kind="time", index=0, seed=0, settings=call, device="cpu")
     with pytest.raises(ValueError, match="use --device cuda"):
-        in_graphs(lambda: 2 * x, [x], torch.randn(8))
+        build_step(job, CPU(), keep_gradients=False)
 
 
 @pytest.mark.gpu

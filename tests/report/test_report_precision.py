@@ -8,11 +8,12 @@ from synthetic import BASE, make_record
 
 from report.figures.paper_figure_5 import attention_finding, call_sizes_text
 from report.findings import suite_finding
-from report.reading.gathering import gather
+from report.reading.gathering import gather, noise_kind
 from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
 from report.reading.view import view_of
 from report.tables.scaling_table import scaling_table
 from suites.base import Case, make_case
+from suites.labels import short_label
 
 CALL = replace(BASE, subject="attention", measures=("time", "memory"), processes=3)
 # The time in bfloat16 over that in float32: LSH is slower, fused attention faster.
@@ -94,6 +95,24 @@ def test_findings_on_bfloat16_alone_say_so():
     assert {precision_of(line) for line in (rivals.ours, rivals.dense)} == {"bfloat16"}
 
 
+def test_calls_in_cuda_graphs_and_others_are_two_lines_where_they_share_no_length():
+    launched = cases_of("lsh", "float32", (4096, 16384))
+    [graph] = cases_of("lsh", "float32", (1024,))
+    graph = make_case(replace(graph.settings, cuda_graph=True, measures=("time",)))
+    names = lines_by_name(view(graph, *launched))
+    assert set(names) == {"LSH-4", "LSH-4, CUDA graphs"}
+    assert short_label(graph.settings.measured()).endswith("attention alone, CUDA graphs")
+    noise = {noise_kind(case.records[0]) for line in names.values() for case in line.cases}
+    assert len({kind[1] for kind in noise}) == 2, "the host's noise is not that of a replay"
+
+
+def test_calls_of_before_there_were_cuda_graphs_were_without():
+    rng = np.random.default_rng(1)
+    records = [make_record(c, ["attention_speed"], 0, rng, 1.0) for c in cases_of("lsh", "float32")]
+    del records[0]["settings"]["cuda_graph"]
+    assert [case.settings["cuda_graph"] for case in gather(records)] == [False] * 3
+
+
 def test_calls_in_cuda_graphs_are_compared_with_each_other_only():
     """Whoever launches them: the host takes time for the others."""
     launched = [case for a in ("lsh", "sdpa") for case in cases_of(a, "bfloat16")]
@@ -101,10 +120,10 @@ def test_calls_in_cuda_graphs_are_compared_with_each_other_only():
         make_case(replace(case.settings, cuda_graph=True, measures=("time",))) for case in launched
     ]
     names = lines_by_name(found := view(*launched, *replayed))
-    ours, dense = names["LSH-4, bfloat16"], names["dense sdpa, CUDA graphs, bfloat16"]
+    ours, dense = names["LSH-4, bfloat16"], names["dense sdpa, bfloat16, CUDA graphs"]
     assert len(names) == 4
     assert common_points(ours, dense, lambda case: 1.0) == []
-    assert crossover_of(names["LSH-4, CUDA graphs, bfloat16"], dense) is not None
+    assert crossover_of(names["LSH-4, bfloat16, CUDA graphs"], dense) is not None
     rivals = rivals_of(found.series, "time")
     assert (rivals.ours, rivals.dense) == (ours, names["dense sdpa, bfloat16"])
 

@@ -1,4 +1,4 @@
-"""The GPU kernel is written in Triton: one fused launch a round and pass, and one for the hash.
+"""The GPU kernel is written in Triton: one fused launch a round and pass, few for hash and sort.
 
 The mathematics is that of blocked.py. A program gathers the rows of a chunk and of the chunks
 before it through the sorted order, so that nothing is copied into that order; norms, cells, masks,
@@ -11,6 +11,7 @@ Triton is imported at the first call, where it is installed.
 import importlib.util
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,7 @@ OLDEST_GPU = (8, 0)  # compute capability
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # PyTorch sorts lists up to this length in one launch, however many there are.
 SHORT_LIST = 4096
+MOST_SORTED = 2**30  # numbers that are sorted as one: their sums and tiles stay below 2^31
 
 
 @cache
@@ -92,9 +94,16 @@ def draw_rotations(
     """Draw what reformer.hashing.draw_rotations does, on a GPU if `like` is there.
 
     They are other draws than the CPU's, of the same distribution, and the same on every GPU but for
-    rounding.
+    rounding. Raises ValueError where a CUDA graph would repeat those of the CPU at each replay.
     """
-    if like.device.type != "cuda" or not _few(factors):
+    on_gpu = like.device.type == "cuda"
+    if not on_gpu or not _few(factors):
+        with torch.cuda.device(like.device) if on_gpu else nullcontext():
+            require(
+                not (on_gpu and torch.cuda.is_current_stream_capturing()),
+                f"a CUDA graph draws rotations of at most {2 * MOST_COLUMNS} buckets, not of "
+                f"{factors}; take larger buckets, or call this outside of it",
+            )
         return drawn_on_cpu(like.shape[-1], factors, n_rounds, generator, rotation)
     require_generator(generator)
     found: list[Tensor] = _room("rotations").draw_rotations(
@@ -118,7 +127,7 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
 def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
     """Return what reformer.sorting.sort_buckets returns, sorting all lists as one if it can."""
     *lists, length = buckets_BHRL.shape
-    if length <= SHORT_LIST or math.prod(lists) * max(n_buckets + 1, length) >= 2**31:
+    if length <= SHORT_LIST or math.prod(lists) * max(n_buckets + 1, length) > MOST_SORTED:
         fits = n_buckets < 2**15 - 1
         dtype = torch.int16 if fits else torch.int32
         return sort_int32(buckets_BHRL, n_buckets, valid_length, dtype)

@@ -149,7 +149,7 @@ def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
     if not config.within_bucket and (config.n_rounds == 1 or not config.correct_duplicates):
         return order
     (B, H, R, L), N = order.shape, ends.shape[-1]
-    fits = 2 * N * rounds.n_chunks < MOST_CELLS
+    fits = 2 * N * rounds.n_chunks <= MOST_CELLS
     cells = order.new_empty((B, H, L, R), dtype=torch.int32 if fits else torch.int64)
     constants = {
         "CHUNK_LENGTH": rounds.chunk_length,

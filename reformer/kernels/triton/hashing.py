@@ -25,7 +25,6 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     projections agree to rounding.
     """
     x, (B, H, L, W) = vectors_BHLW, vectors_BHLW.shape
-    rows = _rows_of(rotations, x)
     buckets_BHRL = torch.empty((B, H, n_rounds, L), dtype=torch.int32, device=x.device)
     constants = {
         "ROUNDS": n_rounds,
@@ -37,6 +36,7 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     }
     numbers, programs = (*x.stride()[:3], H, L), B * H * cdiv(L, ROWS)
     with on_device_of(x):
+        rows = _rows_of(rotations, x)
         launch(
             ("hash", programs, numbers, *constants.values()),
             lambda: Launches(hash_rows, programs, numbers, [constants]),

@@ -44,9 +44,9 @@ def draw_rotations(
         "BLOCK_W": power_of_2(width),
         "BLOCK_C": power_of_2(per_block),
     }
-    seeds, seed = _seed(like, generator)
-    constants["SEED_ON_GPU"] = bool(seeds)
     with on_device_of(like):
+        seeds, seed = _seed(like, generator)
+        constants["SEED_ON_GPU"] = bool(seeds)
         launch(
             ("rotations", n_rounds, *constants.values()),
             lambda: Launches(write_rotations, n_rounds * n_blocks, (), [constants]),

@@ -20,7 +20,8 @@ BLOCK = 512  # numbers of a program
 def sort_as_one(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:
     """Return the order of every list and where its buckets end, as reformer.sorting.sort_buckets.
 
-    The product of lists and buckets, or positions, must be below 2^31. Padding has the last bucket.
+    The product of lists and buckets, or positions, must be 2^30 at most. Padding has the last
+    bucket.
     """
     *lists, length = buckets_BHRL.shape
     buckets, n_lists = buckets_BHRL.contiguous(), math.prod(lists)
