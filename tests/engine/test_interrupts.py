@@ -54,6 +54,25 @@ def test_ctrl_c_while_torch_is_imported_is_one_sentence(tmp_path: Path, seconds:
     assert err.strip() == "run_bench.py: interrupted" or "to go on: " in out
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("EOFError('Ran out of input')", False),
+        ("pickle.UnpicklingError('pickle data was truncated')", False),
+        ("ValueError('no such thing')", True),
+    ],
+)
+def test_a_process_whose_sweep_is_gone_before_it_has_a_job_says_nothing(
+    raised: str, told: bool
+) -> None:
+    code = f"import pickle; from suites.engine.measure import preload; raise {raised}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert ("Traceback" in done.stderr) == told, done.stderr
+
+
 @pytest.mark.slow
 def test_a_poor_environment_is_measured_in_all_the_same(tmp_path: Path) -> None:
     """No home, no git, a compiler of two words, and a TMPDIR that is not there."""
