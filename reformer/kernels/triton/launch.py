@@ -38,21 +38,23 @@ class Launches:
 
         last: numbers that decide nothing of what is compiled.
         """
-        arguments = (*tensors, *self.numbers, *last)
         if self.grid[0] == 0:
             return
-        if isinstance(self.kernel, InterpretedFunction):
-            for constants in self.constants:
-                self.kernel[self.grid](*arguments, **constants)
-        elif not self.compiled:
-            self.compiled = [
-                self.kernel[self.grid](*arguments, **constants, **self.options)[self.grid]
-                for constants in self.constants
-            ]
-        else:
+        if self.compiled:
+            # as Triton launches them, but that it asks the driver about each tensor of each launch
+            arguments = (*[x.data_ptr() for x in tensors], *self.numbers, *last)
             stream = triton.runtime.driver.active.get_current_stream(tensors[0].device.index)
-            for start, values in zip(self.compiled, self.values, strict=True):
-                start(*arguments, *values, stream=stream)
+            for one, values in zip(self.compiled, self.values, strict=True):
+                how = (stream, one.function, one.packed_metadata, None, None, None)
+                one.run(*self.grid, *how, *arguments, *values)
+            return
+        arguments = (*tensors, *self.numbers, *last)
+        found = [
+            self.kernel[self.grid](*arguments, **constants, **self.options)
+            for constants in self.constants
+        ]
+        if not isinstance(self.kernel, InterpretedFunction):
+            self.compiled = found
 
 
 _prepared: dict[Hashable, Launches] = {}
@@ -69,7 +71,8 @@ def launch(
     key: what decides the launches beside the dtypes, alignment and device of the tensors. last:
     numbers of which they do not depend.
     """
-    whole = (key, tensors[0].device, *[(x.dtype, x.data_ptr() % 16 == 0) for x in tensors])
+    aligned = [x.data_ptr() % 16 == 0 for x in tensors]
+    whole = (key, tensors[0].device, *[x.dtype for x in tensors], *aligned)
     found = _prepared.get(whole)
     if found is None:
         found = _prepared[whole] = prepare()
