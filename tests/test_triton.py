@@ -96,6 +96,62 @@ def test_many_cells_take_64_bits(case, monkeypatch):
     assert_near(of_kernel("triton", config, buckets.to(DEVICE), inputs), exact)
 
 
+@pytest.fixture
+def attention(monkeypatch):
+    """Return the module of the launches, which prepares all anew in this test."""
+    from reformer.kernels.triton import attention, launch
+
+    monkeypatch.setattr(launch, "_prepared", {})
+    return attention
+
+
+RUNS = ["as in the paper", "1 round", "not causal", "neither", "chunk 24, of no power of two"]
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+@pytest.mark.parametrize("case", RUNS)
+def test_runs_of_chunks_give_the_same_bits_however_long(case, chunks, attention, monkeypatch):
+    """The last run is shorter, and its last chunk is looked back at from around the edge."""
+    config, shape = CASES[case]
+    inputs = on_device(random_inputs(2, shape, torch.float32))
+    buckets = skewed_buckets(2, config, shape[:3]).to(DEVICE)
+    found = []
+    for length in (shape[2] // config.m, chunks):
+        monkeypatch.setattr(attention, "chunks_of_run", lambda *sizes, length=length: length)
+        attention.launch.__globals__["_prepared"].clear()
+        found.append(of_kernel("triton", config, buckets, inputs))
+    assert all(torch.equal(*both) for both in zip(*found, strict=True))
+    exact = of_reference(config, buckets.cpu(), in_float64([x.cpu() for x in inputs]))
+    assert_near(found[1], exact)
+
+
+@pytest.mark.parametrize("case", [*RUNS, "5 rounds", "width 20, of no power of two"])
+def test_without_runs_each_tile_meets_its_own(case, attention, monkeypatch):
+    """Two passes over the pairs, which wider rows and longer chunks take, say the same."""
+    monkeypatch.setattr(attention, "in_runs", lambda *given: False)
+    config, shape = CASES[case]
+    inputs = on_device(random_inputs(2, shape, torch.float32))
+    buckets = skewed_buckets(2, config, shape[:3])
+    exact = of_reference(config, buckets, in_float64([x.cpu() for x in inputs]))
+    assert_near(of_kernel("triton", config, buckets.to(DEVICE), inputs), exact)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "chunks", "at_once", "expected"),
+    [
+        (4, 512, 264, 8),  # all 256 programs at once
+        (16, 128, 264, 8),
+        (1, 64, 264, 1),  # as many programs as there can be
+        (4, 16384, 264, 25),  # ten times 264 programs, of 51 steps each
+        (4, 3, 1, 3),  # no longer than a sequence
+    ],
+)
+def test_runs_are_as_long_as_makes_all_programs_end_first(sequences, chunks, at_once, expected):
+    from reformer.kernels.triton.attention import chunks_of_run
+
+    assert chunks_of_run(sequences, chunks, at_once) == expected
+
+
 def test_takes_views_as_a_model_makes_them_and_pieces_of_a_joint_projection():
     """Rows lie next to rows of other heads, and between those of other tensors."""
     B, H, L, W = SHAPE

@@ -38,7 +38,7 @@ def test_registers_hold_the_tiles(dtype, width, capability):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert len(found) == 4
+    assert len(found) == 6
     for name, taken in found.items():
         print(name, taken)
         assert taken["stack"] <= (16 if dtype == "float32" else 0), name

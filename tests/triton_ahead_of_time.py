@@ -16,9 +16,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from reformer import LSHConfig
-from reformer.kernels.triton import attention, backward, forward, tune
+from reformer.kernels.triton import attention, backward, backward_run, forward, tune
 from reformer.sorting import SortedRounds
 
+KERNELS = (forward.forward_round, backward.backward_round, backward_run.backward_run)
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 POINTERS = {"total": "fp32", "dq_total": "fp32", "dv_total": "fp32", "order": "i32", "cells": "i32"}
@@ -42,15 +43,22 @@ def compile_one(kernel, dtype, width, capability, last):
     """Compile one variant for compute capability 80 or 90, and return what it takes."""
     like = torch.empty(1, 1, 4096, width, dtype=dtype)
     places = torch.zeros(1, 1, 4, 4096, dtype=torch.int32)
-    rounds = SortedRounds(places, places, 64, 1, within_bucket=True, valid_length=4096)
     config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64)
+    for chunk_length in (64, 32, 16):  # the longest that is one tile
+        rounds = SortedRounds(
+            places, places, chunk_length, 1, within_bucket=True, valid_length=4096
+        )
+        if kernel is not backward_run.backward_run:
+            break
+        if attention.in_runs(like, rounds, capability // 10):
+            break
     tiles = tune.candidates(kernel.__name__, like, rounds)[0]
     constants = attention.constants_of(like, rounds, config, 3 if last else 2, tiles)
     signature = signature_of(kernel, constants, DTYPES[dtype])
     multiples = {
         (i,): [["tt.divisibility", 16]]
-        for i, kind in enumerate(signature.values())
-        if kind.startswith("*") or (kind == "i32" and i < len(signature) - len(constants) - 1)
+        for i, (name, kind) in enumerate(signature.items())
+        if kind.startswith("*") or (kind == "i32" and name not in ("chunks", "valid_length"))
     }
     source = ASTSource(kernel, signature, constants, multiples)
     target = GPUTarget("cuda", capability, 32)
@@ -70,7 +78,7 @@ def main():
     found = {}
     for text in sys.argv[1:]:
         dtype, width, capability = text.split(",")
-        for kernel in (forward.forward_round, backward.backward_round):
+        for kernel in KERNELS:
             for last in (False, True):
                 taken = compile_one(
                     kernel, getattr(torch, dtype), int(width), int(capability), last

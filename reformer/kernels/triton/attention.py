@@ -2,7 +2,8 @@
 
 Bytes that a round moves a position and head of width W, E bytes an element, one chunk before: the
 forward pass reads its query, two keys and two values (5 E W) and reads and writes the total (8 W);
-the backward pass reads 3 + 4 + 4 rows, and reads and writes two totals (11 E W + 16 W): traffic.py.
+the backward pass reads 3 + 4 + 4 rows (in long runs of chunks 2 + 4 + 1), and reads and writes two
+totals (11 or 7 E W + 16 W): suites/engine/sweep/traffic.py.
 Outputs of all rounds, merged by another launch, would take about the same bytes, and memory for all
 of them at once.
 
@@ -10,7 +11,7 @@ Shapes: B batch, H heads, L length, W head width, R rounds, N buckets.
 """
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,16 +20,21 @@ from torch import Tensor
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
 from reformer.kernels.triton.backward import backward_round, write_deltas
+from reformer.kernels.triton.backward_run import backward_run
 from reformer.kernels.triton.forward import forward_round
 from reformer.kernels.triton.hashing import write_cells
 from reformer.kernels.triton.launch import Launches, cdiv, launch, on_device_of, padded
-from reformer.kernels.triton.tune import Tiles, tiles_of
+from reformer.kernels.triton.tune import Tiles, programs_at_once, tiles_of
 from reformer.precision import MIN_NORM
 from reformer.sorting import SortedRounds
 
 ROWS = 128  # of a program that only walks over rows
 TRIED = 8  # launches of a trial of tiles
 MOST_CELLS = 2**31  # that 32 bits tell apart
+# Numbers of a tile of the backward pass in runs, by bytes of an element; half of it before compute
+# capability 9.0, where registers hold what is multiplied too.
+MOST_IN_RUNS = {2: 64 * 64, 4: 32 * 64}
+LONGEST_RUN = 32  # chunks
 
 
 def forward(
@@ -66,7 +72,8 @@ def backward(
         strides = (*qk.stride()[:3], *v.stride()[:3], *dout.stride()[:3])
         sorted_ = rounds.order_BHRL.contiguous(), *(cells or [cells_of(rounds, config)])
         tensors = (qk, v, dout, dq_BLHW, dv_BLHW, *totals, z_and_delta_BHL2, *sorted_)
-        _each_round(backward_round, tensors, strides, rounds, config)
+        kernel = backward_run if in_runs(qk, rounds, _capability(qk.device)) else backward_round
+        _each_round(kernel, tensors, strides, rounds, config)
     return dq_BLHW.transpose(1, 2), dv_BLHW.transpose(1, 2)
 
 
@@ -83,10 +90,14 @@ def _each_round(
     precision = precision_of(qk)
 
     def prepare(tiles: Tiles, n_rounds: Sequence[int]) -> Launches:
+        programs, run = rounds.n_chunks * cdiv(rounds.chunk_length, tiles.rows), ()
+        if kernel is backward_run:
+            run = (chunks_of_run(B * H, rounds.n_chunks, programs_at_once(qk, tiles)),)
+            programs = cdiv(rounds.n_chunks, *run)
         return Launches(
             kernel,
-            B * H * rounds.n_chunks * cdiv(rounds.chunk_length, tiles.rows),
-            (*strides, H, L, rounds.n_chunks, config.logit_scale),
+            B * H * programs,
+            (*strides, H, L, rounds.n_chunks, *run, config.logit_scale),
             [constants_of(qk, rounds, config, r, tiles) for r in n_rounds],
             tiles.options(),
         )
@@ -103,6 +114,34 @@ def _each_round(
     cut = rounds.chunk_length, rounds.chunks_before, rounds.valid_length < L
     key = (name, strides, (B, H, L, W), precision, config, cut)
     launch(key, prepare_all, tensors, rounds.valid_length)
+
+
+def in_runs(like: Tensor, rounds: SortedRounds, capability: int) -> bool:
+    """Is a chunk a tile that registers hold, and looks back at one other?
+
+    capability: the GPU's, but for what follows the point.
+    """
+    rows = padded(rounds.chunk_length)
+    numbers = rows * max(rows, padded(like.shape[-1]))
+    most = MOST_IN_RUNS[like.dtype.itemsize] // (1 if capability >= 9 else 2)
+    return rounds.chunks_before == 1 and numbers <= most
+
+
+@cache
+def _capability(device: torch.device) -> int:
+    return torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 9
+
+
+def chunks_of_run(n_sequences: int, n_chunks: int, at_once: int) -> int:
+    """Choose how many chunks a program goes through: those after which all are done first.
+
+    It meets two tiles a chunk, and one before; `at_once` programs run at a time.
+    """
+
+    def steps(chunks: int) -> int:
+        return cdiv(n_sequences * cdiv(n_chunks, chunks), at_once) * (2 * chunks + 1)
+
+    return min(range(1, min(n_chunks, LONGEST_RUN) + 1), key=steps)
 
 
 def constants_of(

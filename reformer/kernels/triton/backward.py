@@ -3,7 +3,8 @@
 Query and key of a position are one vector, so one program finds the gradient of both: as queries
 its rows look back over their window, as keys they are looked at from their own chunk and those
 after it. One launch a round, each row written by one program: no atomics, and the same bits each
-time. As in blocked.py, dlogit = p (dout . v - dout . out).
+time. As in blocked.py, dlogit = p (dout . v - dout . out). Where a chunk is one tile,
+backward_run.py does it in less.
 
 Shapes: M rows of the program's tile, N rows of the tile that it meets, W head width padded to a
 power of two.
@@ -84,7 +85,6 @@ def backward_round(
     cells += sequence * length * ROUNDS
     z_and_delta += sequence * length * 2
     own_rows = (b * length * heads + h) * WIDTH
-    own_stride = heads * WIDTH
 
     at_M, real_M = load_positions(
         order, chunk * CHUNK_LENGTH, tile * BLOCK_M, length, CHUNK_LENGTH, CHUNK_LENGTH, BLOCK_M
@@ -177,14 +177,69 @@ def backward_round(
         dlogits_MN = p_MN * (dp_MN - delta_N[None, :])
         dk_MW = tl.dot(dlogits_MN.to(q_NW.dtype), q_NW, acc=dk_MW, input_precision=PRECISION)
 
+    add_to_rows(
+        dq,
+        dv,
+        dq_total,
+        dv_total,
+        dout,
+        own_rows,
+        at_M,
+        real_M,
+        dq_MW,
+        dk_MW,
+        dv_MW,
+        qk_MW,
+        inverse_norm_M,
+        logit_scale,
+        z_M,
+        dout_l,
+        heads,
+        ROUND,
+        ROUNDS,
+        WIDTH,
+        BLOCK_W,
+    )
+
+
+@triton.jit
+def add_to_rows(
+    dq,
+    dv,
+    dq_total,
+    dv_total,
+    dout,
+    own_rows,
+    at_M,
+    real_M,
+    dq_MW,
+    dk_MW,
+    dv_MW,
+    qk_MW,
+    inverse_norm_M,
+    logit_scale,
+    z_M,
+    dout_l,
+    heads,
+    ROUND: tl.constexpr,
+    ROUNDS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    BLOCK_W: tl.constexpr,
+):
+    """Add what these rows get in a round, as queries and as keys, to the gradients of them.
+
+    own_rows: where those of the sequence begin in dq and dv. A position that attends to nobody took
+    its own value.
+    """
     # a key is scaled to unit length: what lengthens it changes nothing
     unit_MW = qk_MW.to(tl.float32) * inverse_norm_M[:, None]
     dk_MW -= unit_MW * tl.sum(unit_MW * dk_MW, axis=1)[:, None]
     dq_MW += dk_MW * (inverse_norm_M * logit_scale)[:, None]
-    where_MW, real_MW = place_rows(own_rows, at_M, own_stride, real_M, WIDTH, BLOCK_W)
+    where_MW, real_MW = place_rows(own_rows, at_M, heads * WIDTH, real_M, WIDTH, BLOCK_W)
     if ROUND == 0:
-        # a position that attends to nobody took its own value
-        dv_MW += tl.where((z_M == float("-inf"))[:, None], dout_MW.to(tl.float32), 0.0)
+        alone_M = real_M & (z_M == float("-inf"))
+        where_out_MW, alone_MW = place_rows(dout, at_M, dout_l, alone_M, WIDTH, BLOCK_W)
+        dv_MW += tl.load(where_out_MW, mask=alone_MW, other=0.0).to(tl.float32)
     else:
         dq_MW += tl.load(dq_total + where_MW, mask=real_MW, other=0.0)
         dv_MW += tl.load(dv_total + where_MW, mask=real_MW, other=0.0)

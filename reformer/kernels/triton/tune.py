@@ -26,6 +26,7 @@ from reformer.kernels.triton.launch import padded
 from reformer.sorting import SortedRounds
 
 REPEATS = 5
+REGISTERS = 2**16  # of a multiprocessor
 # A launch of fewer programs a multiprocessor says more of the host than of the tiles.
 FEWEST = 4
 
@@ -69,6 +70,11 @@ CANDIDATES = {
         Tiles(64, 32, 4, registers=168),
         Tiles(32, 64, 4, registers=168),
     ),
+    ("backward_run", 2): (
+        Tiles(64, 64, 8),
+        Tiles(64, 64, 4),
+        Tiles(64, 64, 8, registers=128),
+    ),
     ("forward_round", 4): (
         Tiles(32, 32, 4),
         Tiles(32, 64, 4),
@@ -81,13 +87,21 @@ CANDIDATES = {
         Tiles(32, 64, 8),
         Tiles(64, 32, 8),
     ),
+    ("backward_run", 4): (
+        Tiles(32, 32, 8),
+        Tiles(32, 32, 4),
+    ),
 }
 _chosen: dict[str, Tiles] = {}
 
 
 def candidates(name: str, qk: Tensor, rounds: SortedRounds) -> list[Tiles]:
-    """List the tiles to try for the pass of this name: none larger than a chunk and its window."""
-    window = (rounds.chunks_before + 1) * rounds.chunk_length
+    """List the tiles to try for the pass of this name: none larger than a chunk and its window.
+
+    In a run of chunks a chunk is a tile, of queries and of keys.
+    """
+    met_at_once = 1 if name == "backward_run" else rounds.chunks_before + 1
+    window = met_at_once * rounds.chunk_length
     found = (
         Tiles(
             min(tiles.rows, padded(rounds.chunk_length)),
@@ -126,9 +140,19 @@ def tiles_of(
     return _chosen[key]
 
 
+def programs_at_once(like: Tensor, tiles: Tiles) -> int:
+    """Count the programs that run at a time on the device of `like`, by their registers."""
+    return _n_processors(like) * max(1, REGISTERS // ((tiles.registers or 255) * 32 * tiles.warps))
+
+
+def _n_processors(like: Tensor) -> int:
+    if like.device.type == "cpu":  # whose interpreter runs one program after the other
+        return 1
+    return torch.cuda.get_device_properties(like.device).multi_processor_count
+
+
 def _is_small(qk: Tensor, tiles: Tiles) -> bool:
-    n_processors = torch.cuda.get_device_properties(qk.device).multi_processor_count
-    return qk.shape[:3].numel() < FEWEST * n_processors * tiles.rows
+    return qk.shape[:3].numel() < FEWEST * _n_processors(qk) * tiles.rows
 
 
 def _fastest(tried: list[Tiles], prepare: Callable[[Tiles], Callable[[], None]]) -> Tiles:

@@ -60,6 +60,22 @@ def backward_bytes(r: Round) -> float:
     return read + 2 * (row if r.is_last else FLOAT * r.width)
 
 
+def backward_run_bytes(r: Round, chunks: int) -> float:
+    """Count the bytes of a backward round in runs of chunks, of one position and head.
+
+    A chunk's rows are met by its own queries and by the next chunk's, which also meet the rows of
+    the chunk before the run.
+    """
+    row = r.width * r.element
+    before = 1 / chunks
+    as_keys = (1 + before) * (INT + 2 * row + r.cells)
+    as_queries = (2 + before) * (INT + 2 * row + 2 * FLOAT + r.cells)
+    read = as_keys + as_queries + row + FLOAT
+    if r.number > 0:
+        read += 2 * FLOAT * r.width
+    return read + 2 * (row if r.is_last else FLOAT * r.width)
+
+
 def forward_flop(r: Round) -> int:
     """Count the operations of a forward round's products, of one position and head."""
     return 2 * 2 * r.window * r.width
@@ -68,3 +84,8 @@ def forward_flop(r: Round) -> int:
 def backward_flop(r: Round) -> int:
     """Count those of a backward round: three products as queries, four as keys."""
     return 7 * 2 * r.window * r.width
+
+
+def backward_run_flop(r: Round, chunks: int) -> float:
+    """Count those of a backward round in runs of chunks: five products of each pair once."""
+    return (2 + 1 / chunks) * 5 * 2 * r.chunk_length * r.width
