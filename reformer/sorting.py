@@ -95,21 +95,15 @@ def sort_buckets(
     Positions from `valid_length` on come last, in a bucket of their own, number n_buckets. dtype:
     what is sorted; it must hold n_buckets.
     """
-    buckets_BHRL, n_buckets = padding_apart(buckets_BHRL, n_buckets, valid_length)
+    length = buckets_BHRL.shape[-1]
+    if valid_length < length:
+        padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
+        buckets_BHRL, n_buckets = buckets_BHRL.masked_fill(padding, n_buckets), n_buckets + 1
     sorted_buckets, order = torch.sort(buckets_BHRL.to(dtype), dim=-1, stable=True)
     numbers = torch.arange(n_buckets, dtype=dtype, device=order.device)
     numbers = numbers.expand(*order.shape[:-1], n_buckets).contiguous()
     ends = torch.searchsorted(sorted_buckets, numbers, right=True, out_int32=True)
     return order.int(), ends
-
-
-def padding_apart(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, int]:
-    """Put positions from `valid_length` on into a bucket of their own; count the buckets then."""
-    length = buckets_BHRL.shape[-1]
-    if valid_length >= length:
-        return buckets_BHRL, n_buckets
-    padding = torch.arange(length, device=buckets_BHRL.device) >= valid_length
-    return buckets_BHRL.masked_fill(padding, n_buckets), n_buckets + 1
 
 
 def keep_order(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,6 @@ Triton is imported at the first call, where it is installed.
 import importlib.util
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -96,14 +95,12 @@ def draw_rotations(
     They are other draws than the CPU's, of the same distribution, and the same on every GPU but for
     rounding. Raises ValueError where a CUDA graph would repeat those of the CPU at each replay.
     """
-    on_gpu = like.device.type == "cuda"
-    if not on_gpu or not _few(factors):
-        with torch.cuda.device(like.device) if on_gpu else nullcontext():
-            require(
-                not (on_gpu and torch.cuda.is_current_stream_capturing()),
-                f"a CUDA graph draws rotations of at most {2 * MOST_COLUMNS} buckets, not of "
-                f"{factors}; take larger buckets, or call this outside of it",
-            )
+    if like.device.type != "cuda" or not _few(factors):
+        require(
+            not _room("launch").is_captured(like),
+            f"a CUDA graph draws rotations of at most {2 * MOST_COLUMNS} buckets, not of "
+            f"{factors}; take larger buckets, or call this outside of it",
+        )
         return drawn_on_cpu(like.shape[-1], factors, n_rounds, generator, rotation)
     require_generator(generator)
     found: list[Tensor] = _room("rotations").draw_rotations(

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from reformer.checks import require
-from reformer.kernels.triton.launch import Launches, cdiv, launch, on_device_of, padded
+from reformer.kernels.triton.launch import Launches, cdiv, is_captured, launch, on_device_of, padded
 from reformer.kernels.triton.pairs import load_rows
 
 ROWS = 128  # of a program
@@ -50,11 +50,11 @@ def _rows_of(rotations: Sequence[Tensor], x: Tensor) -> list[Tensor]:
     rows = [rotation_WRC.permute(1, 2, 0) for rotation_WRC in rotations]
     if all((r.device, r.dtype, r.is_contiguous()) == (x.device, x.dtype, True) for r in rows):
         return rows
-    on_gpu = x.device.type == "cuda"  # pinned, or the copy would wait for all work before it
     require(
-        not (on_gpu and torch.cuda.is_current_stream_capturing()),
+        not is_captured(x),
         "a CUDA graph would hash with the same rotations at each replay; call this outside of it",
     )
+    on_gpu = x.device.type == "cuda"  # pinned, or the copy would wait for all work before it
     packed = torch.empty(
         sum(r.numel() for r in rows), dtype=x.dtype, device="cpu", pin_memory=on_gpu
     )

@@ -86,6 +86,14 @@ def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
     return torch.cuda.device(x.device)
 
 
+def is_captured(x: Tensor) -> bool:
+    """Is a CUDA graph recording what the GPU of x is asked to do?"""
+    if x.device.type != "cuda":
+        return False
+    with on_device_of(x):
+        return torch.cuda.is_current_stream_capturing()
+
+
 def padded(n: int) -> int:
     """Round up to a power of two that a matrix product of Triton takes."""
     return max(16, power_of_2(n))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reformer.checks import require
 from reformer.hashing import blocks_of
-from reformer.kernels.triton.launch import Launches, launch, on_device_of, power_of_2
+from reformer.kernels.triton.launch import Launches, is_captured, launch, on_device_of, power_of_2
 
 SEEDS = 2**31 - 1  # what a launch passes on as 32 bits
 
@@ -63,7 +63,7 @@ def _seed(
 
     Raises ValueError where a graph would draw from a CPU's generator, once for all replays.
     """
-    if like.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+    if is_captured(like):
         require(
             generator is None,
             "a CUDA graph would repeat what a CPU's generator draws at each replay; capture "
