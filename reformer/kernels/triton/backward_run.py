@@ -99,7 +99,7 @@ def backward_run(
         dv_NW = tl.zeros((BLOCK_N, BLOCK_W), tl.float32)
         from_before_NW = tl.zeros((BLOCK_N, BLOCK_W), tl.float32)
         for ahead in tl.static_range(2):  # chunks from the keys to the queries
-            if step + ahead > 0:
+            if ahead > 0 or step > 0:  # what is ahead must not be a branch of the loop
                 start_q = start + ahead * CHUNK_LENGTH
                 at_M, real_M = load_positions(
                     order, start_q, 0, length, CHUNK_LENGTH, CHUNK_LENGTH, BLOCK_M
@@ -107,6 +107,7 @@ def backward_run(
                 q_MW = load_rows(q, at_M, q_l, WIDTH, BLOCK_W)
                 dout_MW = load_rows(dout, at_M, dout_l, WIDTH, BLOCK_W)
                 z_M, delta_M = tl.split(load_columns(z_and_delta, at_M, 2, True))
+                logits_MN = tl.dot(q_MW, tl.trans(k_NW), input_precision=PRECISION)
                 counted = counted_pairs(
                     at_M[:, None],
                     at_N[None, :],
@@ -125,7 +126,6 @@ def backward_run(
                     ALL_REAL,
                     True,
                 )
-                logits_MN = tl.dot(q_MW, tl.trans(k_NW), input_precision=PRECISION)
                 exponents_MN = logits_MN * (scale_N * LOG2_E)[None, :] - z_M[:, None]
                 p_MN = tl.where(counted, tl.exp2(exponents_MN), 0.0)
                 p_NM = tl.trans(p_MN.to(dout_MW.dtype))
