@@ -7,6 +7,7 @@ from statistics import median
 import pytest
 from reference_results import reference_results
 
+from baselines.config import PEERS
 from report.reading.cases import samples_of
 from suites.engine.sweep.cards import (
     CARDS,
@@ -39,10 +40,13 @@ def test_a_long_call_takes_what_products_bytes_or_pairs_take() -> None:
     lsh = predict_on(H100, CALL).device_s
     one_round = change(CALL, n_rounds=1)
     pairs = 3 * 4 * 32768 * 128
-    assert predict_on(H100, one_round).device_s == pytest.approx(pairs * H100.pair_s, rel=0.2)
+    assert predict_on(H100, one_round).device_s == pytest.approx(
+        pairs * H100.pair_s["bfloat16"], rel=0.2
+    )
     assert predict_on(replace(H100, tflops={"bfloat16": 1596}), CALL).device_s == lsh
     read, twice = (
-        predict_on(replace(H100, pair_s=0.0, copy_gbs=gbs), CALL).device_s for gbs in (3000, 6000)
+        predict_on(replace(H100, pair_s={"bfloat16": 0.0}, copy_gbs=gbs), CALL).device_s
+        for gbs in (3000, 6000)
     )
     assert read == pytest.approx(2 * twice)
     assert lsh > read
@@ -131,15 +135,17 @@ def test_unknown_device_is_refused() -> None:
 def test_the_model_of_a_card_agrees_with_its_reference_results() -> None:
     """Within a factor of 1.6: a GPU waits for the first operations that its host issues.
 
-    The constants of LSH attention were fitted to the first 23 of them.
+    The constants of LSH attention were fitted to these. Published Reformers are not predicted.
     """
     n_compared = 0
     for record, s in reference_results("gpu-*"):
+        if s.attention in PEERS:
+            continue
         (card,) = (c for c in CARDS.values() if c.name == record["identity"]["device"])
         measured = median(median(samples) for samples in samples_of(record, "step")) / 1e3
         assert 1 / 1.6 < predict_on(card, s).seconds / measured < 1.6, record["label"]
         n_compared += 1
-    assert n_compared >= 23
+    assert n_compared >= 27
 
 
 def test_the_model_of_this_cpu_agrees_with_the_reference_results() -> None:

@@ -32,33 +32,36 @@ class Card:
     in three passes, as the Triton kernel computes; copy_gbs: of a large copy, read and written. In
     bfloat16 and of copies those of H100 and H200 were seen on machines that were lent (2026); the
     others are four fifths of what the maker prints. pair_s: what the Triton kernel takes for a
-    query and a key of its window, once forward and twice backward, as seen on the H200; the A100's
-    follows from its multiprocessors and clock.
+    query and a key of its window, once forward and twice backward, at either rate of its products,
+    as seen on the H200; the A100's follow from its multiprocessors and clock.
     """
 
     name: str
     tflops: Mapping[str, float]
     copy_gbs: float
-    pair_s: float = 3.3e-12
+    pair_s: Mapping[str, float]
     issue_s: float = 8e-6
 
 
+PAIR_S = {"bfloat16": 3.3e-12, "three passes": 16e-12}
 CARDS = {
     "h100": Card(
         name="NVIDIA H100",
         tflops={"bfloat16": 798, "float32": 53, "three passes": 132},
         copy_gbs=3000,
+        pair_s=PAIR_S,
     ),
     "h200": Card(
         name="NVIDIA H200",
         tflops={"bfloat16": 790, "float32": 53, "three passes": 132},
         copy_gbs=4300,
+        pair_s=PAIR_S,
     ),
     "a100": Card(
         name="NVIDIA A100",
         tflops={"bfloat16": 250, "float32": 15.6, "three passes": 42},
         copy_gbs=1600,
-        pair_s=5.7e-12,
+        pair_s={"bfloat16": 5.7e-12, "three passes": 28e-12},
     ),
 }
 # The share of both rates that kernels reach; and that fused full attention does, which skips what
@@ -199,7 +202,7 @@ def _lsh(card: Card, s: Settings) -> Predicted:
         ):
             bound = _device_s(card, rate, of_all * flop, of_all * moved)
             earlier = number * EARLIER * config.correct_duplicates
-            device += max(bound, of_all * window * visits * card.pair_s * (1 + earlier))
+            device += max(bound, of_all * window * visits * card.pair_s[rate] * (1 + earlier))
     issues = LOCAL_ISSUES + HASH_ISSUES * hashed + ROUND_ISSUES * config.n_rounds
     return Predicted(device, issues * card.issue_s)
 
