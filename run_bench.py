@@ -60,6 +60,8 @@ def make_parser() -> argparse.ArgumentParser:
     run = command("run", "measure what a run lacks, all suites if none is named")
     add_measuring_options(run)
     run.add_argument("--prune", action="store_true", help="skip what ran out of memory when longer")
+    at_once = "how many run at once, sharing the memory (default: one a core; on a GPU one)"
+    run.add_argument("--trainings", type=int, metavar="N", help=at_once)
     run.add_argument("--dry-run", action="store_true", help="cases, predicted time and memory")
     curves = "learning curves for TensorBoard besides (extra tensorboard)"
     run.add_argument("--tensorboard", action="store_true", help=curves)

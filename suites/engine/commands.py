@@ -111,8 +111,10 @@ def run(options: Namespace) -> int:
     plan = make_plan(name, asked_of(options), find_suites())
     question = question_of(plan, options.device, options.data, options.download)
     timeout_s, retry = read_timeout(options), read_retry(options.retry)
+    at_once = options.trainings
+    require(at_once is None or at_once >= 1, f"--trainings is {at_once}; it must be 1 or more")
     if options.dry_run:
-        return dry_run(folder, plan, question, retry, options.device_model)
+        return dry_run(folder, plan, question, retry, options)
     if options.tensorboard:
         require_tensorboard()
     require(not options.device_model, "--device-model measures nothing; it goes with --dry-run")
@@ -131,7 +133,7 @@ def run(options: Namespace) -> int:
         folder.write_plan(plan)
         choice = Choice(cases=asked_for, retry=retry, data=question.data, library=library)
         local = (plan.device, folder.log_path, timeout_s)
-        executor = InTurns(channel, *local) if channel else Local(*local)
+        executor = InTurns(channel, *local) if channel else Local(*local, n_trainings=at_once)
         backlog = Backlog(folder, plan, choice)
         code = measure(Sweep(backlog, executor, options.prune), executor)
         if options.tensorboard:
@@ -239,18 +241,20 @@ def program() -> str:
 
 
 def dry_run(
-    folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...], model: str | None
+    folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...], options: Namespace
 ) -> int:
     """Print the cases, what is already there, and the predicted time and memory.
 
-    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
-    model: of time, whose predictions are printed besides (suites.engine.sweep.cards).
+    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data. The
+    options may name a model of time, whose predictions are printed besides (sweep/cards.py).
     """
+    model: str | None = options.device_model
     asked_for = frozenset(plan.entries)
     probe_machine(plan, without_missing_data(question))
     plan = joined(folder, plan)
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
-    print_cases(backlog, Estimates(backlog, trainings_side_by_side(plan.device)))
+    at_once = options.trainings or trainings_side_by_side(plan.device)
+    print_cases(backlog, Estimates(backlog, at_once))
     if model:
         on_cpu = plan.device == "cpu"
         require(on_cpu or model != "cpu", "--device-model cpu goes with --device cpu")

@@ -36,6 +36,7 @@ def bench(runs, *arguments, script=ROOT / "run_bench.py"):
         (["run", "--retry", "om"], "did you mean 'oom'"),
         (["run", "--timeout", "-1"], "positive"),
         (["run", "--seeds", "0"], "seeds"),
+        (["run", "--trainings", "0"], "trainings"),
         (["run", "--run", "../x"], "x"),
         (["run", "--device", "cud"], "did you mean 'cuda'"),
         (["run", "--preset", "paper", "--data", "enwik8=/nowhere"], "/nowhere"),

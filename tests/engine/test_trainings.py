@@ -57,6 +57,27 @@ def test_two_trainings_at_a_time_and_nothing_beside_a_timing(
     assert all(record["status"] == "ok" for record in folder.records())
 
 
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"),
+    [("cpu", None, 2), ("cpu", 1, 1), ("cuda", None, 1), ("cuda", 4, 4)],
+)
+def test_as_many_trainings_run_at_once_as_are_asked_for(
+    device: str, asked: int | None, expected: int, tmp_path: Path
+) -> None:
+    executor = local.Local(device, lambda case: tmp_path / case, n_trainings=asked)
+    settings = Settings()
+    jobs = [
+        Job(case_id="x", kind="quality", index=0, seed=seed, settings=settings, device=device)
+        for seed in range(6)
+    ]
+    for job in jobs:
+        if executor.fits(job):
+            executor.running[object()] = job
+    assert len(executor.in_flight()) == expected
+    timing = Job(case_id="x", kind="time", index=0, seed=0, settings=settings, device=device)
+    assert not executor.fits(timing)
+
+
 def test_two_trainings_run_at_the_same_time(measure: Measure) -> None:
     """Each real process ends only once it has seen the other."""
     plan = plan_of([planted.settings_for(planted.HEALTHY, measures=("quality",))])

@@ -111,6 +111,7 @@ class Local:
     thread each: that a second thread hardly helps is measured (at 2 layers of 128 and 512 to 1,024
     tokens), and so the curve of a seed does not depend on the number of cores. log_path: where the
     processes of a case print. run_job: "package.module:function", called in the job's process.
+    n_trainings: how many at once; None for what `trainings_side_by_side` says.
     """
 
     n_sweeps = 1
@@ -121,10 +122,11 @@ class Local:
         log_path: Callable[[str], Path],
         timeout_s: float = math.inf,
         run_job: str = RUN_JOB,
+        n_trainings: int | None = None,
     ) -> None:
         self.device, self.log_path = device, log_path
         self.timeout_s, self.run_job = timeout_s, run_job
-        self.n_trainings = trainings_side_by_side(device)
+        self.n_trainings = n_trainings or trainings_side_by_side(device)
         self.running: dict[Running, Job] = {}
 
     def fits(self, job: Job) -> bool:
