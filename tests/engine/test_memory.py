@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_results import reference_results
 
 from baselines import attention
 from reformer.kernels import blocked
@@ -188,6 +189,17 @@ def test_the_predicted_peak_follows_the_settings(changes: dict[str, object]) -> 
     given_settings = {"length": 256, "d_model": 64, "d_ff": 256, "n_heads": 2, **changes}
     measured, predicted = measured_and_predicted(Settings(**given_settings))
     assert predicted == pytest.approx(measured, rel=0.3)
+
+
+def test_the_predicted_peak_of_calls_on_a_gpu_is_the_measured_one() -> None:
+    """All that the Triton kernel makes is counted."""
+    n_compared = 0
+    for record, one in reference_results("gpu-*"):
+        if record["memory"] and one.in_chunks:
+            predicted = predict_memory(one, "cuda").peak
+            assert predicted == pytest.approx(record["memory"]["live_peak_bytes"], rel=0.001)
+            n_compared += 1
+    assert n_compared >= 10
 
 
 def test_the_prediction_knows_what_the_code_knows() -> None:

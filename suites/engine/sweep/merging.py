@@ -29,7 +29,7 @@ def line_of(job: Job, outcome: Outcome, code: Code, plan: Plan) -> JobLine:
     if outcome.failure is None:
         require_equal(result["identity"] | result["versions"], plan.identity | versions)
     part = result.get("part")
-    predicted = predicted_peak(job.settings) if job.kind == "memory" else None
+    predicted = predicted_peak(job.settings, job.device) if job.kind == "memory" else None
     if part is not None and predicted is not None:
         part = {**part, "predicted_bytes": predicted}
     line = {

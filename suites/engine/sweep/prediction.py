@@ -17,6 +17,7 @@ from typing import NamedTuple
 from baselines.config import PEERS
 from reformer.checks import is_own
 from suites.effects import OURS
+from suites.engine.sweep.traffic import alive_bytes
 from suites.evaluations import analyses_of, evaluations
 from suites.settings import Settings
 
@@ -96,12 +97,15 @@ def vocabulary_of(task: str) -> int:
     return VOCABULARY.get(task, BYTE_VOCABULARY)
 
 
-def predicted_peak(settings: Settings) -> int | None:
-    """Predict the peak of live tensors in bytes; None for an attention that is not known here."""
-    return None if is_own(settings.attention) else predict_memory(settings).peak
+def predicted_peak(settings: Settings, device: str = "cpu") -> int | None:
+    """Predict the peak of live tensors in bytes; None for an attention that is not known here.
+
+    device: "cuda" makes a difference to LSH and local attention alone, which are other kernels.
+    """
+    return None if is_own(settings.attention) else predict_memory(settings, device).peak
 
 
-def predict_memory(settings: Settings) -> Memory:
+def predict_memory(settings: Settings, device: str = "cpu") -> Memory:
     """Predict the peak of live tensors in a training step, or in an attention call and backward.
 
     It is split into weights, gradients, optimizer state and the rest, all in bytes.
@@ -116,6 +120,9 @@ def predict_memory(settings: Settings) -> Memory:
             unit, call = unit // 2, CALL_LSH_IN_HALF if s.attention in OURS else call
         live_logits = ALIVE_IN_A_CALL.get(s.attention, 1.0) * live_logits_in_units(s)
         rest = unit * (call + live_logits) + block_bytes(s)
+        if device == "cuda" and s.attention in OURS and s.kernel in ("auto", "triton"):
+            rows, element = s.batch * s.n_heads * s.length, 2 if s.precision == "bfloat16" else 4
+            rest = rows * alive_bytes(s.d_model // s.n_heads, element, s.lsh().n_rounds)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
     weights = n_weights * BYTES_PER_FLOAT

@@ -107,7 +107,7 @@ def print_cases(backlog: Backlog, estimates: Estimates) -> None:
     for case_id, case in backlog.cases.items():
         jobs = backlog.known_jobs(case_id)
         own = [job for job in left if job.case_id == case_id]
-        predicted = None if case.skip else predicted_peak(case.settings)
+        predicted = None if case.skip else predicted_peak(case.settings, backlog.plan.device)
         peak = "" if predicted is None else f"{predicted / 2**20:.0f}"
         done = "skip" if case.skip else f"{len(jobs) - len(own)}/{len(jobs)}"
         words, name = in_words(estimates.total(own)), backlog.names[case_id]

@@ -1,4 +1,4 @@
-"""What a round of the Triton kernel moves and multiplies, counted by formula.
+"""What a round of the Triton kernel moves and multiplies, and a call has alive, by formula.
 
 Bytes are those that programs ask for: what several of them read comes from a GPU's caches, where
 qk, v and the gradients of a batch that fits there are read many times. No torch.
@@ -36,6 +36,17 @@ class Round:
     def is_last(self) -> bool:
         """Return whether the results are written, not sums of float32."""
         return self.number == self.n_rounds - 1
+
+
+def alive_bytes(width: int, element: int, n_rounds: int) -> int:
+    """Count what the backward pass has alive besides qk and v, of one position and head.
+
+    That is the output, its gradient and those of qk and v; of 16 bits and several rounds, the sums
+    of the last two in float32; the place and the cell in each round; the log-normaliser, and that
+    again beside delta.
+    """
+    sums = 2 * FLOAT * width if element < FLOAT and n_rounds > 1 else 0
+    return 4 * element * width + sums + 2 * INT * n_rounds + 3 * FLOAT
 
 
 def forward_bytes(r: Round) -> float:
