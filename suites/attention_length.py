@@ -2,7 +2,7 @@
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
-from suites.presets import ATTENTION, HASTY, THOROUGH
+from suites.presets import ATTENTION, BRIEF, HASTY, THOROUGH
 from suites.settings import Settings, change
 
 
@@ -43,7 +43,7 @@ SUITE = Suite(
             dense=[1024, 2048, 4096, 8192, 16384, 32768],
         ),
         "gpu": _on_gpus(
-            change(ATTENTION, time_budget_s=0.5, precision="bfloat16", **THOROUGH),
+            change(ATTENTION, time_budget_s=0.5, precision="bfloat16", **BRIEF),
             [4096, 16384, 65536, 262144, 1048576],
         ),
         "paper": _cases(

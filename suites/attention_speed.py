@@ -8,7 +8,7 @@ from typing import Any
 
 from baselines.config import PEERS
 from suites.base import Case, Suite, grid
-from suites.presets import ATTENTION, HASTY, THOROUGH
+from suites.presets import ATTENTION, BRIEF, HASTY, THOROUGH
 from suites.settings import Settings, change
 
 ROUNDS = [1, 2, 4, 8]
@@ -57,7 +57,7 @@ SUITE = Suite(
     presets={
         "quick": _cases(change(ATTENTION, **HASTY, d_model=128, n_heads=2), [256, 1024], ["naive"]),
         "cpu": _cases(ATTENTION, PAPER_LENGTHS, SLOW),
-        "gpu": _on_gpus(change(ATTENTION, time_budget_s=0.5, **THOROUGH), PAPER_LENGTHS),
+        "gpu": _on_gpus(change(ATTENTION, time_budget_s=0.5, **BRIEF), PAPER_LENGTHS),
         "paper": _cases(change(ATTENTION, time_budget_s=10.0, **THOROUGH), PAPER_LENGTHS, SLOW),
     },
 )
