@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -169,7 +168,10 @@ def _fastest(tried: list[Tiles], prepare: Callable[[Tiles], Callable[[], None]])
 
 
 def _ms(run: Callable[[], None]) -> float:
-    """Time what `run` launches, in ms, after a first call that compiles it."""
+    """Time what `run` launches, in ms, after a first call that compiles it.
+
+    The shortest of several: what else the GPU does only lengthens it.
+    """
     run()
     took = []
     for _ in range(REPEATS):
@@ -179,7 +181,7 @@ def _ms(run: Callable[[], None]) -> float:
         end.record()
         end.synchronize()
         took.append(start.elapsed_time(end))
-    return median(took)
+    return min(took)
 
 
 @cache
