@@ -21,6 +21,7 @@ from report.reading.judged import judged_of
 from report.reading.measures import MEASURES, Measured, rest_bytes
 from report.reading.rivals import (
     Rivals,
+    at_in_precision,
     common_points,
     crossover_of,
     means_of,
@@ -74,7 +75,7 @@ def suite_finding(view: View, measure: str) -> str:
     if rival is None or view.varies != "length":
         text = _first_to_last(view, line, rival, measure)
     else:
-        text = _at_longest(line, rival, measure)
+        text = _at_longest(view, line, rival, measure)
     return text + local_text(view, found, measure)
 
 
@@ -110,7 +111,7 @@ def first_failure_text(line: Series, measured: Measured) -> str:
     return ""
 
 
-def _at_longest(ours: Series, dense: Series, measure: str) -> str:
+def _at_longest(view: View, ours: Series, dense: Series, measure: str) -> str:
     measured = MEASURES[measure]
     common = common_points(ours, dense, measured)
     lost = first_failure_text(dense, measured) or first_failure_text(ours, measured)
@@ -119,7 +120,8 @@ def _at_longest(ours: Series, dense: Series, measure: str) -> str:
         return f"{ours.name} and {dense.name} have no length in common{ending}"
     x, a, b = common[-1]
     name = rival_name(dense, measure)
-    text = f"At {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {name}"
+    at = at_in_precision(ours, view.series)
+    text = f"{at} {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {name}"
     found = crossover_of(ours, dense) if measure == "time" else None
     if found:
         where = found.text()

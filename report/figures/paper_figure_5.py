@@ -23,7 +23,13 @@ from report.figures.style import (
 )
 from report.reading.cases import CaseResult
 from report.reading.differences import time_ratio
-from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
+from report.reading.rivals import (
+    at_in_precision,
+    common_points,
+    crossover_of,
+    precision_of,
+    rivals_of,
+)
 from report.reading.series import USUAL_PRECISION, View
 from report.statistics.estimates import Estimate
 from report.text import length_text, speed_text
@@ -121,6 +127,7 @@ def attention_finding(view: View) -> str:
     assert ratio is not None  # both were measured
     crossing = crossover_of(ours, dense, "forward")
     where = f"; crossover {crossing.text()}" if crossing else ""
+    at = at_in_precision(ours, view.series)
     return (
-        f"At {x:,.0f} tokens an evaluation of {ours.name} {speed_text(ratio)} {dense.name}{where}"
+        f"{at} {x:,.0f} tokens an evaluation of {ours.name} {speed_text(ratio)} {dense.name}{where}"
     )

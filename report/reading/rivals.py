@@ -89,6 +89,15 @@ def precision_of(line: Series) -> str:
     return str(line.cases[0].settings.get("precision", USUAL_PRECISION))
 
 
+def at_in_precision(line: Series, among: Sequence[Series]) -> str:
+    """Return "At", to begin a finding; in which precision too, where names and others differ.
+
+    Names of lines do not say the usual precision.
+    """
+    others = {precision_of(one) for one in among} - {USUAL_PRECISION}
+    return f"In {USUAL_PRECISION}, at" if others and precision_of(line) == USUAL_PRECISION else "At"
+
+
 def way_of(line: Series) -> tuple[str, bool]:
     """Return in which precision the cases of a line were measured, and whether in CUDA graphs."""
     return precision_of(line), bool(line.cases[0].settings.get("cuda_graph"))

@@ -81,8 +81,9 @@ def test_precisions_are_never_compared_with_each_other(both):
     assert crossover_of(half, dense_half).estimate.value > 4 * same
 
 
-def test_findings_are_on_float32_where_both_are_in_it(both):
+def test_findings_are_on_float32_where_both_are_in_it_and_say_so(both):
     for told in (suite_finding(both, "time"), attention_finding(both)):
+        assert told.startswith("In float32, at ")
         assert "LSH-4" in told
         assert "dense sdpa" in told
         assert "bfloat16" not in told
@@ -93,6 +94,13 @@ def test_findings_on_bfloat16_alone_say_so():
     found = view(*cases_of("lsh", "bfloat16"), *cases_of("sdpa", "bfloat16"))
     rivals = rivals_of(found.series, "time")
     assert {precision_of(line) for line in (rivals.ours, rivals.dense)} == {"bfloat16"}
+    assert suite_finding(found, "time").startswith("At ")
+
+
+def test_in_one_precision_it_goes_without_saying():
+    found = view(*cases_of("lsh", "float32"), *cases_of("sdpa", "float32"))
+    assert suite_finding(found, "time").startswith("At ")
+    assert attention_finding(found).startswith("At ")
 
 
 def test_calls_in_cuda_graphs_and_others_are_two_lines_where_they_share_no_length():
