@@ -83,13 +83,23 @@ def require_buckets(buckets: Any, qk_BHLW: Tensor, config: LSHConfig) -> int:
     return max(n_buckets, highest + 1)
 
 
-def require_order(order_BHRL: Tensor, qk_BHLW: Tensor, config: LSHConfig) -> None:
-    """Raise ValueError unless sorted rounds have an order for every round and position of qk."""
+def require_order(
+    order_BHRL: Tensor, ends_BHRN: Tensor, qk_BHLW: Tensor, config: LSHConfig
+) -> None:
+    """Raise ValueError unless sorted rounds have an order for every round and position of qk.
+
+    Kernels read it, and where buckets end, without a further check.
+    """
     B, H, L, _ = qk_BHLW.shape
     expected, found = (B, H, config.n_rounds, L), tuple(order_BHRL.shape)
     if found != expected or order_BHRL.device != qk_BHLW.device:
         raise ValueError(
             f"order {found} is on {order_BHRL.device}; it must be {expected} on {qk_BHLW.device}"
+        )
+    if ends_BHRN.device != order_BHRL.device:
+        raise ValueError(
+            f"order is on {order_BHRL.device} and where buckets end is on {ends_BHRN.device}; "
+            "both must be on one device"
         )
 
 

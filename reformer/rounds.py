@@ -63,6 +63,6 @@ def attend_rounds(
     A replay of the forward pass calls this instead of hashing again.
     """
     require_pair(qk, v, config)
-    require_order(rounds.order_BHRL, qk, config)
+    require_order(rounds.order_BHRL, rounds.ends_BHRN, qk, config)
     attend = kernels.module_for(kernel, qk).attend
     return qk + v if qk.numel() == 0 else attend(qk, v, rounds, config)

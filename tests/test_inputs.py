@@ -144,6 +144,14 @@ NO_POSITIONS = [
     (1, "the sequence has 64 tokens; this model takes 1 to 63 from first_position 1 on"),
     (500, "the sequence has 64 tokens; this model takes 1 to -436 from first_position 500 on"),
 ]
+
+
+def elsewhere():
+    """Attend in an order of which where buckets end is on another device."""
+    rounds = hash_and_sort(QK, LSH)
+    attend_rounds(QK, V, replace(rounds, ends_BHRN=rounds.ends_BHRN.to("meta")), LSH)
+
+
 OTHER_REFUSALS = {
     **{f"loss, {s}": (model_with(x, x), s) for x, s in NO_TOKENS},
     **{f"call, {s}": (lambda x=x: MODELS["dense"]()(x), s) for x, s in NO_TOKENS},
@@ -162,6 +170,7 @@ OTHER_REFUSALS = {
     "n_buckets, many": (hashed(n_buckets=2**31), "an even number of buckets, below 2^31"),
     "factors": (hashed(factors=(4, 4)), "factors (4, 4) make 16 buckets, but n_buckets is 8"),
     "factors, odd": (hashed(n_buckets=12, factors=(3, 4)), "one of factors is 3; angular hashing"),
+    "ends of buckets": (elsewhere, "order is on cpu and where buckets end is on meta; both must"),
     "generator": (hashed(generator=1), "generator is int; it must be a torch.Generator or None"),
     "loss of hidden": (
         lambda: chunked_cross_entropy(torch.zeros(2, 4, 3), torch.nn.Linear(3, 5), TOKENS, 1),

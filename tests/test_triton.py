@@ -84,25 +84,41 @@ def test_equals_the_reference(case, dtype, tolerance):
         assert_near(found, exact, tolerance)
 
 
-@pytest.mark.parametrize("case", ["as in the paper", "not causal", "without bucket mask"])
-def test_many_cells_take_64_bits(case, monkeypatch):
-    from reformer.kernels.triton import attention
+@pytest.fixture
+def attention(monkeypatch):
+    """Return the module of the launches, all of which are prepared anew in this test."""
+    from reformer.kernels.triton import attention, launch
 
+    monkeypatch.setattr(launch, "_prepared", {})
+    return attention
+
+
+@pytest.fixture(params=["in runs", "tile by tile"])
+def either_way(request, attention, monkeypatch):
+    """Take either backward pass where a chunk is one tile, and check that it is taken."""
+    taken = []
+
+    def each_round(kernel, *given):
+        taken.append(kernel.fn.__name__)
+        launch_each(kernel, *given)
+
+    launch_each = attention._each_round
+    monkeypatch.setattr(attention, "_each_round", each_round)
+    if request.param == "tile by tile":
+        monkeypatch.setattr(attention, "in_runs", lambda *given: False)
+    yield
+    assert ("backward_run" if request.param == "in runs" else "backward_round") in taken
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("case", ["as in the paper", "not causal", "without bucket mask"])
+def test_many_cells_take_64_bits(case, attention, monkeypatch):
     monkeypatch.setattr(attention, "MOST_CELLS", 1)
     config, shape = CASES[case]
     inputs = on_device(random_inputs(2, shape, torch.float32))
     buckets = skewed_buckets(2, config, shape[:3])
     exact = of_reference(config, buckets, in_float64([x.cpu() for x in inputs]))
     assert_near(of_kernel("triton", config, buckets.to(DEVICE), inputs), exact)
-
-
-@pytest.fixture
-def attention(monkeypatch):
-    """Return the module of the launches, which prepares all anew in this test."""
-    from reformer.kernels.triton import attention, launch
-
-    monkeypatch.setattr(launch, "_prepared", {})
-    return attention
 
 
 RUNS = ["as in the paper", "1 round", "not causal", "neither", "chunk 24, of no power of two"]
@@ -112,14 +128,18 @@ RUNS = ["as in the paper", "1 round", "not causal", "neither", "chunk 24, of no 
 @pytest.mark.parametrize("case", RUNS)
 def test_runs_of_chunks_give_the_same_bits_however_long(case, chunks, attention, monkeypatch):
     """The last run is shorter, and its last chunk is looked back at from around the edge."""
+    from reformer.kernels.triton import launch
+
     config, shape = CASES[case]
     inputs = on_device(random_inputs(2, shape, torch.float32))
     buckets = skewed_buckets(2, config, shape[:3]).to(DEVICE)
-    found = []
-    for length in (shape[2] // config.m, chunks):
-        monkeypatch.setattr(attention, "chunks_of_run", lambda *sizes, length=length: length)
-        attention.launch.__globals__["_prepared"].clear()
+    found, lengths = [], [shape[2] // config.m, chunks]
+    left = list(lengths)
+    monkeypatch.setattr(attention, "chunks_of_run", lambda *sizes: left.pop(0))
+    for _ in lengths:
+        monkeypatch.setattr(launch, "_prepared", {})
         found.append(of_kernel("triton", config, buckets, inputs))
+    assert not left, "it went in runs"
     assert all(torch.equal(*both) for both in zip(*found, strict=True))
     exact = of_reference(config, buckets.cpu(), in_float64([x.cpu() for x in inputs]))
     assert_near(found[1], exact)
@@ -163,6 +183,7 @@ def test_takes_views_as_a_model_makes_them_and_pieces_of_a_joint_projection():
     assert_near(of_kernel("triton", MIDDLE, buckets.to(DEVICE), given), exact)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("within_bucket", [True, False])
 def test_padding_is_attended_to_by_nobody(within_bucket):
     """Of two lengths, which one compilation serves."""

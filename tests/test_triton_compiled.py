@@ -13,7 +13,7 @@ from reformer.kernels import triton
 
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
-MOST_SHARED = {80: 163 * 1024, 90: 227 * 1024}  # bytes a program can have
+MOST_SHARED = {80: 163 * 1024, 90: 227 * 1024, 120: 99 * 1024}  # bytes a program can have
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(triton.unavailable(CPU)), reason=f"triton: {triton.unavailable(CPU)}"),
@@ -23,7 +23,7 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("dtype", "width"), [("bfloat16", 64), ("bfloat16", 128), ("float16", 64), ("float32", 64)]
 )
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [80, 90, 120])
 def test_registers_hold_the_tiles(dtype, width, capability):
     """Nothing spills: a spilled tile goes to memory and back within the innermost loop.
 

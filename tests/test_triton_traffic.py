@@ -120,7 +120,7 @@ def test_the_formula_counts_what_is_moved_and_multiplied(config, metered):
             )
             assert multiplied == B * H * L * in_flop(one, *run)
             expected = B * H * L * in_bytes(one, *run)
-            # these take their own values, and give them their gradients
-            if one.is_last if name == "forward_round" else number == 0:
-                expected += 4 * W * n_alone
+            # these take their own values in the last round, and their gradients in the first
+            at = config.n_rounds - 1 if pass_name == "forward" else 0
+            expected += 4 * W * n_alone * (number == at)
             assert moved == expected

@@ -40,18 +40,17 @@ def signature_of(kernel, constants, element):
 
 
 def compile_one(kernel, dtype, width, capability, last):
-    """Compile one variant for compute capability 80 or 90, and return what it takes."""
+    """Compile one variant for compute capability 80, 90 or 120, and return what it takes."""
     like = torch.empty(1, 1, 4096, width, dtype=dtype)
     places = torch.zeros(1, 1, 4, 4096, dtype=torch.int32)
     config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64)
-    for chunk_length in (64, 32, 16):  # the longest that is one tile
-        rounds = SortedRounds(
-            places, places, chunk_length, 1, within_bucket=True, valid_length=4096
-        )
-        if kernel is not backward_run.backward_run:
-            break
-        if attention.in_runs(like, rounds, capability // 10):
-            break
+    every = [
+        SortedRounds(places, places, n, 1, within_bucket=True, valid_length=4096)
+        for n in (64, 32, 16)
+    ]
+    if kernel is backward_run.backward_run:  # the longest chunk that is one tile
+        every = [one for one in every if attention.in_runs(like, one, capability // 10)]
+    rounds = every[0]
     tiles = tune.candidates(kernel.__name__, like, rounds)[0]
     constants = attention.constants_of(like, rounds, config, 3 if last else 2, tiles)
     signature = signature_of(kernel, constants, DTYPES[dtype])

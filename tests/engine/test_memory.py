@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reference_results import reference_results
 
 from baselines import attention
-from reformer.kernels import blocked
+from reformer.kernels import blocked, triton
 from suites.base import Case, unique
 from suites.engine.job import Job
 from suites.engine.measure import device, ruler, worker
@@ -25,6 +25,7 @@ from suites.engine.sweep.planning import find_suites
 from suites.engine.sweep.prediction import (
     BLOCK_LOGITS,
     SLICE,
+    WIDEST_IN_TRITON,
     predict_memory,
     vocabulary_of,
     weights_of,
@@ -192,7 +193,7 @@ def test_the_predicted_peak_follows_the_settings(changes: dict[str, object]) -> 
 
 
 def test_the_predicted_peak_of_calls_on_a_gpu_is_the_measured_one() -> None:
-    """All that the Triton kernel makes is counted."""
+    """Those measured so far are in bfloat16, of heads of width 64."""
     n_compared = 0
     for record, one in reference_results("gpu-*"):
         if record["memory"] and one.in_chunks:
@@ -205,6 +206,7 @@ def test_the_predicted_peak_of_calls_on_a_gpu_is_the_measured_one() -> None:
 def test_the_prediction_knows_what_the_code_knows() -> None:
     assert SLICE == attention.SLICE
     assert BLOCK_LOGITS == blocked.BLOCK_LOGITS
+    assert WIDEST_IN_TRITON == triton.WIDEST
     for task in ("enwiki-head", "duplication", "recall", "photos64"):
         assert vocabulary_of(task) == load_task(task).vocabulary
     assert weights_of(Settings())[0] > 0

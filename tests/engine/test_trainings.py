@@ -8,8 +8,11 @@ import pytest
 from findings import result_of
 from sweeps import Measure, plan_of
 
+import run_bench
+from suites.engine import commands
 from suites.engine.job import Job, Outcome
 from suites.engine.measure import worker
+from suites.engine.store import runs
 from suites.engine.sweep.executors import local
 from suites.engine.sweep.executors.local import Running, run_in_process
 from suites.settings import Settings
@@ -76,6 +79,44 @@ def test_as_many_trainings_run_at_once_as_are_asked_for(
     assert len(executor.in_flight()) == expected
     timing = Job(case_id="x", kind="time", index=0, seed=0, settings=settings, device=device)
     assert not executor.fits(timing)
+
+
+@pytest.mark.parametrize(
+    ("device", "at_once", "timed"), [("cuda", 1, True), ("cuda", 4, False), ("cpu", 4, True)]
+)
+def test_the_seconds_of_trainings_that_shared_a_gpu_are_not_kept(
+    device: str, at_once: int, timed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "first_done", lambda running: next(iter(running)))
+    executor = local.Local(device, lambda case: tmp_path / case, n_trainings=at_once)
+    for kind in ("quality", "time"):
+        job = Job(case_id="x", kind=kind, index=0, seed=0, settings=Settings(), device=device)
+        process = Planted("", job, n_sharing=1)
+        part = {"curve": [[1, 2.0]], "curve_s": [0.5]}
+        monkeypatch.setattr(process, "outcome", lambda part=part: Outcome({"part": part}))
+        executor.running = {process: job}
+        found = executor.first_done()
+        assert found[0] is job
+        assert ("curve_s" in found[1].result["part"]) == (timed or kind == "time")
+        assert "curve" in found[1].result["part"]
+
+
+@pytest.mark.parametrize("asked", [[], ["--trainings", "3"]])
+def test_the_command_hands_on_how_many_trainings_are_asked_for(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told where a sweep would start; nothing is measured."""
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    made: list[int] = []
+
+    def stop(_: object, executor: local.Local) -> int:
+        made.append(executor.n_trainings)
+        return 0
+
+    monkeypatch.setattr(commands, "measure", stop)
+    words = ["run", "hash_rounds", "--preset", "quick", "--device", "cpu", "--run", "told", *asked]
+    assert commands.run(run_bench.make_parser().parse_args(words)) == 0
+    assert made == [int(asked[1]) if asked else 2]
 
 
 def test_two_trainings_run_at_the_same_time(measure: Measure) -> None:

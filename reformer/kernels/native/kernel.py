@@ -96,7 +96,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
     """
     require_usable(qk, v, rounds.order_BHRL)
     require_pair(qk, v, config)
-    require_order(rounds.order_BHRL, qk, config)
+    require_order(rounds.order_BHRL, rounds.ends_BHRN, qk, config)
     return attend_by(passes(), qk, v, rounds, config)
 
 

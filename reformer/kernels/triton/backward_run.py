@@ -70,7 +70,7 @@ def backward_run(
     """
     NEEDED: tl.constexpr = WITHIN_BUCKET or CORRECT  # are cells?
     ALL_REAL: tl.constexpr = CHUNK_LENGTH == BLOCK_M
-    tl.static_assert(BLOCK_M == BLOCK_N)  # what is carried are keys then
+    tl.static_assert(BLOCK_M == BLOCK_N)  # queries of one step are the keys of the next
     runs = tl.cdiv(n_chunks, chunks)
     sequence = (tl.program_id(0) // runs).to(tl.int64)
     first = tl.program_id(0) % runs * chunks
@@ -99,7 +99,9 @@ def backward_run(
         dv_NW = tl.zeros((BLOCK_N, BLOCK_W), tl.float32)
         from_before_NW = tl.zeros((BLOCK_N, BLOCK_W), tl.float32)
         for ahead in tl.static_range(2):  # chunks from the keys to the queries
-            if ahead > 0 or step > 0:  # what is ahead must not be a branch of the loop
+            # only the first step, of the chunk before the run, leaves out its own queries; what is
+            # ahead is no branch then, in which products would wait for what comes before it
+            if ahead > 0 or step > 0:
                 start_q = start + ahead * CHUNK_LENGTH
                 at_M, real_M = load_positions(
                     order, start_q, 0, length, CHUNK_LENGTH, CHUNK_LENGTH, BLOCK_M
@@ -140,6 +142,7 @@ def backward_run(
                     from_before_NW = tl.dot(dlogits_MN, scaled_NW, input_precision=PRECISION)
         if step > 0:
             z_N = tl.load(z_and_delta + at_N * 2)
+            # read again: held through the products they would be spilled
             k_NW = load_rows(q, at_N, q_l, WIDTH, BLOCK_W)
             add_to_rows(
                 dq,

@@ -41,7 +41,8 @@ class Launches:
         if self.grid[0] == 0:
             return
         if self.compiled:
-            # as Triton launches them, but that it asks the driver about each tensor of each launch
+            # as Triton launches them, but that it asks the driver about each tensor of each launch,
+            # and calls the hooks of profilers, which see the first launches only
             arguments = (*[x.data_ptr() for x in tensors], *self.numbers, *last)
             stream = triton.runtime.driver.active.get_current_stream(tensors[0].device.index)
             for one, values in zip(self.compiled, self.values, strict=True):

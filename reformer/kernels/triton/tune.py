@@ -26,7 +26,7 @@ from reformer.sorting import SortedRounds
 
 REPEATS = 5
 REGISTERS = 2**16  # of a multiprocessor
-# A launch of fewer programs a multiprocessor says more of the host than of the tiles.
+# A launch that has fewer tiles a multiprocessor says more of the host than of how they are cut.
 FEWEST = 4
 
 
@@ -140,7 +140,10 @@ def tiles_of(
 
 
 def programs_at_once(like: Tensor, tiles: Tiles) -> int:
-    """Count the programs that run at a time on the device of `like`, by their registers."""
+    """Count the programs that run at a time on the device of `like`, at the least.
+
+    That is by their registers: if nothing limits them, as many as a thread can have.
+    """
     return _n_processors(like) * max(1, REGISTERS // ((tiles.registers or 255) * 32 * tiles.warps))
 
 

@@ -65,7 +65,7 @@ def use_library(path: Path) -> None:
 def n_threads(job: Job) -> int:
     """Return the threads of a job's process.
 
-    That is one for a training on the CPU, which runs beside others, else all cores.
+    That is one for a training on the CPU, which runs beside others there, else all cores.
     """
     alone = job.kind != "quality" or job.device != "cpu"
     return available_cores() if alone else 1

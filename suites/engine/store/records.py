@@ -90,10 +90,11 @@ class Quality(TypedDict):
 
     bits_per_dim: held-out cross-entropy / ln 2; accuracy: share of held-out symbols predicted
     right. curve: [step, held-out bits per dim], the last at the end of training; curve_s: seconds
-    of training up to each of its points, evaluations not counted; train_curve: as curve, from the
-    training loss. evaluated_with: {"1": {"bits_per_dim", "accuracy"}, ..., "full"}, the same
-    weights with other numbers of hash rounds, or with full attention. analyses: what else was
-    looked at, by name. data: what suites.tasks says of the data. threads: of the training process.
+    of training up to each of its points, evaluations not counted, unless it shared a GPU with
+    others; train_curve: as curve, from the training loss. evaluated_with: {"1": {"bits_per_dim",
+    "accuracy"}, ..., "full"}, the same weights with other numbers of hash rounds, or with full
+    attention. analyses: what else was looked at, by name. data: what suites.tasks says of the data.
+    threads: of the training process.
     """
 
     bits_per_dim: float

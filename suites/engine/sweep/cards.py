@@ -33,7 +33,8 @@ class Card:
     bfloat16 and of copies those of H100 and H200 were seen on machines that were lent (2026); the
     others are four fifths of what the maker prints. pair_s: what the Triton kernel takes for a
     query and a key of its window, once forward and twice backward, at either rate of its products,
-    as seen on the H200; the A100's follow from its multiprocessors and clock.
+    as seen on the H200 before the backward pass went through runs of chunks, which meets a pair
+    once and is a little faster; the A100's follow from its multiprocessors and clock.
     """
 
     name: str

@@ -27,6 +27,7 @@ VOCABULARY = {"duplication": 128, "recall": 8192}
 # suites.tasks and baselines.attention have these with torch; tests hold them equal.
 SLICE = 128
 BLOCK_LOGITS = 2**19
+WIDEST_IN_TRITON = 128
 # Floats that the blocked kernel has alive for each logit of its block.
 BLOCK_COPIES = 10
 # Floats per logit in published Reformers; their copies of queries, keys and values are in it.
@@ -100,7 +101,7 @@ def vocabulary_of(task: str) -> int:
 def predicted_peak(settings: Settings, device: str = "cpu") -> int | None:
     """Predict the peak of live tensors in bytes; None for an attention that is not known here.
 
-    device: "cuda" makes a difference to LSH and local attention alone, which are other kernels.
+    device: "cuda" makes a difference to calls of LSH and local attention, which is another kernel.
     """
     return None if is_own(settings.attention) else predict_memory(settings, device).peak
 
@@ -111,7 +112,8 @@ def predict_memory(settings: Settings, device: str = "cpu") -> Memory:
     It is split into weights, gradients, optimizer state and the rest, all in bytes.
     """
     if len(settings.kinds) > 1:  # the dearest kind of layer, as if all were of it
-        return max(map(predict_memory, of_each_kind(settings)), key=lambda memory: memory.peak)
+        every = [predict_memory(one, device) for one in of_each_kind(settings)]
+        return max(every, key=lambda memory: memory.peak)
     s = settings
     unit = s.batch * s.length * s.d_model * BYTES_PER_FLOAT
     if s.subject == "attention":
@@ -120,9 +122,9 @@ def predict_memory(settings: Settings, device: str = "cpu") -> Memory:
             unit, call = unit // 2, CALL_LSH_IN_HALF if s.attention in OURS else call
         live_logits = ALIVE_IN_A_CALL.get(s.attention, 1.0) * live_logits_in_units(s)
         rest = unit * (call + live_logits) + block_bytes(s)
-        if device == "cuda" and s.attention in OURS and s.kernel in ("auto", "triton"):
-            rows, element = s.batch * s.n_heads * s.length, 2 if s.precision == "bfloat16" else 4
-            rest = rows * alive_bytes(s.d_model // s.n_heads, element, s.lsh().n_rounds)
+        fits = s.kernel in ("auto", "triton") and s.d_model // s.n_heads <= WIDEST_IN_TRITON
+        if device == "cuda" and s.attention in OURS and fits:
+            rest = alive_bytes(s)
         return Memory(n_inputs * unit, n_inputs * unit, 0, int(rest))
     n_weights, largest = weights_of(s)
     weights = n_weights * BYTES_PER_FLOAT

@@ -6,6 +6,8 @@ qk, v and the gradients of a batch that fits there are read many times. No torch
 
 from dataclasses import dataclass
 
+from suites.settings import Settings
+
 INT, FLOAT = 4, 4  # bytes of a position, a cell, a float32
 
 
@@ -38,15 +40,19 @@ class Round:
         return self.number == self.n_rounds - 1
 
 
-def alive_bytes(width: int, element: int, n_rounds: int) -> int:
-    """Count what the backward pass has alive besides qk and v, of one position and head.
+def alive_bytes(s: Settings) -> int:
+    """Count what the backward pass of one call has alive besides qk and v.
 
     That is the output, its gradient and those of qk and v; of 16 bits and several rounds, the sums
-    of the last two in float32; the place and the cell in each round; the log-normaliser, and that
-    again beside delta.
+    of the last two in float32; and for each position and head its place and, if needed, its cell
+    in each round, the log-normaliser, and that again beside delta. Where buckets end is not
+    counted.
     """
-    sums = 2 * FLOAT * width if element < FLOAT and n_rounds > 1 else 0
-    return 4 * element * width + sums + 2 * INT * n_rounds + 3 * FLOAT
+    config, element = s.lsh(), 2 if s.precision == "bfloat16" else FLOAT
+    sums = 2 * FLOAT if element < FLOAT and config.n_rounds > 1 else 0
+    needs_cells = config.within_bucket or (config.n_rounds > 1 and config.correct_duplicates)
+    numbers = (1 + needs_cells) * config.n_rounds + 3
+    return s.batch * s.length * ((4 * element + sums) * s.d_model + INT * s.n_heads * numbers)
 
 
 def forward_bytes(r: Round) -> float:
