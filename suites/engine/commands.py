@@ -114,7 +114,7 @@ def run(options: Namespace) -> int:
     at_once = options.trainings
     require(at_once is None or at_once >= 1, f"--trainings is {at_once}; it must be 1 or more")
     if options.dry_run:
-        return dry_run(folder, plan, question, retry, options)
+        return dry_run(folder, plan, question, retry, options.device_model, at_once)
     if options.tensorboard:
         require_tensorboard()
     require(not options.device_model, "--device-model measures nothing; it goes with --dry-run")
@@ -241,19 +241,24 @@ def program() -> str:
 
 
 def dry_run(
-    folder: RunFolder, plan: Plan, question: Question, retry: tuple[str, ...], options: Namespace
+    folder: RunFolder,
+    plan: Plan,
+    question: Question,
+    retry: tuple[str, ...],
+    model: str | None,
+    n_trainings: int | None = None,
 ) -> int:
     """Print the cases, what is already there, and the predicted time and memory.
 
-    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data. The
-    options may name a model of time, whose predictions are printed besides (sweep/cards.py).
+    Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
+    model: of time, whose predictions are printed besides (suites.engine.sweep.cards). n_trainings:
+    how many run at once, None for the usual number.
     """
-    model: str | None = options.device_model
     asked_for = frozenset(plan.entries)
     probe_machine(plan, without_missing_data(question))
     plan = joined(folder, plan)
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
-    at_once = options.trainings or trainings_side_by_side(plan.device)
+    at_once = n_trainings or trainings_side_by_side(plan.device)
     print_cases(backlog, Estimates(backlog, at_once))
     if model:
         on_cpu = plan.device == "cpu"

@@ -229,7 +229,7 @@ def test_the_prediction_knows_the_rules_of_timing() -> None:
 def test_every_case_of_every_preset_has_three_processes_and_its_bar() -> None:
     from suites.engine.sweep.planning import find_suites
 
-    bars = {"quick": {(0.5, 3)}, "cpu": {(0.1, 6)}, "gpu": {(0.05, 10)}, "paper": {(0.05, 10)}}
+    bars = {"quick": {(0.5, 3)}, "cpu": {(0.1, 6)}, "gpu": {(0.1, 3)}, "paper": {(0.05, 10)}}
     for preset, expected in bars.items():
         suites = [suite for suite in find_suites().values() if preset in suite.presets]
         cases = [case.settings for suite in suites for case in suite.cases(preset)]
