@@ -210,8 +210,7 @@ def read_retry(text: str) -> tuple[str, ...]:
 def measure(sweep: Sweep, executor: Local) -> int:
     """Run a sweep and say what was done and what failed; return the exit code."""
     backlog = sweep.backlog
-    name, code = backlog.plan.name, 0
-    before = set(backlog.records)
+    name, code, before = backlog.plan.name, 0, set(backlog.records)
     if {r["code"]["hash"] for r in backlog.records.values()} - {backlog.code["hash"]}:
         print("note: the measured code has changed since this run began; records carry its hash")
     if backlog.n_outdated:
@@ -251,18 +250,16 @@ def dry_run(
     """Print the cases, what is already there, and the predicted time and memory.
 
     Measures nothing but the machine's speed; refuses what `run` refuses, except missing data.
-    model: of time, whose predictions are printed besides (suites.engine.sweep.cards). n_trainings:
-    how many run at once, None for the usual number.
+    model: of time, printed besides (sweep/cards.py). n_trainings: at once, if asked for.
     """
     asked_for = frozenset(plan.entries)
     probe_machine(plan, without_missing_data(question))
     plan = joined(folder, plan)
     backlog = Backlog(folder, plan, Choice(cases=asked_for, retry=retry))
-    at_once = n_trainings or trainings_side_by_side(plan.device)
-    print_cases(backlog, Estimates(backlog, at_once))
+    estimates = Estimates(backlog, n_trainings or trainings_side_by_side(plan.device))
+    print_cases(backlog, estimates)
     if model:
-        on_cpu = plan.device == "cpu"
-        require(on_cpu or model != "cpu", "--device-model cpu goes with --device cpu")
+        require(model != "cpu" or plan.device == "cpu", "--device-model cpu goes with --device cpu")
         print_on_device(backlog, time_model(model, plan.gflops))
     return 0
 
