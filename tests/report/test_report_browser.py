@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from synthetic import make_records, write_lines
 
 from report.page.page import write_overview, write_report
@@ -62,9 +62,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def opened(browser: Any, path: Path) -> Any:
+    """Open a page anew and wait for all of it: on a busy machine half of one was seen once."""
+    browser.get("about:blank")
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(path.as_uri())
+    state = "return document.readyState"
+    WebDriverWait(browser, 30).until(lambda page: page.execute_script(state) == "complete")
     return browser
 
 
