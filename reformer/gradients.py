@@ -30,12 +30,15 @@ def differentiate(
 
 
 def added(total: Tensor | None, grad: Tensor | None) -> Tensor | None:
-    """Add a piece's gradient to the sum of those before, in place; None stands for no gradient."""
+    """Add a piece's gradient to the sum of those before, in place; None stands for no gradient.
+
+    The first is copied: PyTorch gives one tensor to several parameters that are added together, or
+    the incoming gradient itself. A sum of many pieces in half precision would lose what they have.
+    """
     if grad is None:
         return total
     if total is None:
-        # a sum of many pieces in half precision would lose what its pieces have
-        return grad.float() if grad.dtype.itemsize < 4 else grad
+        return grad.to(torch.float32 if grad.dtype.itemsize < 4 else grad.dtype, copy=True)
     return total.add_(grad)
 
 

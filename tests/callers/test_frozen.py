@@ -127,3 +127,53 @@ def test_tied_weights_have_the_sum_of_their_gradients(form):
     found = tied()
     with ordinary_autograd():
         assert_same_gradients(found, tied())
+
+
+class Shift(nn.Module):
+    """A weight that is learnt as a difference from where it started."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.difference = nn.Parameter(torch.zeros_like(weight))
+
+    def forward(self, weight):
+        return weight + self.difference
+
+
+class TwoBiases(nn.Module):
+    """A linear layer whose second bias is a single number for all."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+        self.shift = nn.Parameter(torch.zeros_like(linear.bias))
+        self.gain = nn.Parameter(torch.zeros((), dtype=linear.bias.dtype))
+
+    def forward(self, x):
+        out = nn.functional.linear(x, self.linear.weight, self.linear.bias + self.shift)
+        return out * (1 + self.gain.expand(3).sum())
+
+
+def add_parameters(model):
+    """Add such parameters to a branch of either kind and to the output layer."""
+    attention, feed_forward = model.layers[0].attention, model.layers[1].feed_forward
+    for linear in (attention.to_v, feed_forward.widen, model.head[1]):
+        parametrize.register_parametrization(linear, "weight", Shift(linear.weight))
+    for place, name in ((feed_forward, "narrow"), (model.head, "1")):
+        setattr(place, name, TwoBiases(getattr(place, name)))
+
+
+def added_backward(form):
+    model, tokens = make_model(**form), make_tokens()
+    add_parameters(model)
+    model.loss(tokens, make_tokens(1)).backward()
+    return gradients(model)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parameters_that_are_added_together_share_no_sum(form):
+    """PyTorch gives one and the same tensor to both, or one expanded from a number."""
+    found = added_backward(form)
+    with ordinary_autograd():
+        expected = added_backward(form)
+    assert_same_gradients(found, expected)
