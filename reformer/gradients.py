@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 Gradients = tuple[Tensor | None, ...]
 SECOND_DERIVATIVE = (
@@ -16,17 +16,51 @@ SECOND_DERIVATIVE = (
 
 
 def differentiate(
-    out: Tensor | GradientEdge,
+    out: Tensor | GradientEdge | None,
     x: Tensor,
     parameters: Sequence[Tensor],
     grad_out: Tensor | None = None,
 ) -> tuple[Tensor, Gradients]:
-    """Compute the gradients of x and of the parameters; None for one without, frozen or unused."""
+    """Compute the gradients of x and of the parameters; None for one without, frozen or unused.
+
+    out: what is differentiated, its edge in the graph, or None where it depends on nothing. Raises
+    RuntimeError if it depends on anything else that needs a gradient, which would be lost.
+    """
+    edge = edge_of(out) if isinstance(out, Tensor) else out
+    if edge is None:
+        return torch.zeros_like(x), (None,) * len(parameters)
     wanted = [p for p in parameters if p.requires_grad]
-    grad_x, *grads = torch.autograd.grad(out, (x, *wanted), grad_out, allow_unused=True)
+    refuse_others(edge, (x, *wanted))
+    grad_x, *grads = torch.autograd.grad(edge, (x, *wanted), grad_out, allow_unused=True)
     found = dict(zip(map(id, wanted), grads, strict=True))
     grad_x = torch.zeros_like(x) if grad_x is None else grad_x
     return grad_x, tuple(found.get(id(p)) for p in parameters)
+
+
+def edge_of(out: Tensor) -> GradientEdge | None:
+    """Return where the gradient of `out` enters the graph; None if it depends on nothing."""
+    return get_gradient_edge(out) if out.requires_grad else None
+
+
+def refuse_others(edge: GradientEdge, known: Sequence[Tensor]) -> None:
+    """Raise RuntimeError if a leaf of the graph behind the edge is none of the known ones."""
+    ours = {id(x) for x in known}
+    found: list[Node | None] = [edge.node]
+    seen = set()
+    for node in found:
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        found.extend([one for one, _ in node.next_functions])
+        leaf = getattr(node, "variable", None)  # of what accumulates gradients
+        if leaf is not None and id(leaf) not in ours:
+            raise RuntimeError(
+                f"a part of the model that is computed again in the backward pass uses a tensor "
+                f"{tuple(leaf.shape)} that needs a gradient and is no parameter of that part, or "
+                "was made from one (a hook's or encoder's tensor, a module in a plain list, a "
+                "replica of DataParallel, a shard of FSDP): make it a parameter of the part, or "
+                "use reversible=False, ff_chunks=1 and loss_chunks=1"
+            )
 
 
 def added(total: Tensor | None, grad: Tensor | None) -> Tensor | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from reformer.autocast import autocast_device
 
@@ -29,6 +30,8 @@ class Recording:
     def __init__(self, module: nn.Module, like: Tensor) -> None:
         self.module = module
         self.modules = list(module.modules())
+        for one in self.modules:
+            _require_replaceable(one)
         self.states = [_state_of(one) for one in self.modules]
         places: dict[int, list[tuple[State, str]]] = {}
         tensors: dict[int, Tensor] = {}
@@ -97,6 +100,20 @@ def _state_of(module: nn.Module) -> State:
         name: value.copy() if name.startswith("_") and isinstance(value, dict) else value
         for name, value in vars(module).items()
     }
+
+
+def _require_replaceable(module: nn.Module) -> None:
+    """Raise RuntimeError if parameters of a module cannot be replaced by others, or not yet."""
+    name = type(module).__name__
+    if not isinstance(module._parameters, dict):
+        raise RuntimeError(
+            f"{name} is compiled by torch.jit, and cannot be computed again with other parameters: "
+            "use it uncompiled, or with reversible=False, ff_chunks=1 and loss_chunks=1"
+        )
+    if any(is_lazy(p) for p in module._parameters.values() if p is not None):
+        raise RuntimeError(
+            f"{name} has no shape yet: call the model once under torch.no_grad() before training"
+        )
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from reformer.choices import Choices
-from reformer.gradients import Gradients, differentiable_once, differentiate
+from reformer.gradients import Gradients, differentiable_once, differentiate, edge_of
 from reformer.recording import Recording, is_called_plainly
 
 Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
@@ -50,7 +50,7 @@ def replay(branch: nn.Module, x_BLD: Tensor, choices: Choices) -> tuple[Tensor, 
     with torch.enable_grad():
         x_BLD = x_BLD.detach().requires_grad_()
         out = branch(x_BLD, choices)
-    edge, dtype = torch.autograd.graph.get_gradient_edge(out), out.dtype
+    edge, dtype = edge_of(out), out.dtype
 
     def backward(grad_out: Tensor) -> tuple[Tensor, Gradients]:
         return differentiate(edge, x_BLD, tuple(branch.parameters()), grad_out.to(dtype))
