@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from reformer.choices import Choices
 from reformer.config import ModelConfig
 from reformer.gradients import Gradients, added, differentiable_once, differentiate
-from reformer.recording import Recording, has_hooks_of_all_modules, is_called_plainly
+from reformer.hooks import has_hooks_of_all_modules, is_called_plainly
+from reformer.recording import Recording
 from reformer.reversible import Branch, dropout
 
 
@@ -103,7 +104,7 @@ class _InPieces(torch.autograd.Function):
         branch: Any = recording.module
         with recording.watched():
             out = branch._all_pieces(x, choices)
-        ctx.save_for_backward(x, *tensors)
+        ctx.save_for_backward(x, *recording.tensors)
         ctx.recording, ctx.choices = recording, choices
         return out
 

@@ -52,8 +52,10 @@ def refuse_others(edge: GradientEdge, known: Sequence[Tensor]) -> None:
             continue
         seen.add(node)
         found.extend([one for one, _ in node.next_functions])
-        leaf = getattr(node, "variable", None)  # of what accumulates gradients
-        if leaf is not None and id(leaf) not in ours:
+        if type(node).__name__ != "AccumulateGrad":  # those alone have a leaf, their variable
+            continue
+        leaf: Tensor = node.variable  # type: ignore[attr-defined]
+        if id(leaf) not in ours:
             raise RuntimeError(
                 f"a part of the model that is computed again in the backward pass uses a tensor "
                 f"{tuple(leaf.shape)} that needs a gradient and is no parameter of that part, or "

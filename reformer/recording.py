@@ -3,10 +3,11 @@
 What recomputes activations (reversible layers, feed-forward in pieces) must compute what the
 forward pass computed. So a recording keeps what decides that beside the input: the module's mode,
 hooks and other attributes, its parameters and buffers (also those that `torch.func.functional_call`
-put in their place), the precision (autocast), and the state of PyTorch's global generators if the
-call drew from them.
+put in their place) as they were before it, the precision (autocast), and the states of all
+generators that it drew from: the global ones of PyTorch, NumPy and Python, and the module's own.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,17 +15,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from reformer.autocast import autocast_device
+from reformer.randomness import Source, sources_of
 
 State = dict[str, Any]
+# Held while modules are recorded or are back in an earlier state: threads may share a model.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class Recording:
     """A recording of a module at one of its calls.
 
-    tensors: its parameters, then its buffers, each once. Give them to `save_for_backward` and take
-    from there what `again` gets: so PyTorch refuses weights that were changed in place meanwhile.
+    tensors: its parameters, then its buffers, each once; after the call, buffers as they were
+    before it. Give them to `save_for_backward` and take from there what `again` gets: so PyTorch
+    refuses weights that were changed in place meanwhile. Raises RuntimeError for a module whose
+    parameters cannot be replaced.
     """
 
     def __init__(self, module: nn.Module, like: Tensor) -> None:
@@ -32,7 +39,8 @@ class Recording:
         self.modules = list(module.modules())
         for one in self.modules:
             _require_replaceable(one)
-        self.states = [_state_of(one) for one in self.modules]
+        with _ONE_AT_A_TIME:
+            self.states = [_state_of(one) for one in self.modules]
         places: dict[int, list[tuple[State, str]]] = {}
         tensors: dict[int, Tensor] = {}
         for kind in ("_parameters", "_buffers"):
@@ -44,17 +52,36 @@ class Recording:
         self.tensors, self.places = list(tensors.values()), list(places.values())
         kind = autocast_device(like)
         self.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-        self.device = like.device
-        self.random_state: list[Tensor] | None = None
+        self.sources = sources_of(self.modules, like.device)
+        self.drawn: list[tuple[Source, Any]] = []  # what was drawn from, with its state before
+        self.changed: set[int] = set()  # numbers of the buffers that the call changed in place
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Watch the call that is recorded: did it draw from PyTorch's global generators?"""
-        before = _random_state(self.device)
-        yield
-        after = _random_state(self.device)
-        if not all(map(torch.equal, before, after)):
-            self.random_state = before
+        """Watch the call that is recorded: what did it draw from, which buffers did it change?
+
+        Raises RuntimeError if it changed other tensors in place, which nobody can put back.
+        """
+        buffers = {id(x) for state in self.states for x in state["_buffers"].values()}
+        before = {i: x.clone() for i, x in enumerate(self.tensors) if id(x) in buffers}
+        others = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
+        seen = [(x, _version(x)) for x in (*self.tensors, *others)]
+        states = [source.read() for source in self.sources]
+        with _without_cache():
+            yield
+        for source, state in zip(self.sources, states, strict=True):
+            if not source.is_in(state):
+                self.drawn.append((source, state))
+        changed = {id(x) for x, version in seen if version != _version(x)}
+        if not changed <= buffers:
+            raise RuntimeError(
+                f"{type(self.module).__name__} changes a parameter, or a tensor among its "
+                "attributes, in place when it is called, and could not be computed again as it "
+                "was: make that a buffer, or use reversible=False, ff_chunks=1 and loss_chunks=1"
+            )
+        self.changed = {i for i in before if id(self.tensors[i]) in changed}
+        for i in self.changed:
+            self.tensors[i] = before[i]
 
     @contextmanager
     def again(self, tensors: Sequence[Tensor], needs_grad: Sequence[bool]) -> Iterator[None]:
@@ -63,35 +90,60 @@ class Recording:
         Its parameters are fresh leaves there, which need gradients as said: what is derived from
         them reaches no hook and no accumulated gradient of the module's own.
         """
-        for tensor, needs, places in zip(tensors, needs_grad, self.places, strict=True):
-            leaf = tensor.detach().requires_grad_(needs)
+        given = zip(tensors, needs_grad, self.places, strict=True)
+        for i, (tensor, needs, places) in enumerate(given):
+            leaf = _leaf(tensor.clone() if i in self.changed else tensor).requires_grad_(needs)
             for state, name in places:
                 state[name] = leaf
-        now = [vars(one) for one in self.modules]
-        try:
-            for one, state in zip(self.modules, self.states, strict=True):
-                one.__dict__ = state
-            with torch.autocast(*self.autocast), self._same_random_numbers():
-                yield
-        finally:
-            for one, state in zip(self.modules, now, strict=True):
-                one.__dict__ = state
+        with _ONE_AT_A_TIME:
+            now = [vars(one) for one in self.modules]
+            try:
+                for one, state in zip(self.modules, self.states, strict=True):
+                    one.__dict__ = state
+                with torch.autocast(*self.autocast), _without_cache(), self._same_draws():
+                    yield
+            finally:
+                for one, state in zip(self.modules, now, strict=True):
+                    one.__dict__ = state
 
     def padded(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Follow the gradients of the parameters by None for each buffer."""
         return *grads, *[None] * (len(self.tensors) - len(grads))
 
     @contextmanager
-    def _same_random_numbers(self) -> Iterator[None]:
-        if self.random_state is None:
+    def _same_draws(self) -> Iterator[None]:
+        now = [source.read() for source, _ in self.drawn]
+        try:
+            for source, state in self.drawn:
+                source.write(state)
             yield
-            return
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.set_rng_state(self.random_state[0])
-            if devices:
-                torch.cuda.set_rng_state(self.random_state[1], self.device)
-            yield
+        finally:
+            for (source, _), state in zip(self.drawn, now, strict=True):
+                source.write(state)
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """Make a leaf of the graph with the numbers, type and attributes of a tensor."""
+    leaf = tensor.detach()
+    if type(leaf) is not type(tensor):
+        leaf.__class__ = type(tensor)
+    vars(leaf).update(vars(tensor))
+    return leaf
+
+
+def _version(tensor: Tensor) -> int:
+    """Count the changes in place; those of inference tensors, which are not counted, are none."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+@contextmanager
+def _without_cache() -> Iterator[None]:
+    """Compute parametrized weights at each use: a cached one may have no graph, or another's."""
+    enabled, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = enabled
 
 
 def _state_of(module: nn.Module) -> State:
@@ -114,23 +166,3 @@ def _require_replaceable(module: nn.Module) -> None:
         raise RuntimeError(
             f"{name} has no shape yet: call the model once under torch.no_grad() before training"
         )
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return states
-
-
-def has_hooks_of_all_modules() -> bool:
-    """Has PyTorch hooks that it runs at the call of every module?"""
-    return bool(torch.nn.modules.module._has_any_global_hook())
-
-
-def is_called_plainly(module: nn.Module, home: type[nn.Module]) -> bool:
-    """Does calling the module run the forward of class `home`, and nothing else?"""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    if any(vars(module)[name] for name in hooks) or "forward" in vars(module):
-        return False
-    return type(module).forward is home.forward

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from reformer.choices import Choices
 from reformer.gradients import Gradients, differentiable_once, differentiate, edge_of
-from reformer.recording import Recording, is_called_plainly
+from reformer.hooks import is_called_plainly
+from reformer.recording import Recording
 
 Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
 
@@ -137,7 +138,7 @@ class _ReversibleLayer(torch.autograd.Function):
         with call.feed_forward.watched():
             y2 = x2 + call.feed_forward.module(y1, call.choices[1])
         ctx.call = call
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(*call.attention.tensors, *call.feed_forward.tensors)
         call.tape.keep(call.depth, y1, y2)
         return y1, y2
 

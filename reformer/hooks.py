@@ -1,0 +1,17 @@
+"""Has a module hooks, or a forward of its own?"""
+
+import torch
+from torch import nn
+
+
+def has_hooks_of_all_modules() -> bool:
+    """Has PyTorch hooks that it runs at the call of every module?"""
+    return bool(torch.nn.modules.module._has_any_global_hook())
+
+
+def is_called_plainly(module: nn.Module, home: type[nn.Module]) -> bool:
+    """Does calling the module run the forward of class `home`, and nothing else?"""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(vars(module)[name] for name in hooks) or "forward" in vars(module):
+        return False
+    return type(module).forward is home.forward

@@ -1,0 +1,99 @@
+"""Generators of random numbers that a module draws from can be read, and put back.
+
+They are the global ones of PyTorch, NumPy and Python, and those of their types that the module, or
+a function that it runs, holds.
+"""
+
+import inspect
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from reformer.hooks import has_hooks_of_all_modules
+
+HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+OURS = ("torch", "reformer")  # packages whose modules draw from PyTorch's global generators alone
+
+
+class Source(NamedTuple):
+    """A source of random numbers has a state that can be read and written."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+    def is_in(self, state: Any) -> bool:
+        """Is it in this state now?"""
+        return _same(self.read(), state)
+
+
+def _bits_of(generator: np.random.Generator) -> Source:
+    bits = generator.bit_generator
+    return Source(lambda: bits.state, lambda state: setattr(bits, "state", state))
+
+
+# By type, how to make a source of a generator that is held; to ask by isinstance takes too long.
+SOURCES: dict[type, Callable[[Any], Source]] = {
+    type(torch.default_generator): lambda x: Source(x.get_state, x.set_state),
+    random.Random: lambda x: Source(x.getstate, x.setstate),
+    np.random.RandomState: lambda x: Source(x.get_state, x.set_state),
+    np.random.Generator: _bits_of,
+}
+
+
+def sources_of(modules: Iterable[nn.Module], device: torch.device) -> list[Source]:
+    """Return the sources that a call of these modules can draw from, on the CPU and a device.
+
+    Modules of PyTorch and the Reformer without hooks draw from PyTorch's global ones alone.
+    """
+    found = [Source(torch.get_rng_state, torch.set_rng_state)]
+    if device.type == "cuda":
+        found.append(
+            Source(
+                lambda: torch.cuda.get_rng_state(device),
+                lambda state: torch.cuda.set_rng_state(state, device),
+            )
+        )
+    others = [module for module in modules if _runs_code_of_others(module)]
+    if not others and not has_hooks_of_all_modules():
+        return found
+    found.append(Source(random.getstate, random.setstate))
+    found.append(Source(np.random.get_state, np.random.set_state))
+    held = {id(x): x for module in others for x in _held_by(module) if type(x) in SOURCES}
+    return [*found, *(SOURCES[type(x)](x) for x in held.values())]
+
+
+def _runs_code_of_others(module: nn.Module) -> bool:
+    """Has it hooks, or a forward of neither PyTorch nor the Reformer?"""
+    if "forward" in vars(module) or any(vars(module)[kind] for kind in HOOKS):
+        return True
+    return type(module).forward.__module__.partition(".")[0] not in OURS
+
+
+def _held_by(module: nn.Module) -> Iterator[Any]:
+    """Yield the attributes of a module, and what its hooks and its forward refer to."""
+    yield from vars(module).values()
+    functions: list[Any] = [hook for kind in HOOKS for hook in vars(module)[kind].values()]
+    functions.append(module.forward)
+    for function in functions:
+        if inspect.isfunction(function) or inspect.ismethod(function):
+            seen = inspect.getclosurevars(function)
+            within = filter(inspect.isfunction, seen.nonlocals.values())
+            functions.extend(one for one in within if one not in functions)
+            yield from (*seen.nonlocals.values(), *seen.globals.values())
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Are two states the same? Those of NumPy hold arrays among other things."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return bool(np.array_equal(a, b))
+    if isinstance(a, dict):
+        return all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, tuple) and any(isinstance(x, np.ndarray) for x in a):
+        return all(map(_same, a, b))
+    return bool(a == b)
