@@ -1,5 +1,8 @@
 """What happens between forward and backward does not change the gradients, or is refused."""
 
+import sys
+import threading
+
 import pytest
 import torch
 from oracle import (
@@ -139,3 +142,32 @@ def test_parameters_from_outside_are_the_ones_that_are_differentiated(form):
     found = call()
     with ordinary_autograd():
         assert_same_gradients(found, call())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_may_train_one_model_together(form):
+    """Each puts parts back to where they were at its call; the gradients of both add up."""
+    model, n_calls = make_model(**form).eval(), 10
+    model.loss(make_tokens(), make_tokens(1)).backward()
+    once = {name: grad.clone() for name, grad in gradients(model).items()}
+    model.zero_grad()
+    parameters = list(model.parameters())
+
+    def train():
+        for _ in range(n_calls):
+            model.loss(make_tokens(), make_tokens(1)).backward()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=train) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
+    for name, grad in gradients(model).items():
+        expected = 2 * n_calls * once[name]
+        torch.testing.assert_close(grad, expected, rtol=1e-8, atol=1e-10, msg=name)
