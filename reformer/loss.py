@@ -5,15 +5,12 @@ So the logits are never whole in memory.
 Shapes: B batch, L length, D model width, V vocabulary.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.checkpoint import checkpoint
 
 from reformer.autocast import autocast_device
 from reformer.eager import eagerly
@@ -51,14 +48,11 @@ def chunked_cross_entropy(
     pieces = zip(hidden_BLD.chunk(n_chunks, dim=1), targets_BL.chunk(n_chunks, dim=1), strict=True)
     if not torch.is_grad_enabled():
         return torch.stack([piece_loss(*piece) for piece in pieces]).sum()
-    if computes_in_float16(hidden_BLD):
-        # gradients made here, before the loss is scaled, would be too small for float16
-        again = partial(checkpoint, piece_loss, use_reentrant=False, preserve_rng_state=False)
-        with without_cast_weights(hidden_BLD):
-            return torch.stack([again(*piece) for piece in pieces]).sum()
+    # gradients made here, before the loss is scaled, would be too small for float16
+    at_once = not computes_in_float16(hidden_BLD)
     recording = Recording(head, hidden_BLD)
-    call = _Call(piece_loss, targets_BL, n_chunks, recording)
-    return _InPieces.apply(hidden_BLD, call, *recording.tensors)
+    call = _Call(piece_loss, n_chunks, recording, at_once)
+    return _InPieces.apply(hidden_BLD, targets_BL, call, *recording.tensors)
 
 
 def counted_only(hidden_BLD: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,13 +68,6 @@ def counted_only(hidden_BLD: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor
     return hidden_BLD[counted_BL].unsqueeze(0), targets_BL[counted_BL].unsqueeze(0)
 
 
-def without_cast_weights(x: Tensor) -> AbstractContextManager[Any]:
-    """Autocast as it is, but with weights cast for each use: their gradients add up unrounded."""
-    kind = autocast_device(x)
-    on, half = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
-    return torch.autocast(kind, half, enabled=on, cache_enabled=False)
-
-
 def computes_in_float16(x: Tensor) -> bool:
     """Are products with x of float16, by its own type or by autocast?"""
     kind = autocast_device(x)
@@ -91,37 +78,62 @@ def computes_in_float16(x: Tensor) -> bool:
 
 class _Call(NamedTuple):
     piece_loss: Callable[[Tensor, Tensor], Tensor]
-    targets: Tensor
     n_chunks: int
     head: Recording
+    at_once: bool  # are gradients made with the loss?
 
+    def pieces(self, *whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        return zip(*(t.chunk(self.n_chunks, dim=1) for t in whole), strict=True)
 
-class _InPieces(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, call: _Call, *tensors: Tensor) -> Tensor:
+    def differentiated(
+        self,
+        hidden: Tensor,
+        targets: Tensor,
+        tensors: Sequence[Tensor],
+        needs_grad: Sequence[bool],
+        grad_loss: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        """Compute the loss, and the gradients of hidden and of the head's tensors."""
         grad_hidden = torch.empty_like(hidden)
         losses = []
-        whole = hidden, call.targets, grad_hidden
-        pieces = zip(*(t.chunk(call.n_chunks, dim=1) for t in whole), strict=True)
         # the graphs of the pieces end here: whoever packs what is saved has nothing to do with them
         here = torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
-        with here, call.head.again(tensors, ctx.needs_input_grad[2:]):
-            parameters = tuple(call.head.module.parameters())
+        with here, self.head.again(tensors, needs_grad):
+            parameters = tuple(self.head.module.parameters())
             totals: list[Tensor | None] = [None] * len(parameters)
-            for x, target, grad_piece in pieces:
+            for x, target, grad_piece in self.pieces(hidden, targets, grad_hidden):
                 with torch.enable_grad():
                     x = x.detach().requires_grad_()
-                    nats = call.piece_loss(x, target)
-                of_x, grads = differentiate(nats, x, parameters)
+                    nats = self.piece_loss(x, target)
+                of_x, grads = differentiate(nats, x, parameters, grad_loss)
                 losses.append(nats.detach())
                 grad_piece.copy_(of_x)
                 totals = list(map(added, totals, grads))
                 del nats, of_x, grads  # or they live on beside those of the next piece
-        ctx.save_for_backward(grad_hidden, *call.head.padded(totals))
-        return torch.stack(losses).sum()
+        return torch.stack(losses).sum(), (grad_hidden, *self.head.padded(totals))
+
+
+class _InPieces(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, targets: Tensor, call: _Call, *tensors: Tensor) -> Tensor:
+        ctx.call = call
+        if call.at_once:
+            loss, grads = call.differentiated(hidden, targets, tensors, ctx.needs_input_grad[3:])
+            ctx.save_for_backward(*grads)
+            return loss
+        with call.head.watched():
+            loss = torch.stack([call.piece_loss(*piece) for piece in call.pieces(hidden, targets)])
+        ctx.save_for_backward(hidden, targets, *call.head.tensors)
+        return loss.sum()
 
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        saved = [None if grad is None else grad * grads[0] for grad in ctx.saved_tensors]
-        return saved[0], None, *saved[1:]
+        found = ctx.saved_tensors
+        if ctx.call.at_once:
+            found = [None if grad is None else grad * grads[0] for grad in found]
+        else:
+            hidden, targets, *tensors = found
+            needs = ctx.needs_input_grad[3:]
+            _, found = ctx.call.differentiated(hidden, targets, tensors, needs, grads[0])
+        return found[0], None, None, *found[1:]

@@ -171,3 +171,56 @@ def test_threads_may_train_one_model_together(form):
     for name, grad in gradients(model).items():
         expected = 2 * n_calls * once[name]
         torch.testing.assert_close(grad, expected, rtol=1e-8, atol=1e-10, msg=name)
+
+
+HALF = {"loss_chunks": 4, "ff_chunks": 1, "reversible": False}
+
+
+def half_loss(model, given=None):
+    """The loss by autocast in float16, whose gradients are made where it has been scaled."""
+    with torch.autocast("cpu", torch.float16):
+        if given is None:
+            return model.loss(make_tokens(), make_tokens(1))
+        return torch.func.functional_call(model, given, (make_tokens(), make_tokens(1)))
+
+
+def half_backward(model, between=lambda model: None, given=None):
+    loss = half_loss(model, given)
+    between(model)
+    (1024 * loss).backward()
+    return gradients(model)
+
+
+@pytest.mark.parametrize("between", [one for one in BETWEEN if one != "other modules"])
+def test_in_float16_what_happens_in_between_changes_nothing_either(between):
+    models = [make_model(torch.float32, **HALF, dropout=0.1) for _ in range(2)]
+    for model in models:
+        model.head.insert(1, nn.Dropout(0.5))
+        torch.manual_seed(5)
+        if model is models[1]:
+            expected = half_backward(model)
+        else:
+            found = half_backward(model, BETWEEN[between])
+    for name in ("head.2.weight", "head.0.weight", "embedding.weight"):
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0, msg=name)
+
+
+def test_in_float16_the_head_cannot_be_changed_in_place_in_between():
+    def change(model):
+        with torch.no_grad():
+            model.head[1].weight.mul_(-3)
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        half_backward(make_model(torch.float32, **HALF), change)
+
+
+def test_in_float16_the_parameters_passed_in_are_differentiated():
+    dense = {**HALF, "attention": "dense"}
+    other = make_model(torch.float32, **dense | {"loss_chunks": 1}, seed=8)
+    expected = half_backward(other)
+    given = {name: p.detach().clone().requires_grad_() for name, p in other.named_parameters()}
+    model = make_model(torch.float32, **dense)
+    assert all(grad is None for grad in half_backward(model, given=given).values())
+    for name, p in given.items():
+        error = (p.grad - expected[name]).norm() / expected[name].norm()
+        assert error < 0.02, name
