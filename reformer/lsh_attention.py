@@ -10,6 +10,7 @@ from reformer.config import LSHConfig
 from reformer.eager import eagerly
 from reformer.inputs import require_buckets, require_pair
 from reformer.operators import IN_GRAPHS, attend_in_graph
+from reformer.recording import is_put_back
 from reformer.rounds import attend_rounds, hash_and_sort
 from reformer.sorting import sort_rounds
 
@@ -48,7 +49,8 @@ def lsh_attention(
     whose hash the graph draws; before any other its graph ends, and goes on after it.
 
     Raises ValueError on what does not fit (shapes, dtypes, devices, the range of buckets), and
-    naming the nearest legal lengths if chunk_length does not divide the length.
+    naming the nearest legal lengths if chunk_length does not divide the length. Raises RuntimeError
+    if it is computed again in a backward pass with a generator, which has gone on.
     """
     drawn_here = buckets is None and generator is None
     if drawn_here and kernel in IN_GRAPHS and torch.compiler.is_dynamo_compiling():
@@ -66,11 +68,24 @@ def _attend(
 ) -> Tensor:
     require_pair(qk, v, config)
     config.require_length(qk.shape[-2])
+    if generator is not None:
+        _require_same_draw(generator)
     if buckets is None:
         rounds = hash_and_sort(qk, config, generator=generator, kernel=kernel)
     else:
         rounds = sort_rounds(buckets, require_buckets(buckets, qk, config), config)
     return attend_rounds(qk, v, rounds, config, kernel)
+
+
+def _require_same_draw(generator: torch.Generator) -> None:
+    """Raise RuntimeError in a backward pass that computes a call again, which had drawn before."""
+    in_backward = torch._C._current_graph_task_id() != -1
+    if in_backward and not is_put_back(generator):
+        raise RuntimeError(
+            "lsh_attention is called again in a backward pass, as torch.utils.checkpoint does, "
+            "where this generator would draw another hash: pass buckets, or leave generator out "
+            "(checkpoint puts PyTorch's global one back)"
+        )
 
 
 _outside_graphs = eagerly(_attend, "lsh_attention")

@@ -20,10 +20,14 @@ OURS = ("torch", "reformer")  # packages whose modules draw from PyTorch's globa
 
 
 class Source(NamedTuple):
-    """A source of random numbers has a state that can be read and written."""
+    """A source of random numbers has a state that can be read and written.
+
+    of: the generator that is held, None of a global one.
+    """
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
+    of: object = None
 
     def is_in(self, state: Any) -> bool:
         """Is it in this state now?"""
@@ -32,14 +36,14 @@ class Source(NamedTuple):
 
 def _bits_of(generator: np.random.Generator) -> Source:
     bits = generator.bit_generator
-    return Source(lambda: bits.state, lambda state: setattr(bits, "state", state))
+    return Source(lambda: bits.state, lambda state: setattr(bits, "state", state), generator)
 
 
 # By type, how to make a source of a generator that is held; to ask by isinstance takes too long.
 SOURCES: dict[type, Callable[[Any], Source]] = {
-    type(torch.default_generator): lambda x: Source(x.get_state, x.set_state),
-    random.Random: lambda x: Source(x.getstate, x.setstate),
-    np.random.RandomState: lambda x: Source(x.get_state, x.set_state),
+    type(torch.default_generator): lambda x: Source(x.get_state, x.set_state, x),
+    random.Random: lambda x: Source(x.getstate, x.setstate, x),
+    np.random.RandomState: lambda x: Source(x.get_state, x.set_state, x),
     np.random.Generator: _bits_of,
 }
 

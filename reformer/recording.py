@@ -23,6 +23,7 @@ from reformer.randomness import Source, sources_of
 State = dict[str, Any]
 # Held while modules are recorded or are back in an earlier state: threads may share a model.
 _ONE_AT_A_TIME = threading.RLock()
+_here = threading.local()
 
 
 class Recording:
@@ -95,7 +96,7 @@ class Recording:
             leaf = _leaf(tensor.clone() if i in self.changed else tensor).requires_grad_(needs)
             for state, name in places:
                 state[name] = leaf
-        with _ONE_AT_A_TIME:
+        with _ONE_AT_A_TIME, _repeating(self):
             now = [vars(one) for one in self.modules]
             try:
                 for one, state in zip(self.modules, self.states, strict=True):
@@ -120,6 +121,22 @@ class Recording:
         finally:
             for (source, _), state in zip(self.drawn, now, strict=True):
                 source.write(state)
+
+
+def is_put_back(generator: torch.Generator) -> bool:
+    """Does this thread make a recorded call again, with the generator in its state at the call?"""
+    recordings: list[Recording] = getattr(_here, "recordings", [])
+    return any(source.of is generator for one in recordings for source, _ in one.drawn)
+
+
+@contextmanager
+def _repeating(recording: Recording) -> Iterator[None]:
+    before = getattr(_here, "recordings", [])
+    _here.recordings = [*before, recording]
+    try:
+        yield
+    finally:
+        _here.recordings = before
 
 
 def _leaf(tensor: Tensor) -> Tensor:

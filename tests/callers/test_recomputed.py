@@ -3,7 +3,15 @@
 import pytest
 import torch
 from attention_oracle import kernel_params, random_inputs
-from oracle import FORMS, RECOMPUTING, assert_same_gradients, gradients, make_model, make_tokens
+from oracle import (
+    FORMS,
+    RECOMPUTING,
+    assert_same_gradients,
+    gradients,
+    make_model,
+    make_tokens,
+    ordinary_autograd,
+)
 from torch.utils.checkpoint import checkpoint
 
 from reformer import LSHConfig, lsh_attention
@@ -142,3 +150,66 @@ def test_a_gradient_penalty_where_nothing_is_recomputed():
     assert float(found @ direction) == pytest.approx(
         float((above - penalty().detach()) / 2e-5), rel=1e-5
     )
+
+
+def attention_gradient(kernel, recomputed, generator=None):
+    """The gradient of attention to itself behind another function."""
+    qk, v, grad = random_inputs(1, (1, 2, 64, 8))
+    qk.requires_grad_()
+    config = LSHConfig(n_rounds=2, bucket_size=8)
+
+    def call(x):
+        return lsh_attention(x.sin(), v, config, generator=generator, kernel=kernel)
+
+    torch.manual_seed(7)
+    out = recomputed(call, qk) if recomputed else call(qk)
+    return torch.autograd.grad(out, qk, grad)[0]
+
+
+def with_checkpoint(call, qk):
+    return checkpoint(call, qk, use_reentrant=False)
+
+
+@pytest.mark.parametrize("kernel", kernel_params("plain", "blocked", "native"))
+def test_attention_computed_again_draws_the_same_hash_or_is_refused(kernel):
+    found, expected = (attention_gradient(kernel, how) for how in (with_checkpoint, None))
+    assert torch.equal(found, expected)
+    with pytest.raises(RuntimeError, match="this generator would draw another hash"):
+        attention_gradient(kernel, with_checkpoint, torch.Generator().manual_seed(7))
+
+
+class Attends(torch.nn.Module):
+    """A branch of the user's own that hashes with a generator of its own, held in some way."""
+
+    def __init__(self, held):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.held = [generator] if held == "in a list" else generator
+
+    def forward(self, x, choices):
+        generator = self.held[0] if isinstance(self.held, list) else self.held
+        heads = x.unflatten(-1, (2, 16)).transpose(1, 2)
+        config = LSHConfig(n_rounds=2, bucket_size=8)
+        out = lsh_attention(heads, heads, config, generator=generator)
+        return out.transpose(1, 2).flatten(2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_branch_that_hashes_with_its_own_generator_is_right_or_refused(form):
+    """Put back are generators that are attributes; one in a list is not found."""
+
+    def backward(held):
+        model = make_model(**form)
+        model.layers[0].attention = Attends(held)
+        model.loss(make_tokens(), make_tokens(1)).backward()
+        return gradients(model)
+
+    found = backward("as an attribute")
+    with ordinary_autograd():
+        expected = backward("as an attribute")
+    assert_same_gradients(found, expected)
+    if form["reversible"]:
+        with pytest.raises(RuntimeError, match="this generator would draw another hash"):
+            backward("in a list")
+    else:
+        assert_same_gradients(backward("in a list"), expected)
