@@ -6,7 +6,7 @@ Shapes: B batch, L length, D model width, V vocabulary.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +41,19 @@ class LanguageModel(nn.Module):
         self.head = nn.Sequential(
             nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)
         )
-        if config.tie_embeddings:
-            cast(nn.Linear, self.head[1]).weight = self.embedding.weight
+        tie(self)
+        self.register_load_state_dict_post_hook(tie)  # assign=True loads one for each name
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.choice_source = ChoiceSource()
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        """Apply a function to all tensors as `to` and `to_empty` do; what was tied stays so."""
+        was_tied = any(p is self.embedding.weight for p in self.head.parameters())
+        applied = super()._apply(*args, **kwargs)
+        if was_tied:
+            tie(self)
+        return applied
 
     @eagerly
     def forward(
@@ -126,6 +134,19 @@ class LanguageModel(nn.Module):
         if not self.training:
             return draw_in_evaluation(self.config.seed, len(self.layers)), None
         return self.choice_source.draw(self.generator, tokens, len(self.layers))
+
+
+def tie(model: LanguageModel, loaded: object = None) -> None:
+    """Give the output layer the embedding's weight if the config says so, and it takes such a one.
+
+    loaded: what PyTorch tells a hook of load_state_dict, unused.
+    """
+    if not model.config.tie_embeddings or not isinstance(model.head, nn.Sequential):
+        return
+    output, weight = model.head[-1], model.embedding._parameters.get("weight")
+    own = output._parameters.get("weight")  # a parametrized weight is no parameter
+    if weight is not None and own is not None and own.shape == weight.shape:
+        output.weight = weight
 
 
 def initialise(model: LanguageModel, config: ModelConfig) -> None:

@@ -1,6 +1,7 @@
 """With tie_embeddings the output layer's weight is that of the token embeddings."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -51,3 +52,59 @@ def test_a_tied_weight_has_the_spread_of_embeddings_and_stays_tied() -> None:
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.head[1].weight, model.embedding.weight)
     assert other.head[1].weight is other.embedding.weight
+
+
+TIED = replace(LSH, tie_embeddings=True, embedding_std=0.3, reversible=False, n_layers=1)
+
+
+def from_meta(model: Reformer) -> Reformer:
+    with torch.device("meta"):
+        made = Reformer(TIED)
+    made = made.to_empty(device="cpu")
+    made.load_state_dict(model.state_dict())
+    return made
+
+
+def by_assignment(model: Reformer) -> Reformer:
+    made = Reformer(replace(TIED, seed=1))
+    made.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+    return made
+
+
+def as_a_part(model: Reformer) -> Reformer:
+    whole, given = (torch.nn.Sequential(Reformer(replace(TIED, seed=seed))) for seed in (1, 0))
+    whole.load_state_dict(copy.deepcopy(given.state_dict()), assign=True)
+    return whole[0]
+
+
+def converted(model: Reformer) -> Reformer:
+    made = copy.deepcopy(model)
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        return made.double().float()
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+
+@pytest.mark.parametrize("make", [from_meta, by_assignment, as_a_part, converted])
+def test_a_tied_weight_stays_so_however_a_model_is_loaded(
+    make: Callable[[Reformer], Reformer],
+) -> None:
+    """Two parameters on one memory would be moved twice by an optimizer."""
+    model = Reformer(TIED)
+    made = make(model)
+    assert made.head[1].weight is made.embedding.weight
+    assert len(list(made.parameters())) == len(list(model.parameters()))
+    for name, weight in made.named_parameters():
+        assert torch.equal(weight, dict(model.named_parameters())[name]), name
+
+
+def test_an_output_layer_of_the_users_own_is_left_alone() -> None:
+    model = Reformer(TIED)
+    own = torch.nn.Linear(16, 29)
+    model.head[1] = own
+    assert model.double().head[1] is own
+    assert own.weight is not model.embedding.weight
+    model.head = torch.nn.Linear(16, 29, bias=False)  # type: ignore[assignment]
+    model.float().load_state_dict(model.state_dict(), assign=True)
+    assert model.head.weight is not model.embedding.weight
