@@ -15,10 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from reformer import kernels
 from reformer.autocast import without_autocast
 from reformer.config import LSHConfig
+from reformer.gradients import SECOND_DERIVATIVE
 from reformer.inputs import require_pair
 from reformer.kernels.by_hand import Passes
 from reformer.precision import sum_dtype
@@ -65,6 +67,7 @@ def _fake_hash_and_sort(
 def _attend(
     qk: Tensor, v: Tensor, order: Tensor, ends: Tensor, config: str, kernel: str
 ) -> tuple[Tensor, Tensor]:
+    _refuse_forward_mode()
     if qk.numel() == 0:
         return _fake_attend(qk, v, order, ends, config, kernel)
     with without_autocast(qk):
@@ -75,8 +78,18 @@ def _attend(
 def _fake_attend(
     qk: Tensor, v: Tensor, order: Tensor, ends: Tensor, config: str, kernel: str
 ) -> tuple[Tensor, Tensor]:
+    _refuse_forward_mode()
     require_pair(qk, v, config_of(config))
     return v.new_empty(v.shape), v.new_empty(v.shape[:3], dtype=sum_dtype(v))
+
+
+def _refuse_forward_mode() -> None:
+    """Raise RuntimeError where tangents are computed, of which an operator sees nothing."""
+    if forward_ad._current_level >= 0:
+        raise RuntimeError(
+            "lsh_attention has no derivative in forward mode (torch.func.jvp, forward_ad): take "
+            "gradients with torch.autograd"
+        )
 
 
 def _attend_backward(
@@ -110,6 +123,10 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 def _gradients(ctx: Any, grad_out: Tensor, _: Any) -> tuple[Any, ...]:
     found = torch.ops.reformer.attend_backward(grad_out, *ctx.saved_tensors, *ctx.words)
     return *found, None, None, None, None
+
+
+def _refuse_second_derivative(ctx: Any, *grads: Tensor) -> None:
+    raise RuntimeError(SECOND_DERIVATIVE.decode())
 
 
 def _cut(order: Tensor, ends: Tensor, config: str) -> tuple[SortedRounds, LSHConfig]:
@@ -151,3 +168,4 @@ _register(
     _fake_attend_backward,
 )
 torch.library.register_autograd("reformer::attend", _gradients, setup_context=_keep)
+torch.library.register_autograd("reformer::attend_backward", _refuse_second_derivative)

@@ -167,3 +167,35 @@ def test_generated_code_around_the_operators_gives_the_eager_result(kernel):
     found = compiled(lambda x: call(eager, x), backend="inductor")(qk)
     found = found.detach(), *torch.autograd.grad(found, (qk, project.weight), grad)
     torch.testing.assert_close(found, expected)
+
+
+def test_forward_mode_is_refused_in_a_graph_too():
+    """An operator sees no tangents: they would be zero."""
+    qk, v, tangent = random_inputs(3, SMALL)
+
+    def attend(x):
+        return lsh_attention(x, v, LSH, kernel="blocked")
+
+    def along(x, t):
+        return torch.func.jvp(attend, (x,), (t,))[1]
+
+    for fullgraph in (True, False):
+        torch._dynamo.reset()
+        with pytest.raises(RuntimeError, match="no derivative in forward mode"):
+            torch.compile(along, backend="eager", fullgraph=fullgraph)(qk, tangent)
+    whole = compiled(attend, backend="eager")
+    whole(qk)  # a graph that is there already refuses them as well
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(qk, tangent)
+        with pytest.raises(RuntimeError, match="no derivative in forward mode"):
+            whole(dual)
+
+
+@pytest.mark.parametrize("kernel", QUICK)
+def test_a_second_derivative_of_a_graph_is_refused(kernel):
+    qk, v, _ = random_inputs(3, SMALL)
+    qk.requires_grad_()
+    out = compiled(lambda x: lsh_attention(x, v, LSH, kernel=kernel), backend="eager")(qk)
+    grad = torch.autograd.grad(out.square().sum(), qk, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="gradient of a gradient"):
+        torch.autograd.grad(grad.square().sum(), qk)
