@@ -6,11 +6,11 @@ In training every call draws anew, on each data-parallel rank for itself; a call
 
 import weakref
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from reformer.recording import version_of
 from reformer.sorting import SortedRounds
 
 SEEDS = 2**62
@@ -46,7 +46,7 @@ class Drawn:
         """Was the call made with these very tokens?"""
         mine = self.tokens
         same = mine.data_ptr() == tokens.data_ptr() and mine.shape == tokens.shape
-        return same and mine.stride() == tokens.stride() and self.version == tokens._version
+        return same and mine.stride() == tokens.stride() and self.version == version_of(tokens)
 
 
 class ChoiceSource:
@@ -70,7 +70,8 @@ class ChoiceSource:
         if torch._C._current_graph_task_id() == -1:
             seeds = _draw_seeds(generator, n_layers)
             step = _rank() * RANK_STEP
-            drawn = Drawn(tokens, tokens._version, [[(s + step) % SEEDS for s in x] for x in seeds])
+            seeds = [[(s + step) % SEEDS for s in of_layer] for of_layer in seeds]
+            drawn = Drawn(tokens, version_of(tokens), seeds)
             self.calls.add(drawn)
         else:
             drawn = self._recomputed(tokens)
@@ -95,19 +96,10 @@ def draw_in_evaluation(seed: int, n_layers: int) -> list[tuple[Choices, Choices]
     return [(Choices(a), Choices(b)) for a, b in seeds]
 
 
-class KeepWithGraph(torch.autograd.Function):
-    """Pass x on, and keep an object as long as the graph through here."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kept: object) -> Tensor:
-        """Return x, as a view."""
-        ctx.kept = kept
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """Pass the gradient on."""
-        return grads[0], None
+def keep_with_graph(x: Tensor, kept: object) -> None:
+    """Keep an object as long as the graph behind x; nothing if there is none."""
+    if x.grad_fn is not None:
+        x.grad_fn.metadata[__name__] = kept  # type: ignore[index]  # a property, typed as a method
 
 
 def _draw_seeds(generator: torch.Generator, n_layers: int) -> list[list[int]]:

@@ -164,6 +164,11 @@ class ModelConfig:
             )
             rows, columns = sizes
             require(
+                self.d_model >= 4,
+                f"d_model is {self.d_model}; axial_positions give a quarter of it to the rows, and "
+                "need 4 or more",
+            )
+            require(
                 rows * columns >= self.length,
                 f"axial_positions {rows} x {columns} hold {rows * columns} positions, "
                 f"but length is {self.length}",

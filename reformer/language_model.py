@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reformer.checks import plain, require
-from reformer.choices import Choices, ChoiceSource, KeepWithGraph, draw_in_evaluation
+from reformer.choices import Choices, ChoiceSource, draw_in_evaluation, keep_with_graph
 from reformer.config import ModelConfig
 from reformer.eager import eagerly
 from reformer.feed_forward import FeedForward
@@ -78,7 +78,7 @@ class LanguageModel(nn.Module):
         training mode.
         """
         require(not self.training, "past_only_logits is for evaluation; call model.eval() first")
-        ends = range(1, tokens.shape[-1] + 1)
+        ends = range(1, max(1, tokens.shape[-1]) + 1)  # an empty sequence is refused below
         return torch.stack([self(tokens[:, :end])[:, -1] for end in ends], dim=1)
 
     def get_extra_state(self) -> Tensor:
@@ -122,8 +122,7 @@ class LanguageModel(nn.Module):
         else:
             for layer, choice in zip(layers, choices, strict=True):
                 x = layer(x, choice)
-        if drawn is not None and torch.is_grad_enabled():
-            x = KeepWithGraph.apply(x, drawn)
+        keep_with_graph(x, drawn)
         return x
 
     def draw_choices(self, tokens: Tensor) -> tuple[list[tuple[Choices, Choices]], object]:

@@ -66,14 +66,14 @@ class Recording:
         buffers = {id(x) for state in self.states for x in state["_buffers"].values()}
         before = {i: x.clone() for i, x in enumerate(self.tensors) if id(x) in buffers}
         others = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
-        seen = [(x, _version(x)) for x in (*self.tensors, *others)]
+        seen = [(x, version_of(x)) for x in (*self.tensors, *others)]
         states = [source.read() for source in self.sources]
         with _without_cache():
             yield
         for source, state in zip(self.sources, states, strict=True):
             if not source.is_in(state):
                 self.drawn.append((source, state))
-        changed = {id(x) for x, version in seen if version != _version(x)}
+        changed = {id(x) for x, version in seen if version != version_of(x)}
         if not changed <= buffers:
             raise RuntimeError(
                 f"{type(self.module).__name__} changes a parameter, or a tensor among its "
@@ -148,7 +148,7 @@ def _leaf(tensor: Tensor) -> Tensor:
     return leaf
 
 
-def _version(tensor: Tensor) -> int:
+def version_of(tensor: Tensor) -> int:
     """Count the changes in place; those of inference tensors, which are not counted, are none."""
     return 0 if tensor.is_inference() else tensor._version
 

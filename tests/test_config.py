@@ -220,6 +220,7 @@ ILLEGAL_MODEL = [
     ({"dropout": -0.1}, "dropout is -0.1; it must be in [0, 1)"),
     ({"axial_positions": (8,)}, "axial_positions is (8,); it must be (rows, columns)"),
     ({"axial_positions": (0, 99)}, "axial_positions is (0, 99); it must be (rows, columns)"),
+    ({"axial_positions": (8, 8), "d_model": 2, "n_heads": 1}, "a quarter of it to the rows"),
     ({"axial_positions": (7, 9)}, "axial_positions 7 x 9 hold 63 positions, but length is 64"),
 ]
 

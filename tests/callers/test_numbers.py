@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracle import FORMS, make_model, make_tokens
+from oracle import FORMS, assert_same_gradients, gradients, make_model, make_tokens
 
 from reformer import LSHConfig
 
@@ -146,3 +146,32 @@ def test_sums_over_many_pieces_are_as_exact_as_one_piece(form):
         (x - exact).norm() / exact.norm() for x in (whole, sums(torch.bfloat16, **form))
     )
     assert error_of_pieces <= 1.2 * error_of_whole
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_output_layer_sees_may_be_changed_in_place(form):
+    """It is no view, and nobody else needs it."""
+
+    def backward(double):
+        model = make_model(**form, dropout=0.1)
+        double(model.hidden(make_tokens())).sum().backward()
+        return gradients(model)
+
+    def in_place(hidden):
+        hidden *= 2
+        return hidden
+
+    assert_same_gradients(backward(in_place), backward(lambda hidden: 2 * hidden))
+
+
+def test_masks_are_drawn_in_inference_mode_too():
+    """Of tokens that were made there PyTorch counts no changes."""
+    model = make_model(dropout=0.5).train()
+    with torch.inference_mode():
+        tokens = make_tokens().clone()
+        assert not torch.equal(model(tokens), model(tokens))
+
+
+def test_logits_of_the_past_of_an_empty_sequence_are_refused():
+    with pytest.raises(ValueError, match="0 tokens"):
+        make_model().eval().past_only_logits(make_tokens()[:, :0])
