@@ -110,6 +110,13 @@ def positive(text: str) -> float:
     return value
 
 
+def given(text: str) -> str:
+    """Read a name; an empty one, as of an unset variable, is refused."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a run, or leave the option out")
+    return text
+
+
 def add_measuring_options(command: argparse.ArgumentParser) -> None:
     """Add what `run` and `ab` can be asked to measure."""
 
@@ -119,7 +126,7 @@ def add_measuring_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("suites", nargs="*", metavar="SUITE", help="see: run_bench.py list")
     add("--preset", choices=("quick", "cpu", "gpu", "paper"), default="quick")
-    add("--run", metavar="NAME", help="folder in results/runs (default: the preset)")
+    add("--run", type=given, metavar="NAME", help="folder in results/runs (default: the preset)")
     add("--where", **pairs("KEY=VALUE", "only cases with these settings"))
     add("--set", **pairs("KEY=VALUE", "change settings of all cases, such as d_model=512"))
     add("--data", **pairs("NAME=PATH", "your own text=FILE, enwik8=PATH, imagenet64=FOLDER"))

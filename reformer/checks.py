@@ -23,6 +23,14 @@ def refuse_unknown(name: str, legal: Iterable[str], what: str) -> None:
     raise ValueError(f"unknown {what} {name!r}; {hint}legal: {', '.join(legal)}")
 
 
+def refuse_each_unknown(names: Iterable[str], legal: Iterable[str], what: str) -> None:
+    """Raise ValueError if one of `names` is not one of `legal`, or stands there twice."""
+    names = list(names)
+    for name in names:
+        refuse_unknown(name, legal, what)
+        require(names.count(name) == 1, f"{what} {name!r} is asked for twice; say it once")
+
+
 def require(condition: bool, message: str) -> None:
     """Raise ValueError with `message` unless `condition` holds."""
     if not condition:
@@ -35,10 +43,12 @@ def require_positive(config: object, *names: str) -> None:
         require_integer(name, getattr(config, name), 1)
 
 
-def require_integer(name: str, value: object, least: int) -> None:
-    """Raise ValueError unless the value of this name is an integer of `least` or more."""
+def require_integer(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise ValueError unless the value of this name is an integer of `least` (to `most`)."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    require(is_count, f"{name} is {value!r}; it must be an integer of {least} or more")
+    is_legal = is_count and (most is None or value <= most)  # type: ignore[operator]
+    legal = f"an integer of {least} or more" if most is None else f"from {least} to {most}"
+    require(is_legal, f"{name} is {value!r}; it must be {legal}")
 
 
 def require_positive_numbers(config: object, *names: str) -> None:

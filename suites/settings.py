@@ -13,6 +13,7 @@ from baselines.config import ATTENTIONS, PEERS, DenseConfig
 from reformer.checks import (
     is_own,
     make_plain,
+    refuse_each_unknown,
     refuse_unknown,
     require,
     require_integer,
@@ -54,10 +55,9 @@ SWITCHES = (
 class Settings:
     """Settings hold everything that decides what one case measures.
 
-    They are flat, so that suites, `--where` and `--set` can name each of them. A default is part of
-    the measuring method: a case's id holds only what differs from the defaults, so that a new
-    setting changes no id, and changing a default would give two measurements one id. Raises
-    ValueError on illegal values.
+    They are flat, so that suites, `--where` and `--set` can name each. A default is part of the
+    measuring method: a case's id holds only what differs from the defaults, so that a new setting
+    changes no id, and another default would give two measurements one. ValueError if illegal.
     """
 
     task: str = "enwiki-head"  # one of TASKS, or "package.module:function" (suites.tasks)
@@ -124,12 +124,10 @@ class Settings:
         refuse_unknown(self.precision, ("float32", "bfloat16"), "precision")
         refuse_unknown(self.subject, ("model", "attention"), "subject")
         refuse_unknown(self.optimizer, ("adamw", "adafactor"), "optimizer")
-        for measure in self.measures:
-            refuse_unknown(measure, MEASURES, "measure")
-        for way in self.evaluate_as:
-            refuse_unknown(way, WAYS, "way to evaluate")
-        for analysis in self.analyses:
-            refuse_unknown(analysis, ANALYSES, "analysis")
+        require(self.measures != (), f"measures is empty; it is one or more of {MEASURES}")
+        refuse_each_unknown(self.measures, MEASURES, "measure")
+        refuse_each_unknown(self.evaluate_as, WAYS, "way to evaluate")
+        refuse_each_unknown(self.analyses, ANALYSES, "analysis")
         require(
             "quality" not in self.measures or self.can_train,
             f"measures has 'quality'; a {self.subject} of {self.attention!r} is not trained here",
@@ -140,6 +138,8 @@ class Settings:
         )
         require_positive(self, "batch", "processes", "train_steps", "first_length", "first_batch")
         require_positive(self, "heldout_tokens", "max_processes", "n_pairs")
+        if self.chunk_length is not None:
+            require_positive(self, "chunk_length")  # 0 would have the id of the default
         require_positive_numbers(self, "within", "learning_rate", "time_budget_s")
         require_integer("warmup_steps", self.warmup_steps, 0)
         require_integer("evaluate_every", self.evaluate_every, 0)

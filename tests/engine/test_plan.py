@@ -135,7 +135,7 @@ def test_conditions_are_on_settings_in_force() -> None:
         ({"changes": ["d_modl=64"]}, "did you mean 'd_model'"),
         ({"changes": ["d_model"]}, "not of the form KEY=VALUE"),
         ({"changes": ["d_model=wide"]}, "d_model must be a whole number"),
-        ({"changes": ["learning_rate=fast"]}, "learning_rate must be a number"),
+        ({"changes": ["learning_rate=fast"]}, "learning_rate must be a finite number"),
         ({"changes": ["reversible=maybe"]}, "reversible must be true or false"),
         ({"changes": ["axial_positions=8"]}, "takes 2 values"),
         ({"changes": ["batch=0"]}, "no case can be changed as --set says: batch is 0"),
@@ -177,8 +177,15 @@ def test_own_text_takes_the_place_of_text_alone() -> None:
 
 
 def test_what_set_makes_impossible_is_skipped_with_its_reason() -> None:
-    plan = make_plan("x", Asked(preset="quick", changes=["n_heads=3"]), SUITES)
-    assert all("not a multiple" in entry.case.skip for entry in plan.entries.values())
+    """Where it is so in all cases it is a mistake."""
+    some = grid(Settings(), d_model=[192, 256])
+    suite = Suite(question="?", varies="d_model", presets={"quick": some})
+    plan = make_plan("x", Asked(preset="quick", changes=["n_heads=3"]), {"all": suite})
+    skips = [entry.case.skip for entry in plan.entries.values()]
+    assert skips[0] == ""
+    assert "d_model 256 is not a multiple" in skips[1]
+    with pytest.raises(ValueError, match="no case can be measured as --set says: d_model 256 is"):
+        make_plan("x", Asked(preset="quick", changes=["n_heads=3"]), SUITES)
 
 
 def test_what_set_makes_illegal_in_some_cases_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,3 +182,15 @@ def test_a_training_on_the_cpu_has_one_thread(
     monkeypatch.setattr(worker, "available_cores", lambda: 6)
     job = Job(case_id="x", kind=kind, index=0, seed=0, settings=Settings(), device=device)
     assert worker.n_threads(job) == threads
+
+
+def test_a_timeout_of_years_is_waited_for_in_parts(tmp_path: Path) -> None:
+    """The system takes no such time; "1e9" is how a person says never."""
+    done = local.run_in_process(f"{__name__}:answer", 3, log=tmp_path / "log", timeout_s=1e300)
+    assert done.result == {"answer": 3}
+    done = local.run_in_process(f"{__name__}:answer", 3, log=tmp_path / "log", timeout_s=1e9)
+    assert done.failure is None
+
+
+def answer(number: int) -> dict[str, int]:
+    return {"answer": number}

@@ -83,7 +83,7 @@ class RunFolder:
         with self._sentence():
             draft = self.plan_path.with_suffix(".tmp")
             with draft.open("w") as file:
-                json.dump(plan.to_json(), file, indent=1)
+                json.dump(plan.to_json(), file, indent=1, allow_nan=False)
                 file.flush()
                 sync(file)
             draft.replace(self.plan_path)

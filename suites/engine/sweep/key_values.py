@@ -8,6 +8,7 @@ from suites.base import Case
 from suites.settings import SETTINGS, Settings
 
 HINTS = get_type_hints(Settings)
+MOST = 2**63  # of numbers: more is a slip, and no integer of PyTorch
 
 
 def condition(where: Iterable[str]) -> Callable[[Case], bool]:
@@ -63,10 +64,13 @@ def typed(text: str, hint: Any, what: str) -> Any:
             raise ValueError(f"{what} must be true or false")
         return text.lower() == "true"
     try:
-        return hint(text)
+        value = hint(text)
+        if hint is str or abs(value) < MOST:  # NaN is not
+            return value
     except ValueError:
-        words = {int: "a whole number", float: "a number"}
-        raise ValueError(f"{what} must be {words[hint]}") from None
+        pass
+    words = {int: "a whole number", float: "a finite number"}
+    raise ValueError(f"{what} must be {words[hint]}, smaller than 2^63")
 
 
 def equals_text(value: Any, text: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import suites
-from reformer.checks import refuse_unknown
+from reformer.checks import refuse_unknown, require_integer
 from suites.base import PRESETS, Case, Suite, make_case, unique
 from suites.engine.job import Job
 from suites.engine.store.plan import Entry, Plan
@@ -17,6 +17,7 @@ from suites.engine.sweep.key_values import changes_of, condition
 from suites.settings import TEXT_TASKS, change
 
 # An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
+MOST_SEEDS = MOST_PROCESSES = 1000  # each is a job of its own
 DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "gpu": 3, "paper": 3}
 # Seconds that one job may take.
 DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "gpu": 3600.0, "paper": 86400.0}
@@ -63,8 +64,8 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
     refuse_unknown(preset, PRESETS, "preset")
     for suite in asked.suites:
         refuse_unknown(suite, all_suites, "suite")
-    if asked.n_seeds is not None and asked.n_seeds < 1:
-        raise ValueError(f"--seeds is {asked.n_seeds}; it must be 1 or more")
+    if asked.n_seeds is not None:
+        require_integer("--seeds", asked.n_seeds, 1, MOST_SEEDS)
     keep, changes = condition(asked.where), changes_of(asked.changes)
     told = ("task",) * asked.own_text + tuple(changes)
     entries: dict[str, Entry] = {}
@@ -82,6 +83,11 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
             f"no case of {chosen} at preset {preset!r} fulfils {' '.join(asked.where) or 'this'}; "
             "see the cases with: python run_bench.py run --dry-run"
         )
+    for entry in entries.values():
+        require_integer("max_processes", limit(entry.case.settings), 1, MOST_PROCESSES)
+    skips = [entry.case.skip for entry in entries.values()]
+    if changes and all(skips):
+        raise ValueError(f"no case can be measured as --set says: {skips[0]}")
     seeds = list(range(asked.n_seeds or DEFAULT_SEEDS[preset]))
     return Plan(name=name, preset=preset, seeds=seeds, device="", entries=entries)
 

@@ -6,6 +6,7 @@ No torch.
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from suites.engine.job import Job
@@ -29,8 +30,8 @@ def outcome_words(line: JobLine) -> str:
         return f"{line['status'].upper()} {line['reason']}"
     part = line["part"] or {}
     if line["kind"] == "time":
-        steps = sorted(part["samples_ms"].get("step", []))
-        notes = [f"{steps[len(steps) // 2]:.4g} ms a step"] if steps else []
+        steps = part["samples_ms"].get("step", [])
+        notes = [f"{median(steps):.4g} ms a step"] if steps else []
         notes += ["disturbed"] if part["disturbed"] else []
         notes += [] if part["steady"] or part["stopped_by"] == "long" else ["not steady"]
         return ", ".join(notes)

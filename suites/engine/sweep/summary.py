@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Container, Sequence
 from math import inf
-from statistics import fmean, median
+from statistics import fmean, geometric_mean, median
 
 from suites.base import make_case
 from suites.engine.store.records import Record
@@ -42,7 +42,8 @@ def has_failures(backlog: Backlog) -> bool:
 def print_results(backlog: Backlog, before: Container[Key], width: int) -> None:
     """Print a table of the cases with records that were not there before, at most N_SHOWN of them.
 
-    Times are medians, bits per dim means over the seeds; memory is that of live tensors.
+    Times are geometric means of the processes' medians, as on the page, bits per dim means over the
+    seeds; memory is that of live tensors.
     """
     new: dict[str, list[Record]] = {}
     for key, record in backlog.records.items():
@@ -51,7 +52,10 @@ def print_results(backlog: Backlog, before: Container[Key], width: int) -> None:
     if not new:
         return
     rows = [_row(backlog.names[case_id], records) for case_id, records in new.items()]
-    print(table_text(("what", "a step", "peak", "bits per dim"), rows[:N_SHOWN], width), end="")
+    print(
+        table_text(("what", "a step", "live tensors", "bits per dim"), rows[:N_SHOWN], width),
+        end="",
+    )
     if len(rows) > N_SHOWN:
         print(f"and {len(rows) - N_SHOWN} more")
 
@@ -67,7 +71,7 @@ def _row(name: str, records: Sequence[Record]) -> tuple[str, str, str, str]:
     bits = [record["quality"]["bits_per_dim"] for record in records if record["quality"]]
     return (
         name,
-        f"{median(times):.4g} ms" if times else "",
+        f"{geometric_mean(times):.4g} ms" if times else "",
         f"{max(peaks) / 2**20:.4g} MiB" if peaks else "",
         f"{fmean(bits):.3f}" if bits else "",
     )

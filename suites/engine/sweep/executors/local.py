@@ -22,6 +22,7 @@ from suites.engine.sweep.executors.fork_server import start_fork_server
 RUN_JOB = "suites.engine.measure.worker:run_job"
 # A process that has sent its message has so long to end by itself before it is killed.
 GRACE_S = 2.0
+LONGEST_WAIT_S = 86_400.0  # the system cannot wait for years at once
 
 
 class Running:
@@ -180,10 +181,12 @@ def trainings_side_by_side(device: str) -> int:
 def first_done(running: Collection[Running]) -> Running:
     """Wait for the first of these that is done or whose time is over."""
     ends = [end for one in running for end in (one.receiver, one.process.sentinel)]
-    seconds = min(one.seconds_left() for one in running)
-    wait(ends, None if math.isinf(seconds) else max(0.0, seconds))
-    done = [one for one in running if one.is_done()]
-    return done[0] if done else min(running, key=Running.seconds_left)
+    while True:
+        seconds = min(one.seconds_left() for one in running)
+        wait(ends, min(max(0.0, seconds), LONGEST_WAIT_S))
+        done = [one for one in running if one.is_done() or one.seconds_left() <= 0]
+        if done:
+            return done[0]
 
 
 def run_in_process(
