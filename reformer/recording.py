@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from reformer.autocast import autocast_device
-from reformer.randomness import Source, sources_of
+from reformer.sources import Source, sources_of
 
 State = dict[str, Any]
 # Held while modules are recorded or are back in an earlier state: threads may share a model.

@@ -39,7 +39,7 @@ ARROWS: dict[str, list[str]] = {
     "reformer/checks.py": [],
     "reformer/config.py": ["reformer.checks"],
     "reformer/kernels/triton/*": ["torch", "triton", "triton.*", "reformer.*"],
-    "reformer/randomness.py": ["torch", "numpy", "reformer.hooks"],
+    "reformer/sources.py": ["torch", "numpy", "reformer.hooks"],
     "reformer/*": ["torch", "reformer.*"],
     "baselines/__init__.py": ["baselines.*"],
     "baselines/config.py": ["reformer.checks", "reformer.config"],
@@ -135,7 +135,7 @@ PLANTED = {
     "reformer/checks.py": ("reformer/checks.py", "reformer.config"),
     "reformer/config.py": ("reformer/config.py", "torch"),
     "reformer/kernels/triton/*": ("reformer/kernels/triton/tune.py", "suites.base"),
-    "reformer/randomness.py": ("reformer/randomness.py", "reformer.recording"),
+    "reformer/sources.py": ("reformer/sources.py", "reformer.recording"),
     "reformer/*": ("reformer/kernels/native/kernel.py", "suites.base"),
     "baselines/__init__.py": ("baselines/__init__.py", "reformer.config"),
     "baselines/config.py": ("baselines/config.py", "torch"),
@@ -183,7 +183,7 @@ PLANTED = {
 # Within reformer/ a file imports only from rows above its own (kernels/ also from each other).
 FROM_BELOW = [
     ["checks", "eager", "autocast", "precision", "hooks"],
-    ["config", "randomness"],
+    ["config", "sources"],
     ["inputs"],
     ["hashing", "sorting", "full_attention", "positions", "reference", "gradients", "recording"],
     ["choices"],

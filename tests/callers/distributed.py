@@ -59,6 +59,30 @@ def shard_root(rank, size, form, folder):
         torch.save(grads, f"{folder}/grads.pt")
 
 
+def shard_part(rank, size, form, folder):
+    """Shard one linear layer and the head by FSDP2, and say what a training step says."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    model = make_model(torch.float32, **form)
+    mesh = init_device_mesh("cpu", (size,))
+    for part in (model.layers[0].feed_forward.widen, model.head, model):
+        fully_shard(part, mesh=mesh)
+    said = run(model)
+    if rank == 0:
+        torch.save(said, f"{folder}/said.pt")
+
+
+def shard_flat(rank, size, form, folder):
+    """Shard a model by the first FSDP, in flat parameters; what a training step says."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    model = make_model(torch.float32, **form)
+    said = run(FullyShardedDataParallel(model, device_id=torch.device("cpu")))
+    if rank == 0:
+        torch.save(said, f"{folder}/said.pt")
+
+
 def run(model):
     try:
         model(make_tokens(), make_tokens(1)).backward()

@@ -68,3 +68,23 @@ def test_a_model_sharded_as_a_whole_trains(name, tmp_path):
     assert found.keys() == {name for name, _ in model.named_parameters()}
     for name, p in model.named_parameters():
         torch.testing.assert_close(found[name], p.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["shard_part", "shard_flat"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"reversible": True, "ff_chunks": 1, "loss_chunks": 1},
+        {"reversible": False, "ff_chunks": 1, "loss_chunks": 4},
+        {"reversible": False, "ff_chunks": 1, "loss_chunks": 1},
+    ],
+)
+def test_parts_that_are_sharded_apart_are_refused_where_they_are_recomputed(how, form, tmp_path):
+    """Their parameters come and go during the call; their gradients were lost."""
+    spawn(how, form | DENSE, tmp_path, 2)
+    said = torch.load(tmp_path / "said.pt")
+    if form["reversible"] or form["loss_chunks"] > 1:
+        assert "needs a gradient and is no parameter of that part" in said
+        assert "a shard of FSDP" in said
+    else:
+        assert said == ""

@@ -126,7 +126,28 @@ def marked_parameters(model):
         part.register_forward_hook(scale)
 
 
+class Counting(nn.Module):
+    """A module that counts its calls where it keeps its options, and notes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.options, self.noted, self.seen = {"calls": 1}, [], set()
+
+    def forward(self, x):
+        self.options["calls"] += 1
+        self.noted.append(x.detach())
+        self.seen.add(len(self.noted))
+        return x * (self.options["calls"] + len(self.noted) + len(self.seen))
+
+
+def changed_contents(model):
+    layers = model.layers
+    layers[0].attention = Held(layers[0].attention, Counting())
+    layers[0].feed_forward.narrow = Held(layers[0].feed_forward.narrow, Counting())
+
+
 CHANGES = {
+    "contents changed": changed_contents,
     **{f"drawn from {name}": hooks_that_draw(name) for name in DRAWS},
     "drawn from generators of its own": own_generators,
     "buffers changed in place": changed_buffers,
@@ -144,6 +165,7 @@ def backward(form, change):
     torch.manual_seed(4)
     model.loss(tokens, make_tokens(1)).backward()
     after = [draw() for draw in DRAWS.values()]
+    after += [len(m.noted) + m.options["calls"] for m in model.modules() if isinstance(m, Counting)]
     return gradients(model), [*after, *(b.clone() for b in model.buffers())]
 
 

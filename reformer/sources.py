@@ -1,7 +1,7 @@
-"""Generators of random numbers that a module draws from can be read, and put back.
+"""What a call of modules draws from, or changes on the way, can be read and put back.
 
-They are the global ones of PyTorch, NumPy and Python, and those of their types that the module, or
-a function that it runs, holds.
+That are the global generators of PyTorch, NumPy and Python, those that a module holds, or a
+function that it runs, and the contents of its lists, sets and dicts.
 """
 
 import inspect
@@ -16,13 +16,13 @@ from torch import nn
 from reformer.hooks import has_hooks_of_all_modules
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
-OURS = ("torch", "reformer")  # packages whose modules draw from PyTorch's global generators alone
+OURS = ("torch", "reformer")  # packages whose modules have PyTorch's global generators alone
 
 
 class Source(NamedTuple):
-    """A source of random numbers has a state that can be read and written.
+    """A source has a state, of which a call depends, that can be read and written.
 
-    of: the generator that is held, None of a global one.
+    of: what is held, None of a global generator.
     """
 
     read: Callable[[], Any]
@@ -40,7 +40,7 @@ def _bits_of(generator: np.random.Generator) -> Source:
 
 
 # By type, how to make a source of a generator that is held; to ask by isinstance takes too long.
-SOURCES: dict[type, Callable[[Any], Source]] = {
+GENERATORS: dict[type, Callable[[Any], Source]] = {
     type(torch.default_generator): lambda x: Source(x.get_state, x.set_state, x),
     random.Random: lambda x: Source(x.getstate, x.setstate, x),
     np.random.RandomState: lambda x: Source(x.get_state, x.set_state, x),
@@ -49,9 +49,9 @@ SOURCES: dict[type, Callable[[Any], Source]] = {
 
 
 def sources_of(modules: Iterable[nn.Module], device: torch.device) -> list[Source]:
-    """Return the sources that a call of these modules can draw from, on the CPU and a device.
+    """Return the sources of a call of these modules, on the CPU and a device.
 
-    Modules of PyTorch and the Reformer without hooks draw from PyTorch's global ones alone.
+    Modules of PyTorch and the Reformer without hooks have PyTorch's global generators alone.
     """
     found = [Source(torch.get_rng_state, torch.set_rng_state)]
     if device.type == "cuda":
@@ -66,8 +66,10 @@ def sources_of(modules: Iterable[nn.Module], device: torch.device) -> list[Sourc
         return found
     found.append(Source(random.getstate, random.setstate))
     found.append(Source(np.random.get_state, np.random.set_state))
-    held = {id(x): x for module in others for x in _held_by(module) if type(x) in SOURCES}
-    return [*found, *(SOURCES[type(x)](x) for x in held.values())]
+    held = {id(x): x for module in others for x in _held_by(module) if type(x) in GENERATORS}
+    found += [GENERATORS[type(x)](x) for x in held.values()]
+    kept = {id(x): x for module in others for x in _contents_of(module)}
+    return found + [_container(x) for x in kept.values()]
 
 
 def _runs_code_of_others(module: nn.Module) -> bool:
@@ -75,6 +77,21 @@ def _runs_code_of_others(module: nn.Module) -> bool:
     if "forward" in vars(module) or any(vars(module)[kind] for kind in HOOKS):
         return True
     return type(module).forward.__module__.partition(".")[0] not in OURS
+
+
+def _contents_of(module: nn.Module) -> Iterator[Any]:
+    """Yield the lists, sets and dicts of a module that are not PyTorch's own."""
+    for name, value in vars(module).items():
+        if not name.startswith("_") and type(value) in (list, set, dict):
+            yield value
+
+
+def _container(held: Any) -> Source:
+    def write(state: Any) -> None:
+        held.clear()
+        (held.extend if isinstance(held, list) else held.update)(state)
+
+    return Source(held.copy, write, held)
 
 
 def _held_by(module: nn.Module) -> Iterator[Any]:
@@ -91,13 +108,19 @@ def _held_by(module: nn.Module) -> Iterator[Any]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Are two states the same? Those of NumPy hold arrays among other things."""
+    """Are two states the same? What is held in them is compared by identity, but for numbers."""
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_equal(a[key], b[key]) for key in a)
+    if isinstance(a, list) or (isinstance(a, tuple) and any(isinstance(x, np.ndarray) for x in a)):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return bool(a == b)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return _same(a, b)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
-    if isinstance(a, dict):
-        return all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, tuple) and any(isinstance(x, np.ndarray) for x in a):
-        return all(map(_same, a, b))
-    return bool(a == b)
+    return a is b or (isinstance(a, (int, float, str)) and bool(a == b))
