@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
@@ -80,9 +81,15 @@ class Recording:
                 "attributes, in place when it is called, and could not be computed again as it "
                 "was: make that a buffer, or use reversible=False, ff_chunks=1 and loss_chunks=1"
             )
+        changed |= self._running_statistics()
         self.changed = {i for i in before if id(self.tensors[i]) in changed}
         for i in self.changed:
             self.tensors[i] = before[i]
+
+    def _running_statistics(self) -> set[int]:
+        """Tell which buffers PyTorch's norms update, without counting it as a change."""
+        norms = [one for one in self.modules if isinstance(one, _NormBase) and one.training]
+        return {id(x) for norm in norms for x in norm.buffers(recurse=False)}
 
     @contextmanager
     def again(self, tensors: Sequence[Tensor], needs_grad: Sequence[bool]) -> Iterator[None]:

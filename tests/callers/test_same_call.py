@@ -103,6 +103,23 @@ def changed_buffers(model):
     layers[0].feed_forward.narrow = Held(layers[0].feed_forward.narrow, Memory())
 
 
+class BatchNorm(nn.Module):
+    """A norm over all positions, whose statistics PyTorch updates unseen."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width, dtype=torch.float64)
+
+    def forward(self, x):
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+def batch_norms(model):
+    layers = model.layers
+    layers[0].attention = Held(layers[0].attention, BatchNorm(32))
+    layers[1].feed_forward.widen = Held(layers[1].feed_forward.widen, BatchNorm(48))
+
+
 def spectral_norms(model):
     layers = model.layers
     parametrizations.spectral_norm(layers[0].attention.to_v)
@@ -151,6 +168,7 @@ CHANGES = {
     **{f"drawn from {name}": hooks_that_draw(name) for name in DRAWS},
     "drawn from generators of its own": own_generators,
     "buffers changed in place": changed_buffers,
+    "batch norms": batch_norms,
     "spectral norms": spectral_norms,
     "marked parameters": marked_parameters,
 }
