@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,21 @@ def test_what_lies_among_the_runs_and_is_none(
         assert run_bench.main(["status", name]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("run_bench.py: ")
+
+
+def test_a_copied_run_is_called_by_the_name_of_its_folder(
+    measured: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(measured.path, tmp_path / "mine2")
+    copied = json.loads(measured.plan_path.read_text()) | {"gflops": 50.0}
+    (tmp_path / "mine2/plan.json").write_text(json.dumps(copied))
+    assert run_bench.main(["status", "mine2"]) == 0
+    assert "run mine2 (preset quick, 1 cases)" in capsys.readouterr().out
+    plan, asked = RunFolder(tmp_path / "mine2").plan(), plan_of([HEALTHY])
+    asked.preset = "cpu"
+    assert plan is not None
+    with pytest.raises(ValueError, match="run 'mine2' has preset 'quick'"):
+        extend(plan, asked)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ class RunFolder:
         return self.path / "logs" / f"{plain_name(case_id, 'case')}.txt"
 
     def plan(self) -> Plan | None:
-        """Read the plan, if there is one. Raises ValueError if it is damaged or newer."""
+        """Read the plan, if there is one, under the folder's name: folders are copied and renamed.
+
+        Raises ValueError if it is damaged or newer.
+        """
         try:
             content = json.loads(self.plan_path.read_bytes())
             version = content["format"]
@@ -68,6 +71,7 @@ class RunFolder:
                 f"{self.plan_path} has format {version}, this version reads up to {FORMAT}; "
                 "update the program"
             )
+        plan.name = self.name
         return plan
 
     def records(self) -> list[Record]:
