@@ -133,6 +133,7 @@ def test_conditions_are_on_settings_in_force() -> None:
         ({"where": ["length"]}, "not of the form key=value"),
         ({"where": ["length=65"]}, "no case of any suite"),
         ({"changes": ["d_modl=64"]}, "did you mean 'd_model'"),
+        ({"changes": ["d_model=64", "d_model=128"]}, "--set gives 'd_model' twice"),
         ({"changes": ["d_model"]}, "not of the form KEY=VALUE"),
         ({"changes": ["d_model=wide"]}, "d_model must be a whole number"),
         ({"changes": ["learning_rate=fast"]}, "learning_rate must be a finite number"),
@@ -211,6 +212,8 @@ def test_data_paths_belong_to_a_task_of_the_plan() -> None:
     for text, said in (("enwik8", "not of the form NAME=PATH"), ("enwik8=", "names no file")):
         with pytest.raises(ValueError, match=said):
             data_paths([text], ["enwik8"])
+    with pytest.raises(ValueError, match="--data gives 'text' twice"):
+        data_paths(["text=A", "text=B"], ["text"])
 
 
 @pytest.mark.parametrize(

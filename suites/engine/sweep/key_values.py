@@ -1,6 +1,6 @@
 """What a person writes as KEY=VALUE is read here: `--where`, `--set` and `--data`. No torch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, get_args, get_type_hints
 
 from reformer.checks import refuse_unknown
@@ -36,12 +36,14 @@ def condition(where: Iterable[str]) -> Callable[[Case], bool]:
 def changes_of(texts: Iterable[str]) -> dict[str, Any]:
     """Read the settings and their new values of "--set KEY=VALUE ...".
 
-    Raises ValueError on other forms, on unknown settings and on values of another type.
+    Raises ValueError on other forms, on unknown settings, on one given twice and on values of
+    another type.
     """
-    changes = {}
+    changes: dict[str, Any] = {}
     for text in texts:
         key, value = split(text, "--set", "KEY=VALUE", "d_model=512")
         refuse_unknown(key, SETTINGS, "setting")
+        refuse_second(key, changes, "--set")
         changes[key] = typed(value.strip(), HINTS[key], f"--set {text!r}: {key}")
     return changes
 
@@ -95,16 +97,26 @@ def equals_text(value: Any, text: str) -> bool:
 def data_paths(texts: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
     """Read the file of each task of "--data NAME=PATH ...".
 
-    Raises ValueError on other forms and on tasks that no case asked for has.
+    Raises ValueError on other forms, on one given twice and on tasks that no case asked for has.
     """
-    paths, legal = {}, sorted(set(tasks))
+    paths: dict[str, str] = {}
+    legal = sorted(set(tasks))
     for text in texts:
         name, path = split(text, "--data", "NAME=PATH", "enwik8=data/enwik8")
         if not path:
             raise ValueError(f"--data {text!r} names no file; write NAME=PATH")
         refuse_unknown(name, legal, "task in --data")
+        refuse_second(name, paths, "--data")
         paths[name] = path
     return paths
+
+
+def refuse_second(key: str, given: Container[str], option: str) -> None:
+    """Raise ValueError if a key was given before: which of its values counts would be a guess."""
+    if key in given:
+        raise ValueError(
+            f"{option} gives {key!r} twice; it has one value, so leave one of them out"
+        )
 
 
 def split(text: str, option: str, form: str, example: str) -> tuple[str, str]:

@@ -63,14 +63,16 @@ def words_of(options: Namespace) -> list[str]:
 
     Raises ValueError if --set would make their number another one.
     """
-    for text in options.set:
-        if text.partition("=")[0].strip() in N_PROCESSES:
+    keys = [text.partition("=")[0].strip() for text in options.set]
+    for key, text in zip(keys, options.set, strict=True):
+        if key in N_PROCESSES:
             raise ValueError(
                 f"--set {text!r}: with ab both sides have a fixed number, --processes N"
             )
     words = ["run", *options.suites, "--preset", options.preset, "--device", options.device]
     fixed = [f"{name}={options.processes}" for name in N_PROCESSES]
-    words += ["--set", "measures=time,memory", *fixed, *options.set]
+    usual = ["measures=time,memory"] if "measures" not in keys else []
+    words += ["--set", *usual, *fixed, *options.set]
     for name in ("where", "data", "seeds", "timeout", "retry"):
         given = getattr(options, name)
         if given not in (None, "", []):
