@@ -132,6 +132,11 @@ def test_conditions_are_on_settings_in_force() -> None:
         ({"where": ["lenght=1"]}, "did you mean 'length'"),
         ({"where": ["length"]}, "not of the form key=value"),
         ({"where": ["length=65"]}, "no case of any suite"),
+        ({"where": ["length=64", "length=65"]}, "at preset 'quick' fulfils length=65; see"),
+        (
+            {"where": ["attention=sdpa", "n_rounds=4", "attention=lsh"]},
+            "fulfils attention=sdpa together with n_rounds=4; see",
+        ),
         ({"changes": ["d_modl=64"]}, "did you mean 'd_model'"),
         ({"changes": ["d_model=64", "d_model=128"]}, "--set gives 'd_model' twice"),
         ({"changes": ["d_model"]}, "not of the form KEY=VALUE"),

@@ -1,6 +1,6 @@
 """What a person writes as KEY=VALUE is read here: `--where`, `--set` and `--data`. No torch."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from reformer.checks import refuse_unknown
@@ -31,6 +31,17 @@ def condition(where: Iterable[str]) -> Callable[[Case], bool]:
         )
 
     return keep
+
+
+def unfulfilled(where: Sequence[str], kept: Sequence[Case]) -> str:
+    """Say which conditions no kept case fulfils, and beside which others; "" if each has a case.
+
+    kept: the cases that fulfil `where`.
+    """
+    idle = [text for text in where if not any(map(condition([text]), kept))]
+    idle_keys = {text.partition("=")[0].strip() for text in idle}
+    others = [text for text in where if text.partition("=")[0].strip() not in idle_keys]
+    return " ".join([*idle, *(["together with", *others] if idle and others else [])])
 
 
 def changes_of(texts: Iterable[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from suites.base import PRESETS, Case, Suite, make_case, unique
 from suites.engine.job import Job
 from suites.engine.store.plan import Entry, Plan
 from suites.engine.sweep.growth import limit
-from suites.engine.sweep.key_values import changes_of, condition
+from suites.engine.sweep.key_values import changes_of, condition, unfulfilled
 from suites.settings import TEXT_TASKS, change
 
 # An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
@@ -58,7 +58,7 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
     """Make the plan of what is asked; a case that stands in two suites stands in it once.
 
     Conditions are on cases as they are after changes. Raises ValueError on unknown names and
-    illegal values, and when no case is left.
+    illegal values, and when no case is left, or none that fulfils one of several alternatives.
     """
     preset = asked.preset
     refuse_unknown(preset, PRESETS, "preset")
@@ -69,18 +69,21 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
     keep, changes = condition(asked.where), changes_of(asked.changes)
     told = ("task",) * asked.own_text + tuple(changes)
     entries: dict[str, Entry] = {}
+    kept: list[Case] = []
     for suite in asked.suites or list(all_suites):
         if not asked.suites and preset not in all_suites[suite].presets:
             continue
         for case in changed(all_suites[suite].cases(preset), changes, asked.own_text):
             if keep(case):
                 entry = Entry(case=case, suites=(suite,), changed=told)
+                kept.append(case)
                 before = entries.get(case.id)
                 entries[case.id] = before.joined(entry) if before else entry
-    if not entries:
+    lacking = unfulfilled(asked.where, kept)
+    if lacking or not kept:
         chosen = " ".join(asked.suites) or "any suite"
         raise ValueError(
-            f"no case of {chosen} at preset {preset!r} fulfils {' '.join(asked.where) or 'this'}; "
+            f"no case of {chosen} at preset {preset!r} fulfils {lacking or 'this'}; "
             "see the cases with: python run_bench.py run --dry-run"
         )
     for entry in entries.values():
