@@ -127,7 +127,7 @@ def test_conditions_are_on_settings_in_force() -> None:
     [
         ({"suites": ["tinny"]}, "unknown suite 'tinny'; did you mean 'tiny'"),
         ({"preset": "quik"}, "unknown preset 'quik'; did you mean 'quick'"),
-        ({"suites": ["tiny"], "preset": "cpu"}, "unknown preset 'cpu'"),
+        ({"suites": ["tiny"], "preset": "cpu"}, "'tiny' has no preset 'cpu'; it has quick: ask"),
         ({"n_seeds": 0}, "--seeds is 0"),
         ({"where": ["lenght=1"]}, "did you mean 'length'"),
         ({"where": ["length"]}, "not of the form key=value"),
@@ -219,6 +219,25 @@ def test_data_paths_belong_to_a_task_of_the_plan() -> None:
             data_paths([text], ["enwik8"])
     with pytest.raises(ValueError, match="--data gives 'text' twice"):
         data_paths(["text=A", "text=B"], ["text"])
+
+
+@pytest.mark.parametrize(
+    ("given", "tasks", "said"),
+    [
+        ("tex=A", ["enwiki-head", "recall"], "'tex'; did you mean 'text'? legal: text$"),
+        ("tex=A", ["enwik8", "my:own"], "'text'? legal: enwik8, my:own, text$"),
+        (
+            "text=A",
+            ["enwik8"],
+            "unknown task in --data 'text'; legal: enwik8$",
+        ),  # --set task=enwik8
+        ("text=A", ["duplication"], "'text=A' has no effect: no case asked for takes data"),
+        ("text=A", [], "'text=A' has no effect: no case asked for takes data"),
+    ],
+)
+def test_what_data_may_be_given_is_what_cases_take(given: str, tasks: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
+        data_paths([given], tasks)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
-from reformer.checks import refuse_unknown
+from reformer.checks import is_own, refuse_unknown
 from suites.base import Case
-from suites.settings import SETTINGS, Settings
+from suites.settings import NEED_DATA, SETTINGS, TEXT_TASKS, Settings
 
 HINTS = get_type_hints(Settings)
 MOST = 2**63  # of numbers: more is a slip, and no integer of PyTorch
@@ -105,21 +105,38 @@ def equals_text(value: Any, text: str) -> bool:
     return bool(value == text)
 
 
-def data_paths(texts: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
+def data_paths(texts: Sequence[str], tasks: Iterable[str]) -> dict[str, str]:
     """Read the file of each task of "--data NAME=PATH ...".
 
-    Raises ValueError on other forms, on one given twice and on tasks that no case asked for has.
+    tasks: of the cases asked for. Raises ValueError on other forms, on one given twice and on tasks
+    that no case asked for has.
     """
     paths: dict[str, str] = {}
-    legal = sorted(set(tasks))
+    asked = sorted(set(tasks))
     for text in texts:
         name, path = split(text, "--data", "NAME=PATH", "enwik8=data/enwik8")
         if not path:
             raise ValueError(f"--data {text!r} names no file; write NAME=PATH")
-        refuse_unknown(name, legal, "task in --data")
+        if name not in asked:
+            legal = takers(asked, names={one.partition("=")[0].strip() for one in texts})
+            if not legal:
+                raise ValueError(
+                    f"--data {text!r} has no effect: no case asked for takes data; leave it out"
+                )
+            refuse_unknown(name, legal, "task in --data")
         refuse_second(name, paths, "--data")
         paths[name] = path
     return paths
+
+
+def takers(asked: Sequence[str], names: Container[str]) -> list[str]:
+    """Return for which tasks --data may be given: one's own text takes the place of other texts.
+
+    asked: the tasks of the cases asked for. names: what is given, after which `asked` are.
+    """
+    takes_text = "text" not in names and any(task in TEXT_TASKS for task in asked)
+    found = [task for task in asked if task in NEED_DATA or is_own(task)]
+    return sorted({*found, "text"}) if takes_text else found
 
 
 def refuse_second(key: str, given: Container[str], option: str) -> None:

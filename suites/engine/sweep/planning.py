@@ -64,6 +64,12 @@ def make_plan(name: str, asked: Asked, all_suites: dict[str, Suite]) -> Plan:
     refuse_unknown(preset, PRESETS, "preset")
     for suite in asked.suites:
         refuse_unknown(suite, all_suites, "suite")
+        legal = all_suites[suite].presets
+        if preset not in legal:
+            raise ValueError(
+                f"suite {suite!r} has no preset {preset!r}; it has {', '.join(legal)}: ask for one "
+                "of these, or leave this suite out"
+            )
     if asked.n_seeds is not None:
         require_integer("--seeds", asked.n_seeds, 1, MOST_SEEDS)
     keep, changes = condition(asked.where), changes_of(asked.changes)

@@ -1,6 +1,6 @@
 """Before a sweep: ask what the machine is and has, and join what is asked to the run. No torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from suites.settings import METHOD_VERSION, NEED_DATA
 PROBE = "suites.engine.measure.probe:probe"
 
 
-def question_of(plan: Plan, device: str, data: Iterable[str], download: bool) -> Question:
+def question_of(plan: Plan, device: str, data: Sequence[str], download: bool) -> Question:
     """Put together what must be asked of the machine: the plan's data and attentions to import.
 
     data: "task=path", as `--data` has it. Raises ValueError if the plan has no such task.
