@@ -10,7 +10,8 @@ def misfit_of_name(name: object, where: str) -> str:
     """Say why this cannot be the name of a file in the run's folder; "" if it can."""
     if not isinstance(name, str):
         return f"{where} is no text"
-    plain = bool(name) and name.isprintable() and not name.startswith(".")
+    # a leading - would be an option, and a leading ~ somebody's home, when the name is typed again
+    plain = name.isprintable() and name == name.strip() and name[:1] not in ("", ".", "-", "~")
     if plain and len(name.encode()) <= MAX_NAME and not {"/", "\\"} & {*name}:
         return ""
     shown = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..."

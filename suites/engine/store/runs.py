@@ -186,7 +186,10 @@ def run_folder(name: str) -> RunFolder:
     Raises ValueError unless it is a plain folder name.
     """
     if misfit_of_name(name, "run"):
-        raise ValueError(f"run name {name!r} is not a plain folder name; use letters and digits")
+        raise ValueError(
+            f"run name {name!r} is not a plain folder name, which any command could be given; "
+            "use up to 100 letters and digits"
+        )
     return RunFolder(RUNS / name)
 
 
