@@ -66,6 +66,7 @@ def test_what_lies_among_the_runs_and_is_none(
     newer = json.loads(measured.plan_path.read_text()) | {"format": 9, "seeds": "of a later kind"}
     (tmp_path / "newer/plan.json").write_text(json.dumps(newer))
     (tmp_path / "folder/plan.json").mkdir(parents=True)
+    (tmp_path / "folder/copy.json").symlink_to("gone")
     assert run_bench.main(["list"]) == 0
     said = capsys.readouterr()
     assert "run test: preset quick, 1 of 1 cases done" in said.out

@@ -225,8 +225,12 @@ def find_run(name: str | None) -> RunFolder:
 
 
 def last_change(folder: Path) -> float:
-    """Return when a run last grew, in seconds since 1970."""
-    return max(path.stat().st_mtime for path in folder.glob("*.json*"))
+    """Return when a run last grew, in seconds since 1970, as far as its files can tell."""
+    times = [0.0]
+    for path in folder.glob("*.json*"):
+        with suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def shorten(path: Path) -> str:
