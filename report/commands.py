@@ -4,7 +4,8 @@ Each function takes the parsed options and returns an exit code. No torch.
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from report.claims.answers import answers_table
@@ -34,11 +35,13 @@ def report(options: Namespace) -> int:
     runs = [*dict.fromkeys(run for folder in named for run in runs_in(folder))]
     if len(named) > 1 or runs != named:
         overview = (named[0] if len(named) == 1 else RUNS) / "index.html"
-        written = write_overview(runs, overview, options.mixed, options.style)
+        with _told(overview.parent):
+            written = write_overview(runs, overview, options.mixed, options.style)
         print(f"{len(written)} files; open {shorten(overview)}")
         return 0
     folder = find_run(options.names[0] if options.names else None)
-    reported = write_report(folder.path, options.mixed, options.style)
+    with _told(folder.path):
+        reported = write_report(folder.path, options.mixed, options.style)
     width = width_of_terminal()
     print(table_text(("suite", "what it found"), reported.findings, width))
     if reported.is_quick:
@@ -72,7 +75,7 @@ def compare(options: Namespace) -> int:
     if n_files == 1:
         raise ValueError("compare takes two runs or two .json files, not one of each")
     if n_files:
-        found = compare_benchmarks(Path(names[0]), Path(names[1]), options.mixed, band)
+        found = compare_benchmarks(expanded(names[0]), expanded(names[1]), options.mixed, band)
     else:
         before, after = (find_run(name).records() for name in names)
         found = compare_runs(before, after, mixed=options.mixed, band=band)
@@ -98,7 +101,9 @@ def compare_levels(folder: RunFolder, options: Namespace) -> int:
     """Print the ablation of a setting and write it beside the run's report."""
     found = compare_by(folder.records(), options.by, mixed=options.mixed)
     print(found.text(width_of_terminal()))
-    for path in write_ablation(found, folder.path):
+    with _told(folder.path):
+        written = write_ablation(found, folder.path)
+    for path in written:
         print(shorten(path))
     return 0
 
@@ -112,6 +117,22 @@ def check(options: Namespace) -> int:
     found = judge(read_claims(), records_under(folders))
     print(to_markdown(answers_table(found)) if options.table else "\n".join(lines_of(found)))
     return exit_code(found)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say of a file that cannot be read or written which it is, what is kept and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or not error.strerror:
+            raise
+        which = f"{error.filename}: " if error.filename else ""
+        raise OSError(
+            f"cannot write the report into {folder}: {which}{error.strerror}; what was "
+            "measured is kept; make room there and its files readable and writable, or report a "
+            "copy of the folder"
+        ) from error
 
 
 def _folder_of(name: str) -> Path:

@@ -171,3 +171,54 @@ def test_records_of_odd_settings_and_parts_are_left_out(
     said = capsys.readouterr().err
     assert code == (0 if words == "report" else 2), said
     assert "line 2 is skipped" in said or "left out" in said or odd == "no settings"
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["report", "mine"], "mine/table.csv"),
+        (["report", "mine"], "mine/figures"),
+        (["report", "mine", "other"], "index.html"),
+        (["compare", "--by", "length", "mine"], "mine/compare_by_length.md"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path,
+    records: list[Record],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    file: str,
+) -> None:
+    """A folder where a file should be, or a file for a folder: root too cannot write there."""
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        write_lines(tmp_path / name, [r for r in records if "sequence_length" in r["suites"]])
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr("report.commands.RUNS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).touch() if file.endswith("figures") else (tmp_path / file).mkdir()
+    assert run_bench.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("run_bench.py: cannot write the report into ")
+    assert f"{file}: " in line
+    assert "what was measured is kept; make room" in line
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["status", LONG], ["report", LONG], ["check", LONG], ["compare", LONG, LONG]),
+        *(["compare", "--by", "length", LONG], ["compare", f"{LONG}.json", f"{LONG}.json"]),
+        *(["ab", LONG], ["run", "layers", "--dry-run", "--data", f"text={LONG}"]),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert run_bench.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{'x' * 100}... is too long for the name of a file" in line

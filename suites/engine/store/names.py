@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 MAX_NAME = 100
+MAX_PART = 255  # bytes between two slashes, on the file systems of Linux
 
 
 def misfit_of_name(name: object, where: str) -> str:
@@ -27,5 +28,13 @@ def plain_name(name: str, what: str) -> str:
 
 
 def expanded(path: str) -> Path:
-    """Return a path with the home folder in place of ~; as it is where there is no such home."""
+    """Return a path with the home folder in place of ~; as it is where there is no such home.
+
+    Raises ValueError if it is too long for any file.
+    """
+    if max(len(part) for part in os.fsencode(path).split(b"/")) > MAX_PART:
+        raise ValueError(
+            f"{path[:MAX_NAME]}... is too long for the name of a file, which has at most "
+            f"{MAX_PART} bytes; give a run's name or a path"
+        )
     return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises RuntimeError)
