@@ -230,3 +230,14 @@ def test_a_sweep_with_closed_streams_and_a_name_with_spaces(tmp_path: Path) -> N
     assert closed.returncode == 0
     (record,) = (project / "results/runs/closed/records.jsonl").read_text().splitlines()
     assert json.loads(record)["status"] == "ok"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_pipe_is_no_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """It would be waited for without end, and only one process could read it."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/zero"):
+        assert run_bench.main(["run", "layers", *options, "--data", f"text={path}"]) == 2
+        assert f"--data text={path} is a pipe or a device" in capsys.readouterr().err

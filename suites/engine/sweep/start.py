@@ -36,9 +36,7 @@ def question_of(plan: Plan, device: str, data: Sequence[str], download: bool) ->
             lengths[settings.task] = max(settings.length, lengths.get(settings.task, 0))
         if "quality" in settings.measures:
             evaluated[settings.task] = max(settings.length, evaluated.get(settings.task, 0))
-    paths = {
-        task: str(expanded(path).resolve()) for task, path in data_paths(data, lengths).items()
-    }
+    paths = {task: path_of(task, path) for task, path in data_paths(data, lengths).items()}
     return Question(
         device=device,
         lengths=lengths,
@@ -47,6 +45,22 @@ def question_of(plan: Plan, device: str, data: Sequence[str], download: bool) ->
         data=paths,
         download=download,
     )
+
+
+def path_of(task: str, text: str) -> str:
+    """Return the path of a task's data.
+
+    Raises ValueError for what may be read without end, or only once. A user's own task may be given
+    anything; what is not there, the task itself refuses.
+    """
+    path = expanded(text).resolve()
+    is_special = path.exists() and not path.is_file() and not path.is_dir()
+    if task in NEED_DATA and is_special:
+        raise ValueError(
+            f"--data {task}={text} is a pipe or a device, which every process would read; write "
+            "its content into a file and give that"
+        )
+    return str(path)
 
 
 def without_missing_data(question: Question) -> Question:
