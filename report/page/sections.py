@@ -1,8 +1,8 @@
 """A section of a page shows what a suite asked, found, drew and measured."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from report.page.svg import Inline, inline_svg
 from report.reading.measures import MEASURES
 from report.reading.planned import is_missing
 from report.reading.series import View
+from report.reading.view import case_ids_of
 from report.tables.analyses_table import mass_table, past_only_table
 from report.tables.cases_table import suite_table
 from report.tables.curves_table import curves_table
@@ -47,6 +48,8 @@ class RunFacts:
     seeds: tuple[int, ...] = ()
     device: str = ""
     changed: frozenset[str] = frozenset()  # the suites of which --set or --data changed cases
+    # of the suites of which --where left out cases: how many they have at the preset
+    whole: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_quick(self) -> bool:
@@ -59,7 +62,14 @@ def facts_of(name: str, plan: Plan | None) -> RunFacts:
     if plan is None:
         return RunFacts(name)
     changed = {suite for e in plan.entries.values() if e.changed for suite in e.suites}
-    return RunFacts(name, plan.preset, tuple(plan.seeds), plan.device, frozenset(changed))
+    planned: dict[str, set[str]] = {}
+    for case_id, entry in plan.entries.items():
+        for suite in entry.suites:
+            planned.setdefault(suite, set()).add(case_id)
+    ids = {suite: case_ids_of(suite, plan.preset) for suite in planned}
+    whole = {suite: len(ids[suite]) for suite in planned if ids[suite] - planned[suite]}
+    seeds = tuple(plan.seeds)
+    return RunFacts(name, plan.preset, seeds, plan.device, frozenset(changed), whole)
 
 
 def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
@@ -80,6 +90,7 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
         "table": suite_table(view.cases),
         "facts": facts_text(view, run),
         "command": command_of(view.suite, run),
+        "whole": run.whole.get(view.suite, 0),
         "run": "",
     }
 

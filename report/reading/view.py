@@ -51,6 +51,12 @@ def question_of(name: str) -> str:
     return suite.question if suite else ""
 
 
+def case_ids_of(name: str, preset: str) -> frozenset[str]:
+    """Return the ids of the cases of a suite at a preset, as the code has them now."""
+    suite = _suite(name)
+    return frozenset(case.id for case in suite.presets.get(preset, ())) if suite else frozenset()
+
+
 def views_of(name: str, cases: Iterable[CaseResult]) -> list[View]:
     """Arrange the cases of a suite into a view, or into one per task where they are of several."""
     members = in_suite(cases, name)

@@ -22,6 +22,7 @@ from report.reading.cases import CaseResult
 from report.reading.gathering import gather
 from report.reading.planned import missing_records
 from report.reading.view import view_of
+from suites import layers
 from suites.base import Case, grid
 from suites.engine.store.plan import Entry, Plan
 from suites.engine.store.records import Record
@@ -178,3 +179,16 @@ def test_a_single_point_is_no_finding(suite: str, changes: dict[str, Any], measu
     settings: Settings = change(BASE, **changes)
     view = view_of(suite, gather(records_of([Case(settings=settings)], suite)))
     assert suite_finding(view, measure).startswith(f"{suite}: one point measured, LSH")
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "beside"), [((1, 2), ", with all 18 cases of the suite"), ((1, 2, 4), "")]
+)
+def test_the_command_of_a_part_of_a_suite_says_that_it_measures_all(
+    tmp_path: Path, n_layers: tuple[int, ...], beside: str
+) -> None:
+    """What --where asked is not in the plan."""
+    cases = [c for c in layers.SUITE.cases("cpu") if c.settings.n_layers in n_layers]
+    plan = plan_of(cases, "layers")
+    page, _ = written(tmp_path, plan, records_of(cases[:2], "layers"))
+    assert f" Again{beside}: <code>python run_bench.py run layers --preset cpu" in page
