@@ -16,7 +16,7 @@ from suites.base import Case, Suite, grid
 from suites.effects import HOW, LSH_ONLY, NOT_LOCAL, QUALITY_ONLY
 from suites.engine.store.plan import extend, plan_from_json
 from suites.engine.store.runs import run_folder
-from suites.engine.sweep.key_values import condition, data_paths
+from suites.engine.sweep.key_values import condition
 from suites.engine.sweep.planning import Asked, find_suites, left_behind, make_plan
 from suites.settings import Settings
 
@@ -208,36 +208,6 @@ def test_no_suite_plans_a_model_that_cannot_be(name: str) -> None:
     suite = find_suites()[name]
     skipped = {case.skip for preset in suite.presets for case in suite.cases(preset)} - {""}
     assert all("installed" in reason for reason in skipped), skipped
-
-
-def test_data_paths_belong_to_a_task_of_the_plan() -> None:
-    assert data_paths(["enwik8=a=b"], ["enwik8"]) == {"enwik8": "a=b"}
-    with pytest.raises(ValueError, match="did you mean 'enwik8'"):
-        data_paths(["enwik9=x"], ["enwik8"])
-    for text, said in (("enwik8", "not of the form NAME=PATH"), ("enwik8=", "names no file")):
-        with pytest.raises(ValueError, match=said):
-            data_paths([text], ["enwik8"])
-    with pytest.raises(ValueError, match="--data gives 'text' twice"):
-        data_paths(["text=A", "text=B"], ["text"])
-
-
-@pytest.mark.parametrize(
-    ("given", "tasks", "said"),
-    [
-        ("tex=A", ["enwiki-head", "recall"], "'tex'; did you mean 'text'? legal: text$"),
-        ("tex=A", ["enwik8", "my:own"], "'text'? legal: enwik8, my:own, text$"),
-        (
-            "text=A",
-            ["enwik8"],
-            "unknown task in --data 'text'; legal: enwik8$",
-        ),  # --set task=enwik8
-        ("text=A", ["duplication"], "'text=A' has no effect: no case asked for takes data"),
-        ("text=A", [], "'text=A' has no effect: no case asked for takes data"),
-    ],
-)
-def test_what_data_may_be_given_is_what_cases_take(given: str, tasks: list[str], said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
-        data_paths([given], tasks)
 
 
 @pytest.mark.parametrize(
