@@ -24,7 +24,7 @@ def call_of(n_positions):
     return SimpleNamespace(device=device, dtype=torch.bfloat16, shape=shape)
 
 
-LARGE = call_of(2**16)
+LARGE, SMALL = call_of(2**16), call_of(128)
 
 
 class Trial:
@@ -33,6 +33,7 @@ class Trial:
     def __init__(self, tune, monkeypatch, took):
         self.asked = []
         tune._chosen.clear()
+        tune._of_small.clear()
         monkeypatch.setattr(tune, "_ms", lambda run: run())
 
         def prepare(tiles):
@@ -56,8 +57,10 @@ def tune(monkeypatch, tmp_path):
     properties = SimpleNamespace(multi_processor_count=132)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(tune, "cache_folders", lambda: iter([tmp_path / "a", tmp_path / "b"]))
+    monkeypatch.setattr(tune, "is_captured", lambda _: False)
     yield tune
     tune._chosen.clear()
+    tune._of_small.clear()
 
 
 def rank(tune, best):
@@ -89,21 +92,46 @@ def test_a_choice_that_another_process_made_meanwhile_stands(tune, monkeypatch):
     assert list(tune._read().values()) == [all_[3]]
 
 
-def test_a_small_call_takes_the_first_and_decides_nothing(tune, monkeypatch):
+def full():
+    from triton.runtime.errors import OutOfResources
+
+    return OutOfResources(200_000, 100_000, "shared memory")
+
+
+def test_a_small_call_takes_the_first_that_fits_and_decides_nothing_for_others(tune, monkeypatch):
+    all_ = tune.candidates(OF[0], LARGE, ROUNDS)
     trial = Trial(tune, monkeypatch, rank(tune, 2))
-    assert trial.choose(call_of(128)) == tune.candidates(OF[0], LARGE, ROUNDS)[0]
-    assert trial.asked == []
+    assert trial.choose(SMALL) == trial.choose(SMALL) == all_[0]
+    assert trial.asked == [all_[0]]
+    assert trial.choose() == all_[2]
+    tight = Trial(tune, monkeypatch, lambda tiles: full() if tiles in all_[:2] else 1.0)
+    assert tight.choose(SMALL) == tight.choose(SMALL) == all_[2]
+    assert tight.asked == all_[:3]
+    tune._paths()[0].unlink()
+    none = Trial(tune, monkeypatch, lambda tiles: full())
+    with pytest.raises(ValueError, match=r'cannot run on this GPU: .*shared memory.*"compiled"'):
+        none.choose(SMALL)
     assert tune._read() == {}
 
 
-def test_tiles_for_which_there_is_no_room_are_left_out(tune, monkeypatch):
-    from triton.runtime.errors import OutOfResources
-
+@pytest.mark.parametrize(("captured", "n_positions"), [(True, 128), (False, 0)])
+def test_a_small_call_that_a_graph_records_or_an_empty_one_is_not_tried(
+    tune, monkeypatch, captured, n_positions
+):
     all_ = tune.candidates(OF[0], LARGE, ROUNDS)
-    full = OutOfResources(200_000, 100_000, "shared memory")
-    some = Trial(tune, monkeypatch, lambda tiles: 1.0 if tiles == all_[-1] else full)
+    trial = Trial(tune, monkeypatch, lambda tiles: full() if tiles == all_[0] else 1.0)
+    monkeypatch.setattr(tune, "is_captured", lambda _: captured)
+    assert trial.choose(call_of(n_positions)) == all_[0]
+    assert trial.asked == []
+    monkeypatch.setattr(tune, "is_captured", lambda _: False)
+    assert trial.choose(SMALL) == all_[1]
+
+
+def test_tiles_for_which_there_is_no_room_are_left_out(tune, monkeypatch):
+    all_ = tune.candidates(OF[0], LARGE, ROUNDS)
+    some = Trial(tune, monkeypatch, lambda tiles: 1.0 if tiles == all_[-1] else full())
     assert some.choose() == all_[-1]
-    none = Trial(tune, monkeypatch, lambda tiles: full)
+    none = Trial(tune, monkeypatch, lambda tiles: full())
     tune._paths()[0].unlink()
     with pytest.raises(ValueError, match=r'cannot run on this GPU: .*shared memory.*"compiled"'):
         none.choose()

@@ -39,21 +39,24 @@ def signature_of(kernel, constants, element):
     return types
 
 
-def compile_one(kernel, dtype, width, capability, last):
-    """Compile one variant for compute capability 80, 90 or 120, and return what it takes."""
+def call_of(kernel, dtype, width, capability):
+    """Make what stands for queries, and rounds that the kernel takes, or None."""
     like = torch.empty(1, 1, 4096, width, dtype=dtype)
     places = torch.zeros(1, 1, 4, 4096, dtype=torch.int32)
-    config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64)
     every = [
         SortedRounds(places, places, n, 1, within_bucket=True, valid_length=4096)
         for n in (64, 32, 16)
     ]
     if kernel is backward_run.backward_run:  # the longest chunk that is one tile
         every = [one for one in every if attention.in_runs(like, one, capability // 10)]
-    rounds = every[0]
-    tiles = tune.candidates(kernel.__name__, like, rounds)[0]
+    return like, every[0] if every else None
+
+
+def compile_one(kernel, like, rounds, capability, tiles, last):
+    """Compile one variant for compute capability 80, 90 or 120, and return what it takes."""
+    config = LSHConfig(n_rounds=4, bucket_size=64, chunk_length=64)
     constants = attention.constants_of(like, rounds, config, 3 if last else 2, tiles)
-    signature = signature_of(kernel, constants, DTYPES[dtype])
+    signature = signature_of(kernel, constants, DTYPES[like.dtype])
     multiples = {
         (i,): [["tt.divisibility", 16]]
         for i, (name, kind) in enumerate(signature.items())
@@ -73,16 +76,21 @@ def compile_one(kernel, dtype, width, capability, last):
 
 
 def main():
-    """Compile the variants named in the arguments: dtype, width and capability, by commas."""
+    """Compile the variants named in the arguments: dtype, width and capability, by commas.
+
+    A middle and the last round with the first candidate for the tiles; for a width with "every"
+    behind it, the last round with every candidate.
+    """
     found = {}
     for text in sys.argv[1:]:
-        dtype, width, capability = text.split(",")
+        dtype, width, capability, *every = text.split(",")
         for kernel in KERNELS:
-            for last in (False, True):
-                taken = compile_one(
-                    kernel, getattr(torch, dtype), int(width), int(capability), last
-                )
-                found[f"{text},{kernel.__name__},{'last' if last else 'middle'}"] = taken
+            call = call_of(kernel, getattr(torch, dtype), int(width), int(capability))
+            tried = tune.candidates(kernel.__name__, *call) if call[1] else []
+            for tiles in tried if every else tried[:1]:
+                for last in (True,) if every else (False, True):
+                    taken = compile_one(kernel, *call, int(capability), tiles, last)
+                    found[f"{text},{kernel.__name__},{tiles},{last=}"] = taken
     print(json.dumps(found))
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from triton.errors import TritonError
 
 from reformer.kernels.native.build import cache_folders
-from reformer.kernels.triton.launch import padded
+from reformer.kernels.triton.launch import is_captured, padded
 from reformer.sorting import SortedRounds
 
 REPEATS = 5
@@ -48,8 +48,8 @@ class Tiles:
 
 # By pass and bytes of an element. The first is taken where nothing can be tried: at 16 bits it
 # spills no registers, and its forward products are wgmma where the GPU has that, which takes 64
-# rows (tests/test_triton_compiled.py). Products of float32 in three passes keep
-# three copies of their tiles.
+# rows (tests/test_triton_compiled.py). Products of float32 in three passes keep three copies of
+# their tiles: in the backward pass of wide heads only the last fits the 99 KiB of a smaller GPU.
 CANDIDATES = {
     ("forward_round", 2): (
         Tiles(64, 32, 8),
@@ -85,6 +85,7 @@ CANDIDATES = {
         Tiles(32, 32, 4),
         Tiles(32, 64, 8),
         Tiles(64, 32, 8),
+        Tiles(16, 32, 4),
     ),
     ("backward_run", 4): (
         Tiles(32, 32, 8),
@@ -92,6 +93,7 @@ CANDIDATES = {
     ),
 }
 _chosen: dict[str, Tiles] = {}
+_of_small: dict[str, Tiles] = {}
 
 
 def candidates(name: str, qk: Tensor, rounds: SortedRounds) -> list[Tiles]:
@@ -120,12 +122,14 @@ def tiles_of(
 ) -> Tiles:
     """Return the tiles of a pass: remembered, or the fastest of the candidates.
 
+    For a small call it is the first that the GPU has room for, whatever was remembered.
+
     of: the name of the pass, and the precision of its products. prepare: makes a function that
     launches some rounds with given tiles, enough for the GPU not to wait for the next one; what
     they write is of no matter. Raises ValueError where the GPU can take none of them.
     """
     tried = candidates(of[0], qk, rounds)
-    if qk.device.type != "cuda" or _is_small(qk, tried[0]):
+    if qk.device.type != "cuda":
         return tried[0]
     key = "; ".join(
         [
@@ -134,6 +138,13 @@ def tiles_of(
             *(f"{rounds.chunks_before} before", torch.__version__, triton.__version__, _sources()),
         ]
     )
+    if _is_small(qk, tried[0]):
+        if key not in _of_small:
+            # a graph would launch the trials at each replay; no programs tell nothing
+            if is_captured(qk) or qk.shape.numel() == 0:
+                return tried[0]
+            _of_small[key] = _first_that_fits(tried, prepare)
+        return _of_small[key]
     if key not in _chosen:
         _chosen[key] = _read().get(key) or _keep(key, _fastest(tried, prepare))
     return _chosen[key]
@@ -155,6 +166,14 @@ def _n_processors(like: Tensor) -> int:
 
 def _is_small(qk: Tensor, tiles: Tiles) -> bool:
     return qk.shape[:3].numel() < FEWEST * _n_processors(qk) * tiles.rows
+
+
+def _first_that_fits(tried: list[Tiles], prepare: Callable[[Tiles], Callable[[], None]]) -> Tiles:
+    for tiles in tried:
+        with suppress(TritonError):
+            prepare(tiles)()
+            return tiles
+    return _fastest(tried, prepare)  # which says why there is none
 
 
 def _fastest(tried: list[Tiles], prepare: Callable[[Tiles], Callable[[], None]]) -> Tiles:
