@@ -4,7 +4,6 @@ No torch.
 """
 
 import importlib
-import math
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -56,7 +55,7 @@ def require_positive_numbers(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         require(
-            is_number(value) and 0 < value < math.inf,
+            is_number(value) and 0 < value <= sys.float_info.max,
             f"{name} is {value!r}; it must be positive and finite",
         )
 

@@ -78,6 +78,8 @@ class LSHConfig:
         require_switches(self, "causal", "within_bucket", "correct_duplicates", "factorize_hash")
         refuse_unknown(self.rotation, ROTATIONS, "rotation")
         require_positive_numbers(self, "logit_scale")
+        # Triton compiles another kernel for an integer, though configs with 2 and 2.0 are equal
+        object.__setattr__(self, "logit_scale", float(self.logit_scale))
 
     @property
     def m(self) -> int:

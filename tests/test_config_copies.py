@@ -94,6 +94,12 @@ def test_a_named_integer_counts():
     assert repr(LSHConfig(n_rounds=Four.VALUE)) == repr(LSHConfig(n_rounds=4))
 
 
+def test_a_temperature_is_a_float_of_which_kernels_are_compiled_once():
+    for given in (2, np.int64(2), Four.VALUE):
+        config = LSHConfig(logit_scale=given)
+        assert repr(config) == repr(LSHConfig(logit_scale=float(given)))
+
+
 REFUSED = [
     (LSHConfig, {"n_rounds": np.float64(4)}, "n_rounds is 4.0; it must be an integer of 1 or more"),
     (LSHConfig, {"n_rounds": np.bool_(True)}, "n_rounds is True; it must be an integer"),
@@ -111,6 +117,7 @@ REFUSED = [
     (LSHConfig, {"logit_scale": True}, "logit_scale is True; it must be positive and finite"),
     (LSHConfig, {"logit_scale": "1"}, "logit_scale is '1'; it must be positive and finite"),
     (LSHConfig, {"logit_scale": np.inf}, "logit_scale is inf; it must be positive and finite"),
+    (LSHConfig, {"logit_scale": 10**400}, "it must be positive and finite"),
     (DenseConfig, SIZES | {"logit_scale": 0}, "logit_scale is 0; it must be positive and finite"),
     *(
         (kind, SIZES | values, sentence)
