@@ -1,0 +1,55 @@
+"""What `.ci/gpu` asks for, step by step, and which files it carries to and fro."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from source_files import ROOT
+
+STAND_IN = """#!/usr/bin/env bash
+[ "$1" != - ] || exit 0
+echo "PYTHONPATH=$PYTHONPATH $*" >> {log}
+[ "$2" = run ] || exit 0
+mkdir -p results/runs/mine/logs
+echo measured >> results/runs/mine/records.jsonl
+"""
+
+
+class Script:
+    """`.ci/gpu` alone in a folder, with a stand-in for Python that keeps what it is asked."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.log, self.python = root, root / "asked.txt", root / "python"
+        (root / ".ci").mkdir()
+        (root / ".ci/gpu").write_bytes((ROOT / ".ci/gpu").read_bytes())
+        self.python.write_text(STAND_IN.format(log=self.log))
+        for file in (".ci/gpu", "python"):
+            (root / file).chmod(0o755)
+
+    def asked(self, *words: str, **variables: str) -> list[str]:
+        """Run it, and return the command lines that it ran."""
+        others = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self.log.write_text("")
+        subprocess.run(
+            [self.root / ".ci/gpu", *words],
+            env={**others, "PYTHON": str(self.python), "RUN": "mine", **variables},
+            check=True,
+        )
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path)
+
+
+@pytest.mark.parametrize("files", [{"plan.json", "records.jsonl", "jobs.jsonl"}, {"plan.json"}])
+def test_a_committed_run_goes_on_with_all_that_it_has(script: Script, files: set[str]) -> None:
+    committed = script.root / "results/reference/mine"
+    committed.mkdir(parents=True)
+    for name in files:
+        (committed / name).write_text("committed\n")
+    script.asked("out", "calls")
+    for name in files:
+        assert (script.root / "out/mine" / name).read_text().startswith("committed\n")
