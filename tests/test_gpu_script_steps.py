@@ -53,3 +53,12 @@ def test_a_committed_run_goes_on_with_all_that_it_has(script: Script, files: set
     script.asked("out", "calls")
     for name in files:
         assert (script.root / "out/mine" / name).read_text().startswith("committed\n")
+
+
+def test_the_run_that_was_measured_stays_where_it_is(script: Script) -> None:
+    for folder in ("results/runs", "out", "out"):
+        script.asked(folder, "calls")
+    for folder in ("results/runs", "out"):
+        assert (script.root / folder / "mine/records.jsonl").read_text() == "measured\n" * 3
+    assert (script.root / "results/runs/mine/logs").exists()
+    assert not (script.root / "out/mine/logs").exists()
