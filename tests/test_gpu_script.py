@@ -30,10 +30,12 @@ def test_its_pieces_run_on_the_cpu(tmp_path: Path) -> None:
     variables = {"PYTHON": sys.executable, "DEVICE": "cpu", "PRESET": "quick", "LINES_SHOWN": "99"}
     variables |= {"RUN": "mine", "WHERE": "length=256 attention=lsh attention=sdpa"}
 
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
     def run(*pieces: str) -> str:
         done = subprocess.run(
             [copy / ".ci/gpu", tmp_path / "out", *pieces],
-            env={**os.environ, **variables, "PYTHONPATH": str(copy)},
+            env={**inherited, **variables},
             capture_output=True,
             text=True,
         )

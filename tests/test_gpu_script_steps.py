@@ -70,3 +70,10 @@ def test_no_job_takes_as_long_as_a_step_may(script: Script) -> None:
     assert " --timeout 200 " in line
     (line,) = script.asked("out", "calls", TIMEOUT="100")
     assert " --timeout 100 " in line
+
+
+def test_the_checkout_is_found_where_it_is_not_installed(script: Script) -> None:
+    (line,) = script.asked("out", "profile")
+    assert line.startswith(f"PYTHONPATH={script.root} ")
+    (line,) = script.asked("out", "profile", PYTHONPATH="/elsewhere")
+    assert line.startswith(f"PYTHONPATH={script.root}:/elsewhere ")
