@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from source_files import ROOT
 
+IGNORED = "--ignore-glob=tests/test_triton*"
 STAND_IN = """#!/usr/bin/env bash
-[ "$1" != - ] || exit 0
+case $1 in - | -c) exit 0 ;; esac
 echo "PYTHONPATH=$PYTHONPATH $*" >> {log}
 [ "$2" = run ] || exit 0
 mkdir -p results/runs/mine/logs
@@ -77,3 +78,10 @@ def test_the_checkout_is_found_where_it_is_not_installed(script: Script) -> None
     assert line.startswith(f"PYTHONPATH={script.root} ")
     (line,) = script.asked("out", "profile", PYTHONPATH="/elsewhere")
     assert line.startswith(f"PYTHONPATH={script.root}:/elsewhere ")
+
+
+def test_the_tests_of_the_kernel_come_before_those_that_compile_for_minutes(script: Script) -> None:
+    first, *others = script.asked("out", "tests")
+    assert "tests/test_triton" in first
+    assert all("tests/test_triton" not in line.replace(IGNORED, "") for line in others)
+    assert IGNORED in others[-1]
