@@ -68,7 +68,7 @@ def test_the_run_that_was_measured_stays_where_it_is(script: Script) -> None:
 def test_no_job_takes_as_long_as_a_step_may(script: Script) -> None:
     """One that hangs would be interrupted and begun again by each call."""
     (line,) = script.asked("out", "calls")
-    assert " --timeout 200 " in line
+    assert " --timeout 400 " in line
     (line,) = script.asked("out", "calls", TIMEOUT="100")
     assert " --timeout 100 " in line
 
