@@ -57,11 +57,12 @@ def refuse_others(edge: GradientEdge, known: Sequence[Tensor]) -> None:
         leaf: Tensor = node.variable  # type: ignore[attr-defined]
         if id(leaf) not in ours:
             raise RuntimeError(
-                f"a part of the model that is computed again in the backward pass uses a tensor "
-                f"{tuple(leaf.shape)} that needs a gradient and is no parameter of that part, or "
-                "was made from one (a hook's or encoder's tensor, a module in a plain list, a "
-                "replica of DataParallel, a shard of FSDP): make it a parameter of the part, or "
-                "use reversible=False, ff_chunks=1 and loss_chunks=1"
+                "a part of the model whose gradients are made piece by piece, or by computing it "
+                f"again, uses a tensor {tuple(leaf.shape)} that needs a gradient and is no "
+                "parameter of that part, or what was made from one (a hook's or encoder's tensor, "
+                "a leaf made in the call, a module in a plain list, a replica of DataParallel, a "
+                "shard of FSDP): make it a parameter of the part, detach it, or use "
+                "reversible=False, ff_chunks=1 and loss_chunks=1"
             )
 
 

@@ -41,18 +41,20 @@ class LanguageModel(nn.Module):
         self.head = nn.Sequential(
             nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocabulary)
         )
-        tie(self)
-        self.register_load_state_dict_post_hook(tie)  # assign=True loads one for each name
+        if config.tie_embeddings:
+            cast(nn.Linear, self.head[1]).weight = self.embedding.weight
+        self.was_tied = config.tie_embeddings  # before a state was loaded
+        self.register_load_state_dict_pre_hook(_note_tie)
+        self.register_load_state_dict_post_hook(_tie_again)  # assign=True loads one for each name
         initialise(self, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.choice_source = ChoiceSource()
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:
         """Apply a function to all tensors as `to` and `to_empty` do; what was tied stays so."""
-        was_tied = any(p is self.embedding.weight for p in self.head.parameters())
+        _note_tie(self)
         applied = super()._apply(*args, **kwargs)
-        if was_tied:
-            tie(self)
+        _tie_again(self)
         return applied
 
     @eagerly
@@ -135,17 +137,18 @@ class LanguageModel(nn.Module):
         return self.choice_source.draw(self.generator, tokens, len(self.layers))
 
 
-def tie(model: LanguageModel, loaded: object = None) -> None:
-    """Give the output layer the embedding's weight if the config says so, and it takes such a one.
+def _is_tied(model: LanguageModel) -> bool:
+    return any(p is model.embedding.weight for p in model.head.parameters())
 
-    loaded: what PyTorch tells a hook of load_state_dict, unused.
-    """
-    if not model.config.tie_embeddings or not isinstance(model.head, nn.Sequential):
-        return
-    output, weight = model.head[-1], model.embedding._parameters.get("weight")
-    own = output._parameters.get("weight")  # a parametrized weight is no parameter
-    if weight is not None and own is not None and own.shape == weight.shape:
-        output.weight = weight
+
+def _note_tie(model: LanguageModel, *_: object) -> None:
+    model.was_tied = _is_tied(model)
+
+
+def _tie_again(model: LanguageModel, *_: object) -> None:
+    """Give the output layer the embedding's weight if it had it before a state was loaded."""
+    if model.was_tied and not _is_tied(model):
+        cast(nn.Linear, model.head[-1]).weight = model.embedding.weight
 
 
 def initialise(model: LanguageModel, config: ModelConfig) -> None:

@@ -98,7 +98,7 @@ class _Call(NamedTuple):
         losses = []
         # the graphs of the pieces end here: whoever packs what is saved has nothing to do with them
         here = torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
-        with here, self.head.again(tensors, needs_grad):
+        with here, self.head.again(tensors, needs_grad, is_first=self.at_once):
             parameters = tuple(self.head.module.parameters())
             totals: list[Tensor | None] = [None] * len(parameters)
             for x, target, grad_piece in self.pieces(hidden, targets, grad_hidden):
@@ -116,7 +116,7 @@ class _Call(NamedTuple):
 class _InPieces(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, call: _Call, *tensors: Tensor) -> Tensor:
-        ctx.call = call
+        ctx.call = None if call.at_once else call
         if call.at_once:
             loss, grads = call.differentiated(hidden, targets, tensors, ctx.needs_input_grad[3:])
             ctx.save_for_backward(*grads)
@@ -130,7 +130,7 @@ class _InPieces(torch.autograd.Function):
     @differentiable_once
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         found = ctx.saved_tensors
-        if ctx.call.at_once:
+        if ctx.call is None:
             found = [None if grad is None else grad * grads[0] for grad in found]
         else:
             hidden, targets, *tensors = found

@@ -3,6 +3,8 @@
 Shapes: B batch, H heads, L length, W head width, R rounds.
 """
 
+from weakref import WeakSet
+
 import torch
 from torch import Tensor
 
@@ -77,15 +79,24 @@ def _attend(
     return attend_rounds(qk, v, rounds, config, kernel)
 
 
+# Generators that hashes were drawn from outside of any backward pass.
+_used: WeakSet[torch.Generator] = WeakSet()
+
+
 def _require_same_draw(generator: torch.Generator) -> None:
-    """Raise RuntimeError in a backward pass that computes a call again, which had drawn before."""
-    in_backward = torch._C._current_graph_task_id() != -1
-    if in_backward and not is_put_back(generator):
-        raise RuntimeError(
-            "lsh_attention is called again in a backward pass, as torch.utils.checkpoint does, "
-            "where this generator would draw another hash: pass buckets, or leave generator out "
-            "(checkpoint puts PyTorch's global one back)"
-        )
+    """Raise RuntimeError in a backward pass that computes a call again, which had drawn before.
+
+    PyTorch's global generator is put back by what computes again.
+    """
+    if torch._C._current_graph_task_id() == -1:
+        _used.add(generator)
+    elif generator in _used and generator is not torch.default_generator:
+        if not is_put_back(generator):
+            raise RuntimeError(
+                "lsh_attention is called in a backward pass, as torch.utils.checkpoint does to "
+                "compute it again, with a generator that has gone on since: pass buckets, or leave "
+                "generator out (checkpoint puts PyTorch's global one back)"
+            )
 
 
 _outside_graphs = eagerly(_attend, "lsh_attention")

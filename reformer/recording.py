@@ -9,22 +9,24 @@ generators that it drew from: the global ones of PyTorch, NumPy and Python, and 
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from reformer.autocast import autocast_device
-from reformer.sources import Source, sources_of
+from reformer.sources import TABLES, Source, runs_code_of_others, sources_of
 
 State = dict[str, Any]
-# Held while modules are recorded or are back in an earlier state: threads may share a model.
-_ONE_AT_A_TIME = threading.RLock()
+# Buffers of more numbers are not copied at each call; they must not change.
+MOST_COPIED = 2**22
 _here = threading.local()
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_of_locks = threading.Lock()
 
 
 class Recording:
@@ -41,78 +43,81 @@ class Recording:
         self.modules = list(module.modules())
         for one in self.modules:
             _require_replaceable(one)
-        with _ONE_AT_A_TIME:
-            self.states = [_state_of(one) for one in self.modules]
-        places: dict[int, list[tuple[State, str]]] = {}
+        with _one_at_a_time(self.modules):
+            self.states = [_copy_of(vars(one)) for one in self.modules]
+        places: dict[int, list[tuple[int, str, str]]] = {}
         tensors: dict[int, Tensor] = {}
         for kind in ("_parameters", "_buffers"):
-            for state in self.states:
+            for number, state in enumerate(self.states):
                 for name, tensor in state[kind].items():
                     if tensor is not None:
                         tensors[id(tensor)] = tensor
-                        places.setdefault(id(tensor), []).append((state[kind], name))
+                        places.setdefault(id(tensor), []).append((number, kind, name))
         self.tensors, self.places = list(tensors.values()), list(places.values())
         kind = autocast_device(like)
         self.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         self.sources = sources_of(self.modules, like.device)
         self.drawn: list[tuple[Source, Any]] = []  # what was drawn from, with its state before
-        self.changed: set[int] = set()  # numbers of the buffers that the call changed in place
+        self.copied: set[int] = set()  # places in `tensors` of buffers as they were
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Watch the call that is recorded: what did it draw from, which buffers did it change?
+        """Watch the call that is recorded: what did it draw from, which buffers may it change?
 
         Raises RuntimeError if it changed other tensors in place, which nobody can put back.
         """
-        buffers = {id(x) for state in self.states for x in state["_buffers"].values()}
-        before = {i: x.clone() for i, x in enumerate(self.tensors) if id(x) in buffers}
-        others = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
-        seen = [(x, version_of(x)) for x in (*self.tensors, *others)]
+        changing = {id(x) for one in self.modules for x in _changing_buffers(one)}
+        before = {i: x.clone() for i, x in enumerate(self.tensors) if id(x) in changing}
+        attributes = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
+        fixed = [x for i, x in enumerate(self.tensors) if i not in before] + attributes
+        versions = [version_of(x) for x in fixed]
         states = [source.read() for source in self.sources]
         with _without_cache():
             yield
         for source, state in zip(self.sources, states, strict=True):
             if not source.is_in(state):
                 self.drawn.append((source, state))
-        changed = {id(x) for x, version in seen if version != version_of(x)}
-        if not changed <= buffers:
+        if versions != [version_of(x) for x in fixed]:
             raise RuntimeError(
-                f"{type(self.module).__name__} changes a parameter, or a tensor among its "
-                "attributes, in place when it is called, and could not be computed again as it "
-                "was: make that a buffer, or use reversible=False, ff_chunks=1 and loss_chunks=1"
+                f"{type(self.module).__name__} changes a parameter, a tensor among its attributes "
+                f"or a buffer of over {MOST_COPIED} numbers in place when it is called, and could "
+                "not be computed again as it was: make it a smaller buffer, or use "
+                "reversible=False, ff_chunks=1 and loss_chunks=1"
             )
-        changed |= self._running_statistics()
-        self.changed = {i for i in before if id(self.tensors[i]) in changed}
-        for i in self.changed:
-            self.tensors[i] = before[i]
-
-    def _running_statistics(self) -> set[int]:
-        """Tell which buffers PyTorch's norms update, without counting it as a change."""
-        norms = [one for one in self.modules if isinstance(one, _NormBase) and one.training]
-        return {id(x) for norm in norms for x in norm.buffers(recurse=False)}
+        for i, copy in before.items():
+            self.tensors[i] = copy
+        self.copied = set(before)
 
     @contextmanager
-    def again(self, tensors: Sequence[Tensor], needs_grad: Sequence[bool]) -> Iterator[None]:
+    def again(
+        self, tensors: Sequence[Tensor], needs_grad: Sequence[bool], is_first: bool = False
+    ) -> Iterator[None]:
         """Put the module back into its state at the call, for the length of a block.
 
         Its parameters are fresh leaves there, which need gradients as said: what is derived from
-        them reaches no hook and no accumulated gradient of the module's own.
+        them reaches no hook and no accumulated gradient of the module's own. is_first: this is the
+        call itself, and what it sets stays set.
         """
-        given = zip(tensors, needs_grad, self.places, strict=True)
-        for i, (tensor, needs, places) in enumerate(given):
-            leaf = _leaf(tensor.clone() if i in self.changed else tensor).requires_grad_(needs)
-            for state, name in places:
-                state[name] = leaf
-        with _ONE_AT_A_TIME, _repeating(self):
+        states = [_copy_of(state) for state in self.states]
+        leaves = set()
+        for i, (tensor, needs) in enumerate(zip(tensors, needs_grad, strict=True)):
+            numbers = tensor.clone() if i in self.copied else tensor
+            leaf = _leaf(numbers, self.tensors[i]).requires_grad_(needs)
+            leaves.add(id(leaf))
+            for number, kind, name in self.places[i]:
+                states[number][kind][name] = leaf
+        with _one_at_a_time(self.modules), _repeating(self):
             now = [vars(one) for one in self.modules]
             try:
-                for one, state in zip(self.modules, self.states, strict=True):
+                for one, state in zip(self.modules, states, strict=True):
                     one.__dict__ = state
                 with torch.autocast(*self.autocast), _without_cache(), self._same_draws():
                     yield
             finally:
-                for one, state in zip(self.modules, now, strict=True):
+                for one, state, made in zip(self.modules, now, states, strict=True):
                     one.__dict__ = state
+                    if is_first:
+                        _keep_what_was_set(state, made, leaves)
 
     def padded(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Follow the gradients of the parameters by None for each buffer."""
@@ -128,6 +133,31 @@ class Recording:
         finally:
             for (source, _), state in zip(self.drawn, now, strict=True):
                 source.write(state)
+
+
+@contextmanager
+def _one_at_a_time(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Wait until no other thread has one of these modules in an earlier state."""
+    with _of_locks:
+        locks = [_locks.setdefault(one, threading.RLock()) for one in sorted(modules, key=id)]
+    with ExitStack() as held:
+        for lock in locks:
+            held.enter_context(lock)
+        yield
+
+
+def _changing_buffers(module: nn.Module) -> Iterator[Tensor]:
+    """Yield the buffers that a call may change: PyTorch counts not every change of them."""
+    home = type(module).__module__
+    if runs_code_of_others(module) or home.endswith((".batchnorm", ".parametrizations")):
+        yield from (x for x in module.buffers(recurse=False) if x.numel() <= MOST_COPIED)
+
+
+def _keep_what_was_set(state: State, made: State, leaves: set[int]) -> None:
+    """Take over what a call set in a module, but for the leaves it had for parameters."""
+    state |= {name: value for name, value in made.items() if name not in TABLES}
+    found = made["_buffers"].items()
+    state["_buffers"] |= {name: x for name, x in found if id(x) not in leaves}
 
 
 def is_put_back(generator: torch.Generator) -> bool:
@@ -146,12 +176,12 @@ def _repeating(recording: Recording) -> Iterator[None]:
         _here.recordings = before
 
 
-def _leaf(tensor: Tensor) -> Tensor:
-    """Make a leaf of the graph with the numbers, type and attributes of a tensor."""
-    leaf = tensor.detach()
-    if type(leaf) is not type(tensor):
-        leaf.__class__ = type(tensor)
-    vars(leaf).update(vars(tensor))
+def _leaf(numbers: Tensor, like: Tensor) -> Tensor:
+    """Make a leaf of the graph with the numbers of a tensor, type and attributes of another."""
+    leaf = numbers.detach()
+    if type(leaf) is not type(like):
+        leaf.__class__ = type(like)
+    vars(leaf).update(vars(like))
     return leaf
 
 
@@ -163,25 +193,27 @@ def version_of(tensor: Tensor) -> int:
 @contextmanager
 def _without_cache() -> Iterator[None]:
     """Compute parametrized weights at each use: a cached one may have no graph, or another's."""
-    enabled, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    enabled = parametrize._cache_enabled
+    parametrize._cache_enabled -= enabled  # a count, which other threads change meanwhile
     try:
         yield
     finally:
-        parametrize._cache_enabled = enabled
+        parametrize._cache_enabled += enabled
 
 
-def _state_of(module: nn.Module) -> State:
-    """The attributes of a module, with copies of the tables of its parameters, hooks and so on."""
+def _copy_of(state: State) -> State:
+    """Copy the attributes of a module, and the tables of its parameters, hooks and so on."""
     return {
-        name: value.copy() if name.startswith("_") and isinstance(value, dict) else value
-        for name, value in vars(module).items()
+        name: value.copy() if name in TABLES and isinstance(value, dict) else value
+        for name, value in state.items()
     }
 
 
 def _require_replaceable(module: nn.Module) -> None:
     """Raise RuntimeError if parameters of a module cannot be replaced by others, or not yet."""
     name = type(module).__name__
-    if not isinstance(module._parameters, dict):
+    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    if own and not isinstance(module._parameters, dict):
         raise RuntimeError(
             f"{name} is compiled by torch.jit, and cannot be computed again with other parameters: "
             "use it uncompiled, or with reversible=False, ff_chunks=1 and loss_chunks=1"
