@@ -104,6 +104,7 @@ class _InPieces(torch.autograd.Function):
         branch: Any = recording.module
         with recording.watched():
             out = branch._all_pieces(x, choices)
+        recording.note(out)
         ctx.save_for_backward(x, *recording.tensors)
         ctx.recording, ctx.choices = recording, choices
         return out
@@ -115,5 +116,8 @@ class _InPieces(torch.autograd.Function):
         recording: Recording = ctx.recording
         branch: Any = recording.module
         with recording.again(tensors, ctx.needs_input_grad[3:]):
-            grad_x, found = branch.gradients(x, ctx.choices, grads[0])
+            out = None if recording.norm is None else torch.empty_like(x)
+            grad_x, found = branch.gradients(x, ctx.choices, grads[0], out)
+        if out is not None:
+            recording.require_same(out)
         return grad_x, None, None, *recording.padded(found)

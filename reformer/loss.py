@@ -123,8 +123,10 @@ class _InPieces(torch.autograd.Function):
             return loss
         with call.head.watched():
             loss = torch.stack([call.piece_loss(*piece) for piece in call.pieces(hidden, targets)])
+        loss = loss.sum()
+        call.head.note(loss)
         ctx.save_for_backward(hidden, targets, *call.head.tensors)
-        return loss.sum()
+        return loss
 
     @staticmethod
     @differentiable_once
@@ -135,5 +137,6 @@ class _InPieces(torch.autograd.Function):
         else:
             hidden, targets, *tensors = found
             needs = ctx.needs_input_grad[3:]
-            _, found = ctx.call.differentiated(hidden, targets, tensors, needs, grads[0])
+            loss, found = ctx.call.differentiated(hidden, targets, tensors, needs, grads[0])
+            ctx.call.head.require_same(loss)
         return found[0], None, None, *found[1:]

@@ -19,11 +19,15 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from reformer.autocast import autocast_device
+from reformer.hooks import hooks_of_all_modules
 from reformer.sources import TABLES, Source, runs_code_of_others, sources_of
 
 State = dict[str, Any]
 # Buffers of more numbers are not copied at each call; they must not change.
 MOST_COPIED = 2**22
+# How far the norm of an output may be off that was computed from rebuilt activations.
+REBUILT_WITHIN = {torch.float64: 1e-6, torch.float32: 1e-2}
+REBUILT_WITHIN_IN_HALF = 0.1
 _here = threading.local()
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _of_locks = threading.Lock()
@@ -56,7 +60,9 @@ class Recording:
         self.tensors, self.places = list(tensors.values()), list(places.values())
         kind = autocast_device(like)
         self.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-        self.sources = sources_of(self.modules, like.device)
+        self.others = [one for one in self.modules if runs_code_of_others(one)]
+        self.sources = sources_of(self.others, like.device)
+        self.norm: float | None = None  # of the output, where code of others made it
         self.drawn: list[tuple[Source, Any]] = []  # what was drawn from, with its state before
         self.copied: set[int] = set()  # places in `tensors` of buffers as they were
 
@@ -66,8 +72,13 @@ class Recording:
 
         Raises RuntimeError if it changed other tensors in place, which nobody can put back.
         """
-        changing = {id(x) for one in self.modules for x in _changing_buffers(one)}
-        before = {i: x.clone() for i, x in enumerate(self.tensors) if id(x) in changing}
+        may_change = [*self.others, *filter(_has_statistics, self.modules)]
+        changing = {id(x) for one in may_change for x in one.buffers(recurse=False)}
+        before = {
+            i: x.clone()
+            for i, x in enumerate(self.tensors)
+            if id(x) in changing and x.numel() <= MOST_COPIED
+        }
         attributes = [x for state in self.states for x in state.values() if isinstance(x, Tensor)]
         fixed = [x for i, x in enumerate(self.tensors) if i not in before] + attributes
         versions = [version_of(x) for x in fixed]
@@ -119,6 +130,27 @@ class Recording:
                     if is_first:
                         _keep_what_was_set(state, made, leaves)
 
+    def note(self, out: Tensor) -> None:
+        """Note what the call gave, if it ran code of others, on the CPU.
+
+        On a GPU that would wait for the device.
+        """
+        foreign = self.others or hooks_of_all_modules()
+        self.norm = _norm(out) if foreign and out.device.type == "cpu" else None
+
+    def require_same(self, out: Tensor) -> None:
+        """Raise RuntimeError if the call was made again and gave something else."""
+        if self.norm is None:
+            return
+        found, within = _norm(out), REBUILT_WITHIN.get(out.dtype, REBUILT_WITHIN_IN_HALF)
+        if abs(found - self.norm) > within * max(found, self.norm):
+            raise RuntimeError(
+                f"{type(self.module).__name__} gave something else when it was computed again: "
+                "something decides what it gives that is not put back, such as a counter in a "
+                "closure, in an object or in a list within a list; keep it in an attribute or "
+                "buffer of the module, or use reversible=False, ff_chunks=1 and loss_chunks=1"
+            )
+
     def padded(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Follow the gradients of the parameters by None for each buffer."""
         return *grads, *[None] * (len(self.tensors) - len(grads))
@@ -146,11 +178,9 @@ def _one_at_a_time(modules: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
-def _changing_buffers(module: nn.Module) -> Iterator[Tensor]:
-    """Yield the buffers that a call may change: PyTorch counts not every change of them."""
-    home = type(module).__module__
-    if runs_code_of_others(module) or home.endswith((".batchnorm", ".parametrizations")):
-        yield from (x for x in module.buffers(recurse=False) if x.numel() <= MOST_COPIED)
+def _has_statistics(module: nn.Module) -> bool:
+    """Is it one of PyTorch's, which changes buffers, and does not always count that as a change?"""
+    return type(module).__module__.endswith((".batchnorm", ".parametrizations"))
 
 
 def _keep_what_was_set(state: State, made: State, leaves: set[int]) -> None:
@@ -174,6 +204,10 @@ def _repeating(recording: Recording) -> Iterator[None]:
         yield
     finally:
         _here.recordings = before
+
+
+def _norm(out: Tensor) -> float:
+    return float(torch.linalg.vector_norm(out.detach(), dtype=torch.float64))
 
 
 def _leaf(numbers: Tensor, like: Tensor) -> Tensor:

@@ -133,10 +133,13 @@ class _ReversibleLayer(torch.autograd.Function):
     def forward(
         ctx: Any, x1: Tensor, x2: Tensor, call: _Call, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        with call.attention.watched():
-            y1 = x1 + call.attention.module(x2, call.choices[0])
-        with call.feed_forward.watched():
-            y2 = x2 + call.feed_forward.module(y1, call.choices[1])
+        streams = x1, x2
+        for n, branch in enumerate((call.attention, call.feed_forward)):
+            with branch.watched():
+                out = branch.module(streams[1], call.choices[n])
+            branch.note(out)
+            streams = streams[1], streams[0] + out
+        y1, y2 = streams
         ctx.call = call
         ctx.save_for_backward(*call.attention.tensors, *call.feed_forward.tensors)
         call.tape.keep(call.depth, y1, y2)
@@ -157,11 +160,13 @@ class _ReversibleLayer(torch.autograd.Function):
                 Branch.forward_and_gradients, module
             )
             out, grad, feed_forward_grads = both(y1, call.choices[1], dy2)
+        call.feed_forward.require_same(out)
         x2 = y2 - out
         dx1 = dy1 + grad
         del y2, out, grad
         with call.attention.again(tensors[:n_attention], needs[:n_attention]):
             out, backward = replay(call.attention.module, x2, call.choices[0])
+            call.attention.require_same(out)
             x1 = y1 - out
             del y1, out  # two streams less beside the attention's activations
             grad, attention_grads = backward(dx1)

@@ -6,7 +6,7 @@ function that it runs, and the contents of its lists, sets and dicts.
 
 import inspect
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from operator import is_
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from reformer.hooks import has_hooks_of_all_modules
+from reformer.hooks import hooks_of_all_modules
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 OURS = ("torch", "reformer", "numpy")  # whose code has PyTorch's global generators alone, or none
@@ -38,8 +38,8 @@ class Source(NamedTuple):
         return _same(self.read(), state)
 
 
-def sources_of(modules: Iterable[nn.Module], device: torch.device) -> list[Source]:
-    """Return the sources of a call of these modules, on the CPU and a device.
+def sources_of(others: Sequence[nn.Module], device: torch.device) -> list[Source]:
+    """Return the sources of a call, on the CPU and a device, in which these run code of others.
 
     Modules of PyTorch and the Reformer without hooks have PyTorch's global generators alone.
     """
@@ -51,12 +51,15 @@ def sources_of(modules: Iterable[nn.Module], device: torch.device) -> list[Sourc
                 lambda state: torch.cuda.set_rng_state(state, device),
             )
         )
-    others = [module for module in modules if runs_code_of_others(module)]
-    if not others and not has_hooks_of_all_modules():
+    if not others and not hooks_of_all_modules():
         return found
     found.append(Source(random.getstate, random.setstate))
     found.append(Source(np.random.get_state, np.random.set_state))
-    held = {id(x): x for module in others for x in _held_by(module) if type(x) in GENERATORS}
+    every = [
+        *(x for module in others for x in _held_by(module)),
+        *_named_by(hooks_of_all_modules()),
+    ]
+    held = {id(x): x for x in every if type(x) in GENERATORS}
     found += [GENERATORS[type(x)](x) for x in held.values()]
     kept = {id(x): x for module in others for x in _containers_of(module)}
     return found + [_container(x) for x in kept.values()]
@@ -94,9 +97,13 @@ def _container(held: Any) -> Source:
 def _held_by(module: nn.Module) -> Iterator[Any]:
     """Yield the attributes of a module, and what its hooks and its forward refer to."""
     yield from vars(module).values()
-    todo: list[Any] = [hook for kind in HOOKS for hook in vars(module)[kind].values()]
-    todo.append(module.forward)
-    seen: set[int] = set()
+    hooks = [hook for kind in HOOKS for hook in vars(module)[kind].values()]
+    yield from _named_by([*hooks, module.forward])
+
+
+def _named_by(functions: Iterable[Any]) -> Iterator[Any]:
+    """Yield what functions and callable objects refer to, and what these call in turn."""
+    todo, seen = list(functions), set[int]()
     for one in todo:
         if id(one) in seen or _is_ours(one) or len(seen) == MOST_FUNCTIONS:
             continue
@@ -104,7 +111,8 @@ def _held_by(module: nn.Module) -> Iterator[Any]:
         if isinstance(one, partial):
             within = [one.func, *one.args, *one.keywords.values()]
         elif inspect.ismethod(one):
-            within = [one.__func__, *(() if one.__self__ is module else _attributes(one.__self__))]
+            is_module = isinstance(one.__self__, nn.Module)
+            within = [one.__func__, *(() if is_module else _attributes(one.__self__))]
         elif inspect.isfunction(one):
             within = _named_in(one)
         else:  # an object that is called

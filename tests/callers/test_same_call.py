@@ -1,13 +1,13 @@
 """A part that is computed again draws the same numbers and finds the same tensors."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from oracle import (
     FORMS,
-    RECOMPUTING,
     assert_same_gradients,
     gradients,
     make_model,
@@ -15,7 +15,7 @@ from oracle import (
     ordinary_autograd,
 )
 from torch import nn
-from torch.nn.utils import parametrizations, parametrize, spectral_norm
+from torch.nn.utils import parametrizations, spectral_norm
 
 GLOBAL = torch.Generator()
 
@@ -49,6 +49,56 @@ def hooks_that_draw(name):
             part.register_forward_hook(scale_by(DRAWS[name]))
 
     return change
+
+
+class Noise:
+    """A hook that is an object, or a method of one, and draws from its generator."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(6)
+
+    def apply(self, module, inputs, out):
+        return out * (torch.rand((), generator=self.generator).item() + 0.5)
+
+    __call__ = apply
+
+
+def scale(generator, module, inputs, out):
+    return out * (torch.rand((), generator=generator).item() + 0.5)
+
+
+def in_a_closure():
+    generator = torch.Generator().manual_seed(6)
+    return lambda module, inputs, out: scale(generator, module, inputs, out)
+
+
+class CallsAHelper(nn.Module):
+    """A module whose function draws, of a generator that stands in this file."""
+
+    def forward(self, x):
+        return x * (of_a_global_generator() + 0.5)
+
+
+HOOKS = {
+    "an object": Noise,
+    "a method": lambda: Noise().apply,
+    "a partial function": lambda: partial(scale, torch.Generator().manual_seed(6)),
+    "a closure": in_a_closure,
+}
+
+
+def hooked(name):
+    def change(model):
+        for part in (model.layers[0].attention, model.layers[1].feed_forward.narrow):
+            part.register_forward_hook(HOOKS[name]())
+
+    return change
+
+
+def helped(model):
+    layers = model.layers
+    layers[0].attention = Held(layers[0].attention, CallsAHelper())
+    layers[1].feed_forward.narrow = Held(layers[1].feed_forward.narrow, CallsAHelper())
 
 
 class Own(nn.Module):
@@ -166,6 +216,8 @@ def changed_contents(model):
 CHANGES = {
     "contents changed": changed_contents,
     **{f"drawn from {name}": hooks_that_draw(name) for name in DRAWS},
+    **{f"drawn in {name}": hooked(name) for name in HOOKS},
+    "drawn in a function that forward calls": helped,
     "drawn from generators of its own": own_generators,
     "buffers changed in place": changed_buffers,
     "batch norms": batch_norms,
@@ -196,66 +248,3 @@ def test_gradients_are_those_of_the_call_that_was_made(form, change):
         expected, wanted = backward(form, change)
     assert_same_gradients(found, expected)
     torch.testing.assert_close(after, wanted, rtol=1e-8, atol=1e-11)
-
-
-class Half(nn.Module):
-    """A parametrization by half of the weight."""
-
-    def forward(self, weight):
-        return weight / 2
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_cached_weight_is_computed_anew(form):
-    """The cache of PyTorch's parametrizations holds one that was computed without a graph."""
-
-    def cached():
-        model = make_model(**form)
-        for part in (model.layers[0].attention.to_v, model.layers[1].feed_forward.widen):
-            parametrize.register_parametrization(part, "weight", Half())
-        with parametrize.cached():
-            model.loss(make_tokens(), make_tokens(1)).backward()
-        return gradients(model)
-
-    found = cached()
-    with ordinary_autograd():
-        expected = cached()
-    assert_same_gradients(found, expected)
-
-
-class Renormalised(nn.Module):
-    """A module that normalises its weight each time before it uses it."""
-
-    def __init__(self, linear):
-        super().__init__()
-        self.linear = linear
-
-    def forward(self, x):
-        with torch.no_grad():
-            self.linear.weight.div_(self.linear.weight.norm())
-        return self.linear(x)
-
-
-class Average(nn.Module):
-    """A module that keeps an average in a plain tensor."""
-
-    def __init__(self, linear):
-        super().__init__()
-        self.linear, self.mean = linear, torch.zeros((), dtype=torch.float64)
-
-    def forward(self, x):
-        self.mean.mul_(0.9).add_(x.detach().mean(), alpha=0.1)
-        return self.linear(x) + self.mean
-
-
-@pytest.mark.parametrize("kind", [Renormalised, Average])
-@pytest.mark.parametrize("form", RECOMPUTING)
-def test_a_tensor_that_cannot_be_put_back_is_refused(form, kind):
-    model = make_model(**form)
-    feed_forward = model.layers[0].feed_forward
-    feed_forward.widen = kind(feed_forward.widen)
-    if form["reversible"] or form["ff_chunks"] > 1:
-        with pytest.raises(RuntimeError, match="FeedForward changes a parameter, a tensor"):
-            model.loss(make_tokens(), make_tokens(1))
-    else:
-        model.loss(make_tokens(), make_tokens(1)).backward()
