@@ -137,8 +137,8 @@ class _ReversibleLayer(torch.autograd.Function):
         for n, branch in enumerate((call.attention, call.feed_forward)):
             with branch.watched():
                 out = branch.module(streams[1], call.choices[n])
-            branch.note(out)
             streams = streams[1], streams[0] + out
+            branch.note(out)
         y1, y2 = streams
         ctx.call = call
         ctx.save_for_backward(*call.attention.tensors, *call.feed_forward.tensors)

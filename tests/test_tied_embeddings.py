@@ -105,6 +105,10 @@ def test_an_output_layer_of_the_users_own_is_left_alone() -> None:
     model.head[1] = own
     assert model.double().head[1] is own
     assert own.weight is not model.embedding.weight
+    before = own.weight.detach().clone()
+    model.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert own.weight is not model.embedding.weight
+    assert torch.equal(own.weight, before)
     model.head = torch.nn.Linear(16, 29, bias=False)  # type: ignore[assignment]
     model.float().load_state_dict(model.state_dict(), assign=True)
     assert model.head.weight is not model.embedding.weight

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from oracle import (
     ordinary_autograd,
 )
 from torch import nn
+from torch.nn.utils import parametrize
 
 from reformer.reversible import run_reversible
 
@@ -171,6 +173,70 @@ def test_threads_may_train_one_model_together(form):
     for name, grad in gradients(model).items():
         expected = 2 * n_calls * once[name]
         torch.testing.assert_close(grad, expected, rtol=1e-8, atol=1e-10, msg=name)
+
+
+def test_threads_with_models_of_their_own_do_not_wait_for_each_other():
+    """Each is in a part that is computed again when both meet, as ranks that are threads do."""
+    meet, failed = threading.Barrier(2, timeout=30), []
+
+    def train():
+        model = make_model()
+        model.layers[0].attention.register_forward_hook(lambda *_: (meet.wait(), None)[1])
+        try:
+            model.loss(make_tokens(), make_tokens(1)).backward()
+        except threading.BrokenBarrierError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=train) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_others_may_begin_to_cache_weights_meanwhile():
+    """PyTorch counts who does; a count that was put back would be off by one for good."""
+    model, others = make_model(), ExitStack()
+    hook = model.layers[0].attention.register_forward_hook(
+        lambda *_: others.enter_context(parametrize.cached())
+    )
+    with others:
+        model.loss(make_tokens(), make_tokens(1))
+        hook.remove()
+        assert parametrize._cache_enabled == 1
+    assert parametrize._cache_enabled == 0
+
+
+class Counts(nn.Module):
+    """A module that counts its calls, which decide what it gives."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.calls = inner, 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.inner(x) * self.calls
+
+
+def test_a_second_backward_pass_finds_what_the_first_found():
+    model = make_model(reversible=False, ff_chunks=4)
+    model.layers[0].feed_forward.narrow = Counts(model.layers[0].feed_forward.narrow)
+    loss = model.loss(make_tokens(), make_tokens(1))
+    loss.backward(retain_graph=True)
+    once = {name: grad.clone() for name, grad in gradients(model).items()}
+    loss.backward()
+    for name, grad in gradients(model).items():
+        torch.testing.assert_close(grad, 2 * once[name], rtol=1e-9, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_output_layer_sets_stays_set(form):
+    model = make_model(**form)
+    model.head[1] = Counts(model.head[1])
+    model.loss(make_tokens(), make_tokens(1)).backward()
+    assert model.head[1].calls == form["loss_chunks"]
 
 
 HALF = {"loss_chunks": 4, "ff_chunks": 1, "reversible": False}
