@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reformer.config import LSHConfig
 from reformer.eager import eagerly
-from reformer.inputs import require_buckets, require_pair
+from reformer.inputs import require_buckets, require_generator, require_pair
 from reformer.operators import IN_GRAPHS, attend_in_graph
 from reformer.recording import is_put_back
 from reformer.rounds import attend_rounds, hash_and_sort
@@ -86,8 +86,9 @@ _used: WeakSet[torch.Generator] = WeakSet()
 def _require_same_draw(generator: torch.Generator) -> None:
     """Raise RuntimeError in a backward pass that computes a call again, which had drawn before.
 
-    PyTorch's global generator is put back by what computes again.
+    Raises ValueError if it is no generator on the CPU. PyTorch's global generator is put back by what computes again.
     """
+    require_generator(generator)
     if torch._C._current_graph_task_id() == -1:
         _used.add(generator)
     elif generator in _used and generator is not torch.default_generator:
