@@ -86,7 +86,8 @@ _used: WeakSet[torch.Generator] = WeakSet()
 def _require_same_draw(generator: torch.Generator) -> None:
     """Raise RuntimeError in a backward pass that computes a call again, which had drawn before.
 
-    Raises ValueError if it is no generator on the CPU. PyTorch's global generator is put back by what computes again.
+    Raises ValueError if it is no generator on the CPU. What computes again puts PyTorch's global
+    one back.
     """
     require_generator(generator)
     if torch._C._current_graph_task_id() == -1:
