@@ -95,18 +95,11 @@ def hooked(name):
     return change
 
 
-def helped(model):
-    layers = model.layers
-    layers[0].attention = Held(layers[0].attention, CallsAHelper())
-    layers[1].feed_forward.narrow = Held(layers[1].feed_forward.narrow, CallsAHelper())
-
-
 class Own(nn.Module):
     """A module that draws from generators of its own."""
 
     def __init__(self):
         super().__init__()
-        self.sources = None
         self.of_torch = torch.Generator().manual_seed(3)
         self.of_python = random.Random(3)
         self.of_numpy = np.random.default_rng(3)
@@ -128,10 +121,17 @@ class Held(nn.Module):
         return self.outer(self.inner(*given))
 
 
-def own_generators(model):
-    layers = model.layers
-    layers[0].attention = Held(layers[0].attention, Own())
-    layers[1].feed_forward.widen = Held(layers[1].feed_forward.widen, Own())
+def around(make):
+    """Put such a module around attention, and around what is computed piece by piece."""
+
+    def change(model):
+        for place, name in (
+            (model.layers[0], "attention"),
+            (model.layers[1].feed_forward, "narrow"),
+        ):
+            setattr(place, name, Held(getattr(place, name), make()))
+
+    return change
 
 
 class Memory(nn.Module):
@@ -147,27 +147,15 @@ class Memory(nn.Module):
         return out
 
 
-def changed_buffers(model):
-    layers = model.layers
-    layers[0].attention = Held(layers[0].attention, Memory())
-    layers[0].feed_forward.narrow = Held(layers[0].feed_forward.narrow, Memory())
-
-
 class BatchNorm(nn.Module):
     """A norm over all positions, whose statistics PyTorch updates unseen."""
 
-    def __init__(self, width):
+    def __init__(self):
         super().__init__()
-        self.norm = nn.BatchNorm1d(width, dtype=torch.float64)
+        self.norm = nn.BatchNorm1d(32, dtype=torch.float64)
 
     def forward(self, x):
         return self.norm(x.transpose(1, 2)).transpose(1, 2)
-
-
-def batch_norms(model):
-    layers = model.layers
-    layers[0].attention = Held(layers[0].attention, BatchNorm(32))
-    layers[1].feed_forward.widen = Held(layers[1].feed_forward.widen, BatchNorm(48))
 
 
 def spectral_norms(model):
@@ -207,20 +195,14 @@ class Counting(nn.Module):
         return x * (self.options["calls"] + len(self.noted) + len(self.seen))
 
 
-def changed_contents(model):
-    layers = model.layers
-    layers[0].attention = Held(layers[0].attention, Counting())
-    layers[0].feed_forward.narrow = Held(layers[0].feed_forward.narrow, Counting())
-
-
 CHANGES = {
-    "contents changed": changed_contents,
+    "contents changed": around(Counting),
     **{f"drawn from {name}": hooks_that_draw(name) for name in DRAWS},
     **{f"drawn in {name}": hooked(name) for name in HOOKS},
-    "drawn in a function that forward calls": helped,
-    "drawn from generators of its own": own_generators,
-    "buffers changed in place": changed_buffers,
-    "batch norms": batch_norms,
+    "drawn in a function that forward calls": around(CallsAHelper),
+    "drawn from generators of its own": around(Own),
+    "buffers changed in place": around(Memory),
+    "batch norms": around(BatchNorm),
     "spectral norms": spectral_norms,
     "marked parameters": marked_parameters,
 }
