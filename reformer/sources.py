@@ -18,6 +18,7 @@ from torch import nn
 from reformer.hooks import hooks_of_all_modules
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+TABLES = set(vars(nn.Module()))  # PyTorch's own of each module
 OURS = ("torch", "reformer", "numpy")  # whose code has PyTorch's global generators alone, or none
 MOST_CONTENTS = 1000  # of a container; larger ones hold data, and are not looked at
 MOST_FUNCTIONS = 200  # that are followed from one module; a whole library is not
@@ -81,9 +82,6 @@ def _containers_of(module: nn.Module) -> Iterator[Any]:
         is_container = type(value) in (list, set, dict) and len(value) <= MOST_CONTENTS
         if is_container and name not in TABLES:
             yield value
-
-
-TABLES = set(vars(nn.Module()))  # PyTorch's own of each module
 
 
 def _container(held: Any) -> Source:
