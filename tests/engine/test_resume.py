@@ -117,7 +117,7 @@ def test_five_kills_at_random_moments_end_in_a_complete_run(tmp_path: Path) -> N
 
     content = (run / "records.jsonl").read_bytes()
     again = bench(tmp_path, "run", "tiny", "--run", "killed")
-    out, _ = again.communicate(timeout=60)
+    out, _ = again.communicate(timeout=120)
     assert again.returncode == 0
     assert "0 records are new" in out
     assert (run / "records.jsonl").read_bytes() == content
@@ -131,7 +131,7 @@ def test_ctrl_c_stops_with_the_way_to_go_on(tmp_path: Path) -> None:
     while not jobs.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "to go on: python run_bench.py run tiny --run stopped" in out
     assert re.search(r"stopped; \d+ measurements are kept", out)

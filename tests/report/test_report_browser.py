@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -26,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="needs chromium and chromedriver"),
 ]
 HOSTILE = "<img src=x onerror=alert(1)></script><b>x"
+LOG = "the words of the log"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         write_lines(folder / name, some)
         (folder / name / "logs").mkdir()
-        (folder / name / "logs" / f"{failed['case']}.txt").write_text("the words of the log")
+        (folder / name / "logs" / f"{failed['case']}.txt").write_text(LOG)
     case = make_case(Settings(n_rounds=64))
     entries = {case.id: Entry(case=case, suites=("layers",))}
     plan = Plan(name="partial", preset="quick", seeds=[0], device="cpu", entries=entries)
@@ -162,7 +164,8 @@ def test_a_failure_links_to_its_log_and_hostile_words_are_text(browser: Any, fol
         table = browser.find_element(By.CSS_SELECTOR, 'table[data-name="failures"]')
         assert HOSTILE in table.text
         table.find_element(By.LINK_TEXT, "log").click()
-        assert "the words of the log" in browser.page_source
+        waited = WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException])
+        waited.until(lambda page: page.find_element(By.TAG_NAME, "body").text == LOG)
 
 
 def test_a_quick_and_partial_run_says_what_it_is(browser: Any, folder: Path) -> None:
