@@ -11,6 +11,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
+from operator import index
 from typing import Any
 
 import torch
@@ -34,11 +35,21 @@ SETTINGS = tuple(f.name for f in fields(LSHConfig))
 
 def attend_in_graph(qk: Tensor, v: Tensor, config: LSHConfig, kernel: str) -> Tensor:
     """Attend as lsh_attention does, (batch, heads, length, width), in operators alone."""
-    words = ",".join([repr(getattr(config, name)) for name in SETTINGS])
+    words = ",".join([_word(getattr(config, name)) for name in SETTINGS])
     seed = torch.randint(2**62, (), device="cpu")
     order_BHRL, ends_BHRN = torch.ops.reformer.hash_and_sort(qk.detach(), seed, words, kernel)
     out: Tensor = torch.ops.reformer.attend(qk, v, order_BHRL, ends_BHRN, words, kernel)[0]
     return out
+
+
+def _word(setting: object) -> str:
+    """Return a setting as Python writes it.
+
+    torch.compile holds a number open once it has seen two; these functions make it a constant.
+    """
+    if type(setting) is int:
+        return repr(index(setting))
+    return repr(float.fromhex(setting.hex()) if type(setting) is float else setting)
 
 
 @lru_cache

@@ -1,5 +1,8 @@
 """A graph of torch.compile holds LSH attention, and gives what the eager call gives."""
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 import torch
 from attention_oracle import kernel_params, outputs_and_gradients, random_inputs
@@ -65,6 +68,19 @@ def test_a_whole_graph_gives_the_eager_result(name, kernel):
     torch.manual_seed(3)
     held = compiled(lambda q, v: lsh_attention(q * 1.5, v.sin(), config, kernel=kernel).cos())
     torch.testing.assert_close(outputs_and_gradients(held, *inputs), expected)
+
+
+def test_one_graph_after_another_takes_the_config_it_is_given():
+    """From the second value on torch.compile holds numbers open, which no config can take."""
+    held = compiled(lambda q, v, config: lsh_attention(q, v, config))
+    some = [LSH, replace(LSH, n_rounds=3), replace(LSH, bucket_size=4, logit_scale=0.5)]
+    for config, length in [*product(some, [64, 32]), (replace(LSH, logit_scale=2), 64)]:
+        qk, v, _ = random_inputs(1, (2, 2, length, 8))
+        torch.manual_seed(3)
+        [attend] = drawn(config, "auto")
+        expected = attend(qk, v)
+        torch.manual_seed(3)
+        torch.testing.assert_close(held(qk, v, config), expected)
 
 
 @pytest.mark.parametrize("kernel", QUICK)
