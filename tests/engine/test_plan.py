@@ -265,7 +265,9 @@ def test_every_suite_of_the_package_is_found() -> None:
     assert {"sequence_length", "hash_rounds", "bucket_size", "layers"} <= files
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "../up", "-x", "~", " ", "a "])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", ".hidden", "../up", "-x", "~", " ", "a ", "x.json"]
+)
 def test_run_names_stay_in_the_folder_of_runs_and_can_be_typed(name: str) -> None:
     with pytest.raises(ValueError, match="plain folder name"):
         run_folder(name)

@@ -11,8 +11,10 @@ def misfit_of_name(name: object, where: str) -> str:
     """Say why this cannot be the name of a file in the run's folder; "" if it can."""
     if not isinstance(name, str):
         return f"{where} is no text"
-    # a leading - would be an option, and a leading ~ somebody's home, when the name is typed again
-    plain = name.isprintable() and name == name.strip() and name[:1] not in ("", ".", "-", "~")
+    # when the name is typed again a leading - would be an option, a leading ~ somebody's home, and
+    # what ends in .json a file of pytest-benchmark's
+    plain = name.isprintable() and name == name.strip() and not name.endswith(".json")
+    plain = plain and name[:1] not in ("", ".", "-", "~")
     if plain and len(name.encode()) <= MAX_NAME and not {"/", "\\"} & {*name}:
         return ""
     shown = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..."
