@@ -9,28 +9,32 @@ context is the number of distinct followers of h (Witten and Bell 1991, method C
 Below order 0 stands the uniform distribution over 256 bytes. There is nothing to tune. numpy only.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
 
 # Bytes of text counted at once: bounds the memory of counting to a few times 8 bytes times this.
 PIECE = 1 << 20
+N_BYTES = 256
 
 
-def count_model_bits(train: Bytes, heldout: Bytes, max_order: int = 2) -> list[float]:
+def count_model_bits(train: Bytes, heldout: Bytes, max_order: int = 4) -> list[float]:
     """Return the bits per byte over `heldout` of the models of order 0 to `max_order`.
 
     The models are fitted on `train`. The first `max_order` bytes of `heldout` are context only and
     cost nothing.
     """
-    size, symbols = shared_alphabet(train, heldout)
-    text = symbols[heldout]
-    targets = text[max_order:]
-    probability = np.full(len(targets), 1 / 256)
+    tables = number_contexts(heldout, max_order)
+    targets = heldout[max_order:]
+    probability = np.full(len(targets), 1 / N_BYTES)
     bits = []
-    for order, followers in enumerate(count_followers(train, symbols, size, max_order)):
-        contexts = n_gram_codes(text, order + 1, size)[max_order - order :] // size
+    counted = count_followers(train, tables)
+    for numbers, followers in zip(numbers_of(heldout, tables), counted, strict=True):
+        contexts = numbers[max_order:]
         seen = followers[contexts, targets]
         total = followers.sum(axis=1)[contexts]
         distinct = np.count_nonzero(followers, axis=1)[contexts]
@@ -40,41 +44,43 @@ def count_model_bits(train: Bytes, heldout: Bytes, max_order: int = 2) -> list[f
     return bits
 
 
-def shared_alphabet(*texts: Bytes) -> tuple[int, NDArray[np.int64]]:
-    """Return how many byte values occur, and the rank of each of the 256 among them."""
-    used = np.zeros(256, dtype=bool)
-    for text in texts:
-        for start in range(0, len(text), PIECE):
-            used |= np.bincount(text[start : start + PIECE], minlength=256) > 0
-    return int(used.sum()), np.cumsum(used) - 1
+def number_contexts(text: Bytes, max_order: int) -> list[Numbers]:
+    """Number the contexts that occur in a text, those of each order from 0.
 
-
-def count_followers(
-    train: Bytes, symbols: NDArray[np.int64], size: int, max_order: int
-) -> list[NDArray[np.int64]]:
-    """Count for each order how often each symbol follows each context.
-
-    Returns a table of shape (size ** order, size) for each order from 0 to `max_order`.
+    Returns a table for each order from 1: the context's number, by the number of the context that
+    is shorter by its first byte, times 256, plus that byte. What does not occur has the number
+    after the last, also where already the shorter one does not. Counts of all contexts, of which a
+    long text has too many, are never made.
     """
-    counts = np.zeros(size ** (max_order + 1), dtype=np.int64)
+    tables: list[Numbers] = []
+    n_shorter = 1
+    for order in range(1, max_order + 1):
+        *_, shorter = numbers_of(text, tables)
+        longer = np.unique(shorter[order:] * N_BYTES + text[:-order])
+        table = np.full((n_shorter + 1) * N_BYTES, len(longer))
+        table[longer] = np.arange(len(longer))
+        tables.append(table)
+        n_shorter = len(longer)
+    return tables
+
+
+def numbers_of(text: Bytes, tables: list[Numbers]) -> Iterator[Numbers]:
+    """Yield, for each order, the number of the context before each byte of a text: (len(text),)."""
+    numbers = np.zeros(len(text), dtype=np.int64)
+    yield numbers
+    for order, table in enumerate(tables, start=1):
+        numbers = table[numbers * N_BYTES + np.roll(text, order)]
+        numbers[:order] = table[-1]
+        yield numbers
+
+
+def count_followers(train: Bytes, tables: list[Numbers]) -> list[Numbers]:
+    """Count for each order how often each byte follows each context: (contexts + 1, 256)."""
+    sizes = [2 * N_BYTES, *((int(table[-1]) + 1) * N_BYTES for table in tables)]
+    counts = [np.zeros(size, dtype=np.int64) for size in sizes]
     for start in range(0, len(train), PIECE):
-        # max_order more bytes: the n-grams that begin here and end in the next piece
-        piece = symbols[train[start : start + PIECE + max_order]]
-        np.add.at(counts, n_gram_codes(piece, max_order + 1, size), 1)
-    tables = [counts]
-    for n in range(max_order, 0, -1):
-        # every shorter n-gram ends a longer one, except the one at the very beginning
-        counts = counts.reshape(size, -1).sum(axis=0)
-        counts[n_gram_codes(symbols[train[:n]], n, size)] += 1
-        tables.insert(0, counts)
-    return [table.reshape(-1, size) for table in tables]
-
-
-def n_gram_codes(text: NDArray[np.int64], n: int, size: int) -> NDArray[np.int64]:
-    """Encode each run of n symbols as one number, earliest symbol first: (len(text) - n + 1,)."""
-    n_codes = max(0, len(text) - n + 1)
-    codes = np.zeros(n_codes, dtype=np.int64)
-    for offset in range(n):
-        codes *= size
-        codes += text[offset : offset + n_codes]
-    return codes
+        first = max(0, start - len(tables))  # contexts may begin in the piece before
+        piece, new = train[first : start + PIECE], slice(start - first, None)
+        for count, numbers in zip(counts, numbers_of(piece, tables), strict=True):
+            count += np.bincount(numbers[new] * N_BYTES + piece[new], minlength=len(count))
+    return [count.reshape(-1, N_BYTES) for count in counts]

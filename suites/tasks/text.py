@@ -18,7 +18,7 @@ from suites.tasks.base import Batches
 from suites.tasks.count_model import count_model_bits
 
 # The longest context, in bytes, of the count models that the held-out text is compared with.
-MAX_ORDER = 2
+MAX_ORDER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ class TextTask:
         return (as_batch(windows[i : i + batch]) for i in range(0, n_windows, batch))
 
     def heldout_reference(self, length: int, tokens: int) -> dict[str, float]:
-        """Return the bits per byte of count models of order 0, 1 and 2, by name.
+        """Return the bits per byte of count models of order 0 to 4, by name.
 
         They are fitted on the training split.
         """
@@ -66,7 +66,8 @@ class TextTask:
         first = self._heldout_start() + 1
         last = first + min(tokens, self.splits["test"] - 1)
         train = self.data[: self.splits["train"]]
-        bits = count_model_bits(train, self.data[first - MAX_ORDER : last], MAX_ORDER)
+        max_order = min(MAX_ORDER, first)
+        bits = count_model_bits(train, self.data[first - max_order : last], max_order)
         return {f"order {order}": value for order, value in enumerate(bits)}
 
     def _heldout_start(self) -> int:
