@@ -1,6 +1,7 @@
 """Learning curves over steps and over training time, and who is ahead at equal time."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from math import nan
 from typing import NamedTuple
 
@@ -13,8 +14,6 @@ from suites.engine.store.records import part_of
 
 # Curves of fewer points are none.
 MIN_POINTS = 3
-# Between the first and the last common moment, so many are compared.
-N_MOMENTS = 400
 
 
 class Curve(NamedTuple):
@@ -37,15 +36,18 @@ class Point(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """A lead tells how two models stand at equal training time.
+    """A lead tells how two models stand at equal training time, that of the shorter training.
 
-    difference: in bits per dim, of the first less the second, at the last moment that both have.
-    at_s: that moment. since_s: from then on the same one is ahead, on average; nan if at all times.
+    difference: in bits per dim, of the first less the second, seed by seed. Where one was not
+    evaluated at that moment it lies between its evaluations before and after, and the difference is
+    the smallest that this allows (is_least). at_s: that moment, the mean over seeds. since_s: from
+    then on the same one is ahead with every seed; nan if at all times.
     """
 
     difference: Estimate
     at_s: float
     since_s: float
+    is_least: bool
 
     @property
     def is_visible(self) -> bool:
@@ -86,14 +88,14 @@ def mean_curve(case: CaseResult) -> list[Point]:
 
 
 def bits_at(case: CaseResult, seconds: float) -> Estimate | None:
-    """Return the bits per dim after so many seconds of training, between points on a line.
+    """Return the bits per dim at the last evaluation within so many seconds of training.
 
-    It is None before the first point of a seed, and after the last.
+    It is None before the first evaluation of a seed.
     """
     curves = curves_of(case).values()
-    if not has_seconds(case) or not all(c.seconds[0] <= seconds <= c.seconds[-1] for c in curves):
+    if not has_seconds(case) or any(curve.seconds[0] > seconds for curve in curves):
         return None
-    return mean_over_seeds([float(np.interp(seconds, c.seconds, c.bits)) for c in curves])
+    return mean_over_seeds([c.bits[bisect_right(c.seconds, seconds) - 1] for c in curves])
 
 
 def lead_of(a: CaseResult, b: CaseResult) -> Lead | None:
@@ -102,24 +104,52 @@ def lead_of(a: CaseResult, b: CaseResult) -> Lead | None:
     seeds = sorted(one.keys() & other.keys())
     if not seeds or not (has_seconds(a) and has_seconds(b)):
         return None
-    both = [curves[seed] for curves in (one, other) for seed in seeds]
-    first, last = max(c.seconds[0] for c in both), min(c.seconds[-1] for c in both)
-    if first >= last:
+    found = [_differences(one[seed], other[seed]) for seed in seeds]
+    if any(len(one.moments) < 2 for one in found):
         return None
-    moments = np.linspace(first, last, N_MOMENTS)
-    differences = np.array([_at(one, s, moments) - _at(other, s, moments) for s in seeds])
-    signs = np.sign(differences.mean(axis=0))
-    changes = np.flatnonzero(signs != signs[-1])
-    since = nan if len(changes) == 0 else float(moments[changes[-1] + 1])
-    return Lead(mean_over_seeds(list(differences[:, -1])), float(last), since)
+    low = mean_over_seeds([float(one.lowest[-1]) for one in found])
+    high = mean_over_seeds([float(one.highest[-1]) for one in found])
+    sign = -1 if high.value < 0 else 1 if low.value > 0 else 0
+    # where nobody knows who is ahead, it may be either
+    either = Estimate((low.value + high.value) / 2, low.low, high.high, low.n)
+    return Lead(
+        difference={-1: high, 0: either, 1: low}[sign],
+        at_s=float(np.mean([one.moments[-1] for one in found])),
+        since_s=float(np.fmax.reduce([one.since(sign) for one in found])),
+        is_least=low.value < high.value,
+    )
 
 
-def _at(curves: Mapping[int, Curve], seed: int, moments: "np.ndarray") -> "np.ndarray":
-    return np.interp(moments, curves[seed].seconds, curves[seed].bits)
+class _Differences(NamedTuple):
+    """The differences of two curves lie between these, at each moment that one was evaluated."""
+
+    moments: "np.ndarray"
+    lowest: "np.ndarray"
+    highest: "np.ndarray"
+
+    def since(self, sign: int) -> float:
+        """Return the moment since which the difference has this sign; nan if at all moments."""
+        signs = np.where(self.highest < 0, -1, np.where(self.lowest > 0, 1, 0))
+        others = np.flatnonzero(signs != sign)
+        return float(self.moments[min(others[-1] + 1, len(signs) - 1)]) if len(others) else nan
+
+
+def _differences(one: Curve, other: Curve) -> _Differences:
+    first, last = max(one.seconds[0], other.seconds[0]), min(one.seconds[-1], other.seconds[-1])
+    moments = np.array(sorted({t for t in (*one.seconds, *other.seconds) if first <= t <= last}))
+    (low, high), (other_low, other_high) = (_range(curve, moments) for curve in (one, other))
+    return _Differences(moments, low - other_high, high - other_low)
+
+
+def _range(curve: Curve, moments: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
+    """Return between which bits per dim a curve lies at moments: its evaluations around them."""
+    bits = np.array(curve.bits)
+    before = bits[np.searchsorted(curve.seconds, moments, side="right") - 1]
+    after = bits[np.searchsorted(curve.seconds, moments, side="left")]
+    return np.minimum(before, after), np.maximum(before, after)
 
 
 def shortest_training_s(cases: Sequence[CaseResult]) -> float | None:
-    """Return after how many seconds the first of several trainings was done; None if unknown."""
-    known = [case for case in cases if has_seconds(case)]
-    ends = [curve.seconds[-1] for case in known for curve in curves_of(case).values()]
-    return min(ends, default=None)
+    """Return after how many seconds the first model had all its trainings; None if unknown."""
+    known = [curves_of(case).values() for case in cases if has_seconds(case)]
+    return min((max(c.seconds[-1] for c in curves) for curves in known), default=None)

@@ -9,6 +9,9 @@ from report.reading.rivals import TYPICAL_ROUNDS, rivals_of
 from report.reading.series import View
 from report.statistics.estimates import Estimate
 
+# A lead since then, of the time that is compared, is one at its end alone.
+LATE = 0.95
+
 
 def trained_names(view: View) -> list[tuple[str, str, CaseResult]]:
     """Return (name, where on the axis, case) of each case of which there are learning curves."""
@@ -55,8 +58,10 @@ def lead_text(lead: Lead, name: str) -> str:
     if not lead.is_visible:
         return f"not visibly different from {name} {at} ({signed(lead.difference)})"
     word = "ahead of" if lead.difference.value < 0 else "behind"
-    since = "at all times" if isnan(lead.since_s) else f"from {lead.since_s:,.0f} s on"
-    return f"{word} {name} {since}, {at} by {unsigned(lead.difference)}"
+    since = " at all times," if isnan(lead.since_s) else f" from {lead.since_s:,.0f} s on,"
+    since = "" if lead.since_s > LATE * lead.at_s else since
+    least = "at least " if lead.is_least else ""
+    return f"{word} {name}{since} {at} by {least}{unsigned(lead.difference)}"
 
 
 def signed(change: Estimate) -> str:

@@ -11,8 +11,8 @@ from report.text import interval_text
 def curves_table(view: View) -> pd.DataFrame | None:
     """Return a row per trained model; None where no two trainings tell their seconds.
 
-    Beside the bits per dim at its own end there are those at the moment at which the first of all
-    trainings was done, and how it stands to the dense model at equal time.
+    Beside the bits per dim at its own end there are those at its last evaluation before the first
+    of all models was done, and how it stands to the dense model at equal time.
     """
     named = [(name, case) for name, _, case in trained_names(view) if has_seconds(case)]
     moment = shortest_training_s([case for _, case in named])
@@ -28,7 +28,7 @@ def curves_table(view: View) -> pd.DataFrame | None:
                 "model": name,
                 "training": f"{end.seconds:,.0f} s",
                 "bits per dim at its end": interval_text(end.bits, 3),
-                f"after {moment:,.0f} s": interval_text(bits_at(case, moment), 3),
+                f"evaluated last within {moment:,.0f} s": interval_text(bits_at(case, moment), 3),
                 "at equal time": lead_text(lead, names[id(rival)]) if lead else "",
             }
         )

@@ -34,11 +34,12 @@ def record_of(
     (case,) = grid(s, length=[s.length])
     record = make_record(case, [suite], seed, np.random.default_rng(0))
     quality: dict[str, Any] = dict(record["quality"] or {})
-    quality["curve"] = [list(point) for point in zip(STEPS, bits, strict=True)]
+    steps = np.linspace(STEPS[0], STEPS[-1], len(bits)).tolist()
+    quality["curve"] = [list(point) for point in zip(steps, bits, strict=True)]
     quality["bits_per_dim"] = bits[-1]
     del quality["curve_s"]
     if step_s is not None:
-        quality["curve_s"] = [step * step_s for step in STEPS]
+        quality["curve_s"] = [step * step_s for step in steps]
     found: Record = json.loads(json.dumps({**record, "quality": quality}))
     return found
 
@@ -49,30 +50,31 @@ def case_of(s: Settings, curves: list[list[float]], step_s: float | None) -> Cas
     return case
 
 
-def line(start: float, slope: float) -> list[float]:
-    """Return bits that fall by so much a step."""
-    return [start - slope * step for step in STEPS]
+def line(start: float, slope: float, n: int = len(STEPS)) -> list[float]:
+    """Return bits that fall by so much a step, at n steps."""
+    return [float(start - slope * step) for step in np.linspace(STEPS[0], STEPS[-1], n)]
 
 
 def test_the_crossing_at_equal_time_is_where_two_lines_cross() -> None:
     """Ours takes 0.1 s a step, the other 0.2 s: bits are 4 - t / 40 and 3.5 - t / 160 + seed.
 
-    They cross at t = 0.5 / (1 / 40 - 1 / 160) = 26.7 s; both were trained from 20 s to 40 s.
+    They cross at t = 0.5 / (1 / 40 - 1 / 160) = 26.7 s; both were trained from 20 s to 40 s, ours
+    evaluated at every second, the other at every second one.
     """
     noise = [0.0, 0.01, -0.01]
-    ours = case_of(OURS, [line(4 + n, 0.1 / 40) for n in noise], 0.1)
-    other = case_of(DENSE, [line(3.5 + n, 0.2 / 160) for n in noise], 0.2)
+    ours = case_of(OURS, [line(4 + n, 0.1 / 40, 31) for n in noise], 0.1)
+    other = case_of(DENSE, [line(3.5 + n, 0.2 / 160, 31) for n in noise], 0.2)
     lead = lead_of(ours, other)
     assert lead is not None
     assert lead.at_s == pytest.approx(40)
-    assert lead.since_s == pytest.approx(0.5 / (1 / 40 - 1 / 160), abs=20 / 350)
+    assert 0 < lead.since_s - 0.5 / (1 / 40 - 1 / 160) < 2
     assert lead.difference.value == pytest.approx((4 - 1) - (3.5 - 0.25))
     # paired: the noise that seeds share leaves no interval
     assert lead.difference.high - lead.difference.low < 1e-9
-    assert lead_text(lead, "dense").startswith("ahead of dense from 27 s on, after 40 s by 0.250")
+    assert lead_text(lead, "dense").startswith("ahead of dense from 28 s on, after 40 s by 0.250")
     back = lead_of(other, ours)
     assert back is not None
-    assert lead_text(back, "ours").startswith("behind ours from 27 s on, after 40 s by 0.250")
+    assert lead_text(back, "ours").startswith("behind ours from 28 s on, after 40 s by 0.250")
 
 
 def test_who_is_ahead_at_all_times_and_who_not_visibly() -> None:
@@ -90,6 +92,24 @@ def test_who_is_ahead_at_all_times_and_who_not_visibly() -> None:
     assert lead_text(lead, "dense").startswith("not visibly different from dense after 40 s (")
 
 
+def test_nobody_is_credited_with_what_an_evaluation_would_have_shown() -> None:
+    """The other one was evaluated at 20 s and at 80 s; ours was done at 40 s.
+
+    Between its evaluations the other one may have learnt all of it at once.
+    """
+    noise = [0.0, 0.01, -0.01]
+    ours = case_of(OURS, [line(4 + n, 0.002) for n in noise], 0.1)  # ends at 3.2
+    for bits, told in (
+        ([4.2, 3.5], "ahead of dense at all times, after 40 s by at least 0.300 (0.300 to 0.300)"),
+        ([3.9, 3.1], "not visibly different from dense after 40 s (-0.300, -0.700 to +0.100)"),
+        ([3.1, 3.0], "behind dense at all times, after 40 s by at least 0.100 (0.100 to 0.100)"),
+    ):
+        curves = [[bits[0] + n, bits[1] + n, bits[1] + n] for n in noise]
+        lead = lead_of(ours, case_of(DENSE, curves, 0.2))
+        assert lead is not None
+        assert lead_text(lead, "dense").startswith(told)
+
+
 def test_one_seed_shows_no_difference() -> None:
     ours, other = case_of(OURS, [line(4, 0.001)], 0.1), case_of(DENSE, [line(5, 0.001)], 0.1)
     lead = lead_of(ours, other)
@@ -103,11 +123,11 @@ def test_no_time_is_compared_that_not_both_were_trained() -> None:
     """The slowest seed has its first point later than the other model has its last."""
     ours, other = case_of(OURS, [line(4, 0.001)], 1.0), case_of(DENSE, [line(5, 0.001)], 0.1)
     assert lead_of(ours, other) is None
-    assert bits_at(other, 50) is None
     assert bits_at(other, 5) is None
-    found = bits_at(other, 15)
-    assert found is not None
-    assert found.value == pytest.approx(5 - 0.15)
+    for seconds, evaluated in ((15, 10), (50, 40)):
+        found = bits_at(other, seconds)
+        assert found is not None
+        assert found.value == pytest.approx(5 - 0.01 * evaluated)
     assert shortest_training_s([ours, other]) == pytest.approx(40)
 
 
@@ -149,13 +169,13 @@ def test_table_and_title_say_who_is_ahead(tmp_path: Path) -> None:
     view = view_of("hash_rounds", gather(records))
     told = lead_finding(view)
     assert told.startswith("Lowest: after 400 steps LSH, 4 rounds (3.000 bits per dim)"), told
-    assert "at equal training time LSH, 4 rounds is ahead of dense sdpa from 27 s on" in told
+    assert "at equal training time LSH, 4 rounds is ahead of dense sdpa after 40 s by 0.250" in told
     table = curves_table(view)
     assert table is not None
     rows = table.set_index("model")
     assert list(rows["training"]) == ["40 s", "80 s"]
-    assert rows.loc["dense sdpa", "after 40 s"].startswith("3.250")
-    assert rows.loc["LSH, 4 rounds", "after 40 s"].startswith("3.000")
+    assert rows.loc["dense sdpa", "evaluated last within 40 s"].startswith("3.250")
+    assert rows.loc["LSH, 4 rounds", "evaluated last within 40 s"].startswith("3.000")
     assert rows.loc["dense sdpa", "at equal time"] == ""
     draw_learning_curves(view, tmp_path)
     text = (tmp_path / "hash_rounds_curves.svg").read_text()
