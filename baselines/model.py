@@ -60,7 +60,7 @@ class DenseAttention(Branch):
             k_BHLW = normalize(k_BHLW, dim=-1)
         out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, scale, self.exclude_self)
         out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
-        return dropout(out_BLD, self.p, choices.generator(x_BLD.device) if self.training else None)
+        return dropout(out_BLD, self.p, self.mask_generator(x_BLD, choices))
 
     def _heads(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)

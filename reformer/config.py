@@ -7,6 +7,7 @@ otherwise. Scalars of NumPy and PyTorch become plain Python, and a config comes 
 """
 
 from dataclasses import dataclass, field, fields
+from math import prod
 from typing import Any, Literal
 
 from reformer.checks import (
@@ -86,15 +87,17 @@ class LSHConfig:
         """Return the chunk length in force, in positions."""
         return self.chunk_length or 2 * self.bucket_size
 
+    @property
+    def corrects(self) -> bool:
+        """Return whether log N_ij is ever more than 0: a pair meets once in one round."""
+        return self.correct_duplicates and self.n_rounds > 1
+
     def n_buckets(self, length: int) -> int:
         """Count the buckets for a sequence of `length` positions.
 
         length / bucket_size, rounded up to a number that angular hashing can make.
         """
-        product = 1
-        for factor in self.hash_factors(length):
-            product *= factor
-        return product
+        return prod(self.hash_factors(length))
 
     def hash_factors(self, length: int) -> tuple[int, ...]:
         """Return the number of buckets of each rotation, whose product is `n_buckets(length)`.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from reformer.choices import Choices
 from reformer.config import ModelConfig
-from reformer.gradients import Gradients, added, differentiable_once, differentiate
+from reformer.gradients import Gradients, added, differentiable_once, differentiate, pieces
 from reformer.hooks import has_hooks_of_all_modules, is_called_plainly
 from reformer.recording import Recording
 from reformer.reversible import Branch, dropout
@@ -35,7 +35,7 @@ class FeedForward(Branch):
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
         """Compute the branch (batch, length, d_model), a piece at a time; see Branch."""
         if self.n_chunks == 1:
-            return self._piece(x_BLD, self._generator(x_BLD, choices))
+            return self._piece(x_BLD, self.mask_generator(x_BLD, choices))
         if torch.is_grad_enabled():
             recording = Recording(self, x_BLD)
             return _InPieces.apply(x_BLD, recording, choices, *recording.tensors)
@@ -61,10 +61,9 @@ class FeedForward(Branch):
         parameters = tuple(self.parameters())
         grad_x = torch.empty_like(x_BLD)
         totals: list[Tensor | None] = [None] * len(parameters)
-        generator = self._generator(x_BLD, choices)
+        generator = self.mask_generator(x_BLD, choices)
         tensors = (x_BLD, grad_out, grad_x, grad_x if out is None else out)
-        pieces = zip(*(t.chunk(self.n_chunks, dim=1) for t in tensors), strict=True)
-        for x, grad, grad_piece, out_piece in pieces:
+        for x, grad, grad_piece, out_piece in pieces(self.n_chunks, *tensors):
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 y = self._piece(x, generator)
@@ -77,18 +76,14 @@ class FeedForward(Branch):
         return grad_x, tuple(totals)
 
     def _all_pieces(self, x_BLD: Tensor, choices: Choices) -> Tensor:
-        generator = self._generator(x_BLD, choices)
+        generator = self.mask_generator(x_BLD, choices)
         out = torch.empty_like(x_BLD)
-        pieces = zip(*(t.chunk(self.n_chunks, dim=1) for t in (x_BLD, out)), strict=True)
-        for x, out_piece in pieces:
+        for x, out_piece in pieces(self.n_chunks, x_BLD, out):
             out_piece.copy_(self._piece(x, generator))
         return out
 
     def _piece(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         return self.narrow(dropout(self.widen(self.norm(x)).relu(), self.p, generator))
-
-    def _generator(self, x: Tensor, choices: Choices) -> torch.Generator | None:
-        return choices.generator(x.device) if self.training and self.p > 0 else None
 
 
 class _InPieces(torch.autograd.Function):

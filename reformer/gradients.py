@@ -1,6 +1,6 @@
 """Gradients made by hand: what needs none has None, and a second derivative is refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -64,6 +64,11 @@ def refuse_others(edge: GradientEdge, known: Sequence[Tensor]) -> None:
                 "shard of FSDP): make it a parameter of the part, detach it, or use "
                 "reversible=False, ff_chunks=1 and loss_chunks=1"
             )
+
+
+def pieces(n: int, *whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors (batch, length, ...) into so many pieces of the length, side by side."""
+    return zip(*(x.chunk(n, dim=1) for x in whole), strict=True)
 
 
 def added(total: Tensor | None, grad: Tensor | None) -> Tensor | None:

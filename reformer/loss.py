@@ -5,7 +5,7 @@ So the logits are never whole in memory.
 Shapes: B batch, L length, D model width, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from reformer.autocast import autocast_device
 from reformer.eager import eagerly
-from reformer.gradients import added, differentiable_once, differentiate
+from reformer.gradients import added, differentiable_once, differentiate, pieces
 from reformer.inputs import require_target_shape
 from reformer.recording import Recording
 
@@ -45,9 +45,9 @@ def chunked_cross_entropy(
 
     if n_chunks == 1:
         return piece_loss(hidden_BLD, targets_BL)
-    pieces = zip(hidden_BLD.chunk(n_chunks, dim=1), targets_BL.chunk(n_chunks, dim=1), strict=True)
     if not torch.is_grad_enabled():
-        return torch.stack([piece_loss(*piece) for piece in pieces]).sum()
+        losses = [piece_loss(*piece) for piece in pieces(n_chunks, hidden_BLD, targets_BL)]
+        return torch.stack(losses).sum()
     # gradients made here, before the loss is scaled, would be too small for float16
     at_once = not computes_in_float16(hidden_BLD)
     recording = Recording(head, hidden_BLD)
@@ -82,9 +82,6 @@ class _Call(NamedTuple):
     head: Recording
     at_once: bool  # are gradients made with the loss?
 
-    def pieces(self, *whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        return zip(*(t.chunk(self.n_chunks, dim=1) for t in whole), strict=True)
-
     def differentiated(
         self,
         hidden: Tensor,
@@ -101,7 +98,7 @@ class _Call(NamedTuple):
         with here, self.head.again(tensors, needs_grad, is_first=self.at_once):
             parameters = tuple(self.head.module.parameters())
             totals: list[Tensor | None] = [None] * len(parameters)
-            for x, target, grad_piece in self.pieces(hidden, targets, grad_hidden):
+            for x, target, grad_piece in pieces(self.n_chunks, hidden, targets, grad_hidden):
                 with torch.enable_grad():
                     x = x.detach().requires_grad_()
                     nats = self.piece_loss(x, target)
@@ -122,8 +119,8 @@ class _InPieces(torch.autograd.Function):
             ctx.save_for_backward(*grads)
             return loss
         with call.head.watched():
-            loss = torch.stack([call.piece_loss(*piece) for piece in call.pieces(hidden, targets)])
-        loss = loss.sum()
+            whole = pieces(call.n_chunks, hidden, targets)
+            loss = torch.stack([call.piece_loss(*piece) for piece in whole]).sum()
         call.head.note(loss)
         ctx.save_for_backward(hidden, targets, *call.head.tensors)
         return loss

@@ -70,7 +70,7 @@ class SharedQKAttention(Branch):
             k_BHLW = normalize(qk_BHLW, dim=-1)
             out_BHLW = fused_attention(qk_BHLW, k_BHLW, v_BHLW, 1.0, exclude_self=True)
         out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
-        return dropout(out_BLD, self.p, choices.generator(x_BLD.device) if self.training else None)
+        return dropout(out_BLD, self.p, self.mask_generator(x_BLD, choices))
 
     def _lsh(self, qk: Tensor, v: Tensor, config: LSHConfig, choices: Choices) -> Tensor:
         length = qk.shape[-2]

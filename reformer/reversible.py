@@ -27,9 +27,15 @@ Backward = Callable[[Tensor], tuple[Tensor, Gradients]]
 class Branch(nn.Module):
     """Compute one branch of a residual layer, and exactly the same again with the same choices."""
 
+    p: float  # of dropout
+
     def forward(self, x_BLD: Tensor, choices: Choices) -> Tensor:
         """Compute the branch, from its own LayerNorm to its output, (batch, length, d_model)."""
         raise NotImplementedError
+
+    def mask_generator(self, x: Tensor, choices: Choices) -> torch.Generator | None:
+        """Make the generator of this call's dropout masks, None where nothing is dropped."""
+        return choices.generator(x.device) if self.training and self.p > 0 else None
 
     def forward_and_gradients(
         self, x_BLD: Tensor, choices: Choices, grad_out: Tensor
@@ -64,7 +70,7 @@ def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
 
     What is left is divided by 1 - p. Without a generator x comes back as it is.
     """
-    if p == 0 or generator is None:
+    if generator is None:
         return x
     keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
     return x * keep / (1 - p)

@@ -45,10 +45,6 @@ BY_ACCURACY = ("duplication", "recall")  # judged by it, others by bits per dim
 NEED_DATA = ("enwik8", "text", "imagenet64")
 # Their name alone does not say what they hold: it is the user's, or up to the decoder of photos.
 OF_VERSIONS = ("text", "photos64", "imagenet64")
-SWITCHES = (
-    *("within_bucket", "correct_duplicates", "factorize_hash", "shared_qk", "reversible"),
-    *("unit_keys", "attend_self", "tie_embeddings", "cuda_graph"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +113,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        require_switches(self, *SWITCHES)
+        require_switches(self, *(f.name for f in fields(self) if f.type is bool))
         self._require_attention()
         if not is_own(self.task):
             refuse_unknown(self.task, TASKS, "task")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.tasks import enwiki_head, load_task
+from suites.tasks import enwiki_head, files, load_task
 from suites.tasks.files import cache_folder, sha256, write_atomically
 from suites.tasks.text import TextTask
 
@@ -62,7 +62,7 @@ def test_gensim_missing_or_damaged_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec: ModuleSpec | None = None
-    monkeypatch.setattr(enwiki_head, "find_spec", lambda name: spec)
+    monkeypatch.setattr(files, "find_spec", lambda name: spec)
     with pytest.raises(ValueError, match=r"needs the package gensim.*pip install.*gensim"):
         load_task("enwiki-head")
     spec = ModuleSpec("gensim", None, is_package=True)

@@ -11,7 +11,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from suites.tasks import load_task, photos64
+from suites.tasks import files, load_task, photos64
 from suites.tasks.files import cache_folder, sha256
 from suites.tasks.pictures import PictureTask
 
@@ -130,7 +130,7 @@ def test_package_or_photo_missing_or_damaged_says_what_to_install(
 ) -> None:
     spec: ModuleSpec | None = None
     monkeypatch.setattr(
-        photos64, "find_spec", lambda name: spec if name == package else find_spec(name)
+        files, "find_spec", lambda name: spec if name == package else find_spec(name)
     )
     with pytest.raises(ValueError, match=rf"needs the package {install}, .*pip install") as error:
         load_task("photos64")

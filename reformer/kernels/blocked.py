@@ -187,7 +187,7 @@ def _blocks(rounds: SortedRounds, config: LSHConfig) -> Iterator[Block]:
     """Yield all chunks of all rounds, some at a time; within a block no query stands twice."""
     B, H, R, L = rounds.order_BHRL.shape
     M, device = rounds.chunk_length, rounds.order_BHRL.device
-    needs_cells = config.within_bucket or (config.correct_duplicates and R > 1)
+    needs_cells = config.within_bucket or config.corrects
     cells_RY = rounds.cells_BHRL().permute(2, 0, 1, 3).reshape(R, -1) if needs_cells else None
     first_row_S11 = torch.arange(0, B * H * L, L, device=device).view(-1, 1, 1)
     limit = BLOCK_LOGITS if device.type == "cpu" else BLOCK_LOGITS_GPU
@@ -215,7 +215,7 @@ def _mask(
         padding = k_rows_XK % length >= rounds.valid_length
     if cells_RY is not None and config.within_bucket:
         here = cells_RY[r][q_rows_XM], cells_RY[r][k_rows_XK]
-    if cells_RY is not None and config.correct_duplicates and config.n_rounds > 1:
+    if cells_RY is not None and config.corrects:
         cells = cells_RY[:, q_rows_XM], cells_RY[:, k_rows_XK]
     return Mask(
         *(q_rows_XM.int(), k_rows_XK.int(), padding, here, cells),

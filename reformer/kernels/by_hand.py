@@ -36,6 +36,12 @@ def attend_by(
     return out
 
 
+def in_rows(x: Tensor) -> Tensor:
+    """Copy x only if its rows are not contiguous; a model's (B, L, H, W) are."""
+    x = x.resolve_neg()  # what is kept as its negative is not what lies in memory
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(

@@ -176,8 +176,7 @@ def _rules(
     def as_it_is(logit: Tensor, *_: Tensor) -> Tensor:
         return logit
 
-    corrected = config.correct_duplicates and n_rounds > 1
-    return is_key, change_logit if corrected else as_it_is
+    return is_key, change_logit if config.corrects else as_it_is
 
 
 @lru_cache(maxsize=16)

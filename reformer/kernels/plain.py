@@ -59,7 +59,7 @@ def _mask(
     """Subtract log N_ij, mask what is not attended to, penalise the position itself."""
     qs, ks = q_position.unsqueeze(-1), k_position.unsqueeze(-2)
     hidden = torch.zeros_like(logits, dtype=torch.bool)
-    if config.within_bucket or config.correct_duplicates:
+    if config.within_bucket or config.corrects:
         cells_BHRL = rounds.cells_BHRL()
         n_met = torch.zeros_like(logits)
         for r in range(config.n_rounds):
@@ -70,7 +70,7 @@ def _mask(
             n_met += met_in_r
             if config.within_bucket:
                 hidden[:, :, r] |= ~met_in_r[:, :, r]
-        if config.correct_duplicates:
+        if config.corrects:
             logits = logits - n_met.clamp(min=1).log()
     if config.causal:
         hidden |= ks > qs

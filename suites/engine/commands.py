@@ -29,6 +29,7 @@ from suites.engine.sweep.executors.in_turns import Channel, InTurns
 from suites.engine.sweep.executors.local import Local, trainings_side_by_side
 from suites.engine.sweep.ledger import DISTURBED
 from suites.engine.sweep.pair import (
+    SOMETHING_FAILED,
     Side,
     agree,
     code_words,
@@ -59,7 +60,6 @@ from suites.engine.sweep.summary import (
 )
 from suites.engine.terminal import width_of_terminal
 
-SOMETHING_FAILED = 1
 INTERRUPTED = 130
 CONSOLE_SCRIPT = "reformer-bench"
 
@@ -286,14 +286,9 @@ def status(options: Namespace) -> int:
     return 0
 
 
-def doctor(options: Namespace) -> int:
-    """Check that the machine can be measured, whether it is quiet, and that the ruler is right."""
-    return examine()
-
-
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "list": list_suites,
     "run": run,
     "status": status,
-    "doctor": doctor,
+    "doctor": lambda _: examine(),
 }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reformer.checks import require
 from suites.tasks.base import IGNORED, Batches
-from suites.tasks.synthetic import draw_heldout, stream
+from suites.tasks.synthetic import describe, draw_heldout, stream
 
 N_SYMBOLS = 127  # w is made of 1 ... 127
 VERSION = 1  # of the generator: raised when the same seed gives other sequences
@@ -27,9 +27,7 @@ class DuplicationTask:
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for a record (Task.describe)."""
-        splits = {"train": None, "valid": None, "test": None}
-        facts = {"name": self.name, "stand_in": False, "version": VERSION}
-        return {**facts, "source": "generated", "bytes": None, "splits": splits}
+        return describe(self.name, VERSION)
 
     def train_batches(self, length: int, batch: int, seed: int) -> Batches:
         """Yield fresh sequences without end.

@@ -6,18 +6,14 @@ format, but its bits per byte do not compare with published values for enwik8.
 
 import bz2
 from contextlib import suppress
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
 from reformer.checks import require
-from suites.tasks.files import cache_folder, sha256, write_atomically
+from suites.tasks.files import cache_folder, read_of_package, sha256, split_sizes, write_atomically
 from suites.tasks.text import TextTask
 
-BZ2_PATH = Path(
-    "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
-)
+BZ2_PATH = "test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 BZ2_SHA256 = "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d"
 XML_SHA256 = "34c1c63050c87cc8477b9ae36b1cb0edf372612c92938b742e579a7109c20fa4"
 XML_BYTES = 6_089_746
@@ -29,15 +25,10 @@ def load_enwiki_head() -> TextTask:
 
     Raises ValueError if gensim or its file is missing or damaged.
     """
-    n_train, n_train_valid = XML_BYTES * 90 // 100, XML_BYTES * 95 // 100
     return TextTask(
         name="enwiki-head",
         data=np.frombuffer(read_xml(), dtype=np.uint8),
-        splits={
-            "train": n_train,
-            "valid": n_train_valid - n_train,
-            "test": XML_BYTES - n_train_valid,
-        },
+        splits=split_sizes(XML_BYTES),
         sha256=XML_SHA256,
         stand_in=True,
         source="gensim's test data: the head of the English Wikipedia dump of 2016",
@@ -57,9 +48,7 @@ def read_xml() -> bytes:
         if sha256(content) == XML_SHA256:
             return content
     xml = bz2.decompress(read_bz2())
-    require(
-        sha256(xml) == XML_SHA256, f"the text in gensim's {BZ2_PATH.name} is damaged; {INSTALL}"
-    )
+    require(sha256(xml) == XML_SHA256, f"the text in gensim's {BZ2_PATH} is damaged; {INSTALL}")
     with suppress(OSError):  # without a cache it is only slower
         write_atomically(cached, xml)
     return xml
@@ -70,20 +59,4 @@ def read_bz2() -> bytes:
 
     Raises ValueError if gensim or the file is missing or damaged.
     """
-    spec = find_spec("gensim")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            f"task 'enwiki-head' needs the package gensim, which is not installed; {INSTALL}"
-        )
-    file = Path(spec.submodule_search_locations[0]) / BZ2_PATH
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"task 'enwiki-head' cannot read {file}: {error.strerror}; {INSTALL}"
-        ) from error
-    require(
-        sha256(content) == BZ2_SHA256,
-        f"{file} is damaged or of another gensim: its sha256 is not {BZ2_SHA256}; {INSTALL}",
-    )
-    return content
+    return read_of_package("enwiki-head", "gensim", BZ2_PATH, BZ2_SHA256, INSTALL)

@@ -6,8 +6,14 @@ Other processes may write the same files at the same time.
 import hashlib
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
+
+from reformer.checks import require
+
+# Under another name are installed:
+DISTRIBUTIONS = {"skimage": "scikit-image"}
 
 
 def cache_folder() -> Path:
@@ -39,6 +45,36 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_of_package(task: str, package: str, path: str, checksum: str, install: str) -> bytes:
+    """Read a file of a package, checked, without importing the package, which may take seconds.
+
+    install: how to. Raises ValueError if the package or the file is missing or damaged.
+    """
+    spec, name = find_spec(package), DISTRIBUTIONS.get(package, package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            f"task {task!r} needs the package {name}, which is not installed; {install}"
+        )
+    file = Path(spec.submodule_search_locations[0]) / path
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"task {task!r} cannot read {file}: {error.strerror}; {install}"
+        ) from error
+    require(
+        sha256(content) == checksum,
+        f"{file} is damaged or of another {name}: its sha256 is not {checksum}; {install}",
+    )
+    return content
+
+
+def split_sizes(n: int) -> dict[str, int]:
+    """Split so many things by position into 90 % to train on, 5 % to validate and 5 % to test."""
+    n_train, n_known = n * 90 // 100, n * 95 // 100
+    return {"train": n_train, "valid": n_known - n_train, "test": n - n_known}
 
 
 def sha256(content: bytes) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from suites.tasks.files import expanded, sha256
+from suites.tasks.files import expanded, sha256, split_sizes
 from suites.tasks.imagenet64_npz import TRAIN_NAMES, VAL_NAME, load_npz
 from suites.tasks.pictures import SIDE, Bytes, PictureTask
 
@@ -72,13 +72,13 @@ def load_pictures(folder: Path, files: Sequence[Path]) -> PictureTask:
         raise ValueError(f"{folder} has {found}")
     for file in files:
         require_large_enough(file)
-    n_train, n_train_valid = len(files) * 90 // 100, len(files) * 95 // 100
+    splits = split_sizes(len(files))
     listing = "\n".join(f"{file.relative_to(folder)} {file.stat().st_size}" for file in files)
     return PictureTask(
         name="imagenet64",
-        train=PictureFiles(files[:n_train]),
-        test=PictureFiles(files[n_train_valid:]),
-        n_valid=n_train_valid - n_train,
+        train=PictureFiles(files[: splits["train"]]),
+        test=PictureFiles(files[-splits["test"] :]),
+        n_valid=splits["valid"],
         stand_in=False,
         source=f"the middle of {len(files):,} pictures in the folder {folder.name}",
         identity={"version": sha256(listing.encode())[:12]},  # of names and sizes

@@ -8,15 +8,12 @@ imagenet64.
 import importlib.metadata
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from reformer.checks import require
-from suites.tasks.files import cache_folder, sha256, write_atomically
+from suites.tasks.files import cache_folder, read_of_package, sha256, write_atomically
 from suites.tasks.pictures import (
     PICTURE_BYTES,
     SIDE,
@@ -29,7 +26,6 @@ from suites.tasks.pictures import (
 VERSION = 1  # of the crops: raised when the same photos give other ones
 N_CROPS = {"train": 375, "test": 128}  # of each photo of that part
 SCALES = (1, 2, 4)  # a crop shows a square of 64, 128 or 256 pixels of its photo
-DISTRIBUTIONS = {"skimage": "scikit-image", "matplotlib": "matplotlib"}
 INSTALL = "install it with: pip install --force-reinstall 'scikit-image>=0.22,<1' 'matplotlib<4'"
 
 
@@ -154,24 +150,7 @@ def read_photo(photo: Photo) -> Bytes:
     Raises ValueError if the package or the file is missing or damaged.
     """
     package, _, path = photo.file.partition("/")
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            f"task 'photos64' needs the package {DISTRIBUTIONS[package]}, which is not installed; "
-            f"{INSTALL}"
-        )
-    file = Path(spec.submodule_search_locations[0]) / path
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"task 'photos64' cannot read {file}: {error.strerror}; {INSTALL}"
-        ) from error
-    require(
-        sha256(content) == photo.sha256,
-        f"{file} is damaged or of another {DISTRIBUTIONS[package]}: its sha256 is not "
-        f"{photo.sha256}; {INSTALL}",
-    )
+    content = read_of_package("photos64", package, path, photo.sha256, INSTALL)
     return np.asarray(Image.open(BytesIO(content)).convert("RGB"))
 
 

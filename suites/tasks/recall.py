@@ -18,7 +18,7 @@ from torch import Tensor
 
 from suites.pairs import N_KEYS, VOCABULARY, require_pairs_fit
 from suites.tasks.base import IGNORED, Batches
-from suites.tasks.synthetic import draw_heldout, stream
+from suites.tasks.synthetic import describe, draw_heldout, stream
 
 POWER = 0.01
 N_VALUES = VOCABULARY // 2
@@ -35,9 +35,7 @@ class RecallTask:
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for a record (Task.describe)."""
-        splits = {"train": None, "valid": None, "test": None}
-        facts = {"name": self.name, "stand_in": False, "version": VERSION}
-        return {**facts, "source": "generated", "bytes": None, "splits": splits}
+        return describe(self.name, VERSION)
 
     def train_batches(self, length: int, batch: int, seed: int) -> Batches:
         """Yield fresh sequences without end.

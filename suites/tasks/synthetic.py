@@ -1,6 +1,7 @@
 """Synthetic tasks draw sequences from streams of random numbers, other ones for held-out data."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +10,12 @@ from suites.tasks.base import Batches
 
 # Yields batches of so many sequences without end, from the stream.
 Draw = Callable[[int, np.random.Generator], Iterator[tuple[Tensor, Tensor]]]
+
+
+def describe(name: str, version: int) -> dict[str, Any]:
+    """Describe generated data for a record (Task.describe)."""
+    facts = {"name": name, "stand_in": False, "version": version, "source": "generated"}
+    return {**facts, "bytes": None, "splits": dict.fromkeys(("train", "valid", "test"))}
 
 
 def stream(part: str, seed: int) -> np.random.Generator:

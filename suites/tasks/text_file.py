@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from suites.tasks.files import expanded, sha256
+from suites.tasks.files import expanded, sha256, split_sizes
 from suites.tasks.text import TextTask
 
 HOW_TO_GIVE = "give a file with --data text=FILE; the embedded task 'enwiki-head' needs no file"
@@ -21,15 +21,10 @@ def load_text(path: str | None) -> TextTask:
         ) from error
     if not content:
         raise ValueError(f"the text in {file} is empty; {HOW_TO_GIVE}")
-    n_train, n_train_valid = len(content) * 90 // 100, len(content) * 95 // 100
     return TextTask(
         name="text",
         data=np.frombuffer(content, dtype=np.uint8),
-        splits={
-            "train": n_train,
-            "valid": n_train_valid - n_train,
-            "test": len(content) - n_train_valid,
-        },
+        splits=split_sizes(len(content)),
         sha256=sha256(content),
         stand_in=False,
         source=file.name,

@@ -108,16 +108,13 @@ def test_an_unknown_device_names_the_legal_ones(name):
 
 
 class FakeNvml:
-    def nvmlDeviceGetHandleByIndex(self, index):
-        return f"number {index}"
-
     def nvmlDeviceGetHandleByUUID(self, uuid):
         return uuid
 
 
 @pytest.mark.parametrize(
     ("properties", "expected"),
-    [(SimpleNamespace(uuid="12-ab"), "GPU-12-ab"), (SimpleNamespace(), "number 0")],
+    [(SimpleNamespace(uuid="12-ab"), "GPU-12-ab")],
 )
 def test_readings_are_of_the_gpu_that_is_measured(monkeypatch, properties, expected):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)

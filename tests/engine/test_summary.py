@@ -10,7 +10,7 @@ from findings import part_of
 from suites.engine.store.records import mispredicted
 from suites.engine.sweep.cards import time_model
 from suites.engine.sweep.ledger import Ledger
-from suites.engine.sweep.progress import outcome_words, warning
+from suites.engine.sweep.progress import misprediction, outcome_words
 from suites.engine.sweep.summary import (
     N_SHOWN,
     counts,
@@ -72,14 +72,14 @@ def test_what_counts_as_mispredicted(predicted_mib: float, expected: float | Non
     part = memory(predicted_mib)
     assert mispredicted(part) == (None if expected is None else pytest.approx(expected))
     line = {"kind": "memory", "status": "ok", "part": part}
-    assert bool(warning(line)) is (expected is not None)
+    assert bool(misprediction(part)) is (expected is not None)
     assert "120 MiB, live 100 MiB" in outcome_words(line)
 
 
 def test_nothing_is_mispredicted_where_nothing_was_measured() -> None:
     assert mispredicted(None) is mispredicted({}) is mispredicted({"predicted_bytes": 5}) is None
-    assert not warning({"kind": "memory", "status": "oom", "part": None})
-    assert not warning({"kind": "time", "status": "ok", "part": {}})
+    assert not misprediction(None)
+    assert not misprediction({})
 
 
 def test_an_unsteady_timing_says_so() -> None:

@@ -19,7 +19,7 @@ from reformer.checks import require
 from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
 from reformer.inputs import require_order, require_pair
-from reformer.kernels.by_hand import Passes, attend_by
+from reformer.kernels.by_hand import Passes, attend_by, in_rows
 from reformer.kernels.native import build
 from reformer.sorting import SortedRounds
 
@@ -109,7 +109,7 @@ def _forward(
     qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> tuple[Tensor, Tensor]:
     dtype = _dtype(qk, v)
-    q_BHLW, v_BHLW = _in_rows(qk, dtype), _in_rows(v, dtype)
+    q_BHLW, v_BHLW = in_rows(qk.to(dtype)), in_rows(v.to(dtype))
     out_BHLW = torch.empty_like(v_BHLW)
     z_BHL = v_BHLW.new_empty(v.shape[:-1])
     _call("forward", rounds, config, z_BHL, q=q_BHLW, v=v_BHLW, out=out_BHLW)
@@ -121,7 +121,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor]:
     qk, v, out_BHLW, z_BHL = kept
     rows = {"q": qk, "v": v, "dout": grad_out, "out": out_BHLW}
-    tensors = {name: _in_rows(x, z_BHL.dtype) for name, x in rows.items()}
+    tensors = {name: in_rows(x.to(z_BHL.dtype)) for name, x in rows.items()}
     dq_BHLW, dv_BHLW = torch.empty_like(tensors["q"]), torch.empty_like(tensors["v"])
     _call("backward", rounds, config, z_BHL, **tensors, dq=dq_BHLW, dv=dv_BHLW)
     return dq_BHLW.to(qk.dtype), dv_BHLW.to(v.dtype)
@@ -135,7 +135,7 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     projections agree to rounding.
     """
     dtype = _dtype(vectors_BHLW)
-    vectors_BHLW = _in_rows(vectors_BHLW.detach(), dtype)
+    vectors_BHLW = in_rows(vectors_BHLW.detach().to(dtype))
     B, H, L, W = vectors_BHLW.shape
     buckets_BHRL = vectors_BHLW.new_zeros((B, H, n_rounds, L), dtype=torch.int32)
     if not rotations:
@@ -180,12 +180,6 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
 def _dtype(*tensors: Tensor) -> torch.dtype:
     is_double = any(x.dtype == torch.float64 for x in tensors)
     return torch.float64 if is_double else torch.float32
-
-
-def _in_rows(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cast x, and copy it only if its rows are not contiguous; a model's (B, L, H, W) are."""
-    x = x.to(dtype).resolve_neg()  # what is kept as its negative is not what lies in memory
-    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 @eagerly

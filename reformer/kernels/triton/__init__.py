@@ -23,9 +23,9 @@ from reformer.eager import require_in_memory
 from reformer.hashing import draw_rotations as drawn_on_cpu
 from reformer.hashing import rotate_to_buckets
 from reformer.inputs import require_generator
-from reformer.kernels.by_hand import Passes, attend_by
+from reformer.kernels.by_hand import Passes, attend_by, in_rows
 from reformer.sorting import SortedRounds
-from reformer.sorting import sort_buckets as sort_int32
+from reformer.sorting import sort_buckets as sort_each
 
 WIDEST = 128  # heads, for which tiles stay in registers
 MOST_COLUMNS = 128  # of a rotation
@@ -116,7 +116,7 @@ def hash_to_buckets(vectors_BHLW: Tensor, rotations: Sequence[Tensor], n_rounds:
     """
     if not _few([2 * r.shape[-1] for r in rotations]):
         return rotate_to_buckets(vectors_BHLW, rotations, n_rounds)
-    rows = _room("attention").in_rows(vectors_BHLW.detach())
+    rows = in_rows(vectors_BHLW.detach())
     found: Tensor = _room("hashing").hash_to_buckets(rows, rotations, n_rounds)
     return found
 
@@ -127,7 +127,7 @@ def sort_buckets(buckets_BHRL: Tensor, n_buckets: int, valid_length: int) -> tup
     if length <= SHORT_LIST or math.prod(lists) * max(n_buckets + 1, length) > MOST_SORTED:
         fits = n_buckets < 2**15 - 1
         dtype = torch.int16 if fits else torch.int32
-        return sort_int32(buckets_BHRL, n_buckets, valid_length, dtype)
+        return sort_each(buckets_BHRL, n_buckets, valid_length, dtype)
     found: tuple[Tensor, Tensor] = _room("sorting").sort_as_one(
         buckets_BHRL, n_buckets, valid_length
     )

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from reformer.config import LSHConfig
 from reformer.eager import require_in_memory
+from reformer.kernels.by_hand import in_rows
 from reformer.kernels.triton.backward import backward_round, write_deltas
 from reformer.kernels.triton.backward_run import backward_run
 from reformer.kernels.triton.forward import forward_round
@@ -159,7 +160,7 @@ def constants_of(
         "CAUSAL": config.causal,
         "PADDED": rounds.valid_length < qk.shape[-2],
         "WITHIN_BUCKET": config.within_bucket,
-        "CORRECT": config.correct_duplicates and config.n_rounds > 1,
+        "CORRECT": config.corrects,
         "SHORTEST": MIN_NORM,
         "PRECISION": precision_of(qk),
         "BLOCK_M": tiles.rows,
@@ -187,7 +188,7 @@ def cells_of(rounds: SortedRounds, config: LSHConfig) -> Tensor:
     Where no mask asks for them it is anything.
     """
     order, ends = rounds.order_BHRL.contiguous(), rounds.ends_BHRN.contiguous()
-    if not config.within_bucket and (config.n_rounds == 1 or not config.correct_duplicates):
+    if not config.within_bucket and not config.corrects:
         return order
     (B, H, R, L), N = order.shape, ends.shape[-1]
     fits = 2 * N * rounds.n_chunks <= MOST_CELLS
@@ -225,9 +226,3 @@ def _own_rows(like: Tensor, dtype: torch.dtype) -> Tensor:
     """Make an empty (B, L, H, W): what a model makes one row a position of without a copy."""
     B, H, L, W = like.shape
     return torch.empty((B, L, H, W), dtype=dtype, device=like.device)
-
-
-def in_rows(x: Tensor) -> Tensor:
-    """Copy x only if its rows are not contiguous; a model's (B, L, H, W) are."""
-    x = x.resolve_neg()  # what is kept as its negative is not what lies in memory
-    return x if x.stride(-1) == 1 else x.contiguous()

@@ -3,6 +3,7 @@
 Shapes: L length, H heads, W head width, R rounds, Q queries.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,12 +74,10 @@ def attended(model: LanguageModel, tokens_1L: Tensor, settings: Settings) -> lis
             qk_HLW = queries(branch, x)[0].float()
             found.append(Attended(places[branch], qk_HLW, choices.rounds, branch.attention))
 
-    hooks = [branch.register_forward_hook(after) for branch in shared_qk_branches(model)]
-    try:
+    with ExitStack() as hooks:
+        for branch in shared_qk_branches(model):
+            hooks.enter_context(branch.register_forward_hook(after))
         logits_of(model, tokens_1L, settings)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found
 
 

@@ -159,7 +159,7 @@ class CUDA:
         }
 
 
-def open_device(name: str) -> CPU | CUDA:
+def open_device(name: str) -> Device:
     """Return the device of that name; "auto" is CUDA where there is one.
 
     Raises ValueError if there is no such device.

@@ -6,7 +6,7 @@ Shapes: B windows, L length, V vocabulary, E ends of prefixes.
 import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -128,9 +128,7 @@ def hashed_as_a_whole(model: LanguageModel, length: int) -> Iterator[None]:
                 whole_length=length,
             )
 
-    hooks = [branch.register_forward_pre_hook(before) for branch in shared_qk_branches(model)]
-    try:
+    with ExitStack() as hooks:
+        for branch in shared_qk_branches(model):
+            hooks.enter_context(branch.register_forward_pre_hook(before))
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()

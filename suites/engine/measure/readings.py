@@ -106,12 +106,9 @@ def gpu_readings() -> dict[str, Any]:
 def measured_gpu(nvml: Any) -> Any:
     """Return the driver's handle of PyTorch's current GPU.
 
-    CUDA_VISIBLE_DEVICES numbers GPUs differently from the driver, so it is found by its UUID. It is
-    the driver's first one where PyTorch does not tell the UUID (before 2.4).
+    CUDA_VISIBLE_DEVICES numbers GPUs differently from the driver, so it is found by its UUID.
     """
-    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
-    if uuid is None:
-        return nvml.nvmlDeviceGetHandleByIndex(0)
+    uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
     return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
 
 

@@ -16,12 +16,11 @@ from suites.engine.measure.build import (
     build_optimizer,
     build_peer,
 )
-from suites.engine.measure.device import CPU, CUDA
+from suites.engine.measure.device import Device
 from suites.engine.measure.graphs import in_graphs
 from suites.engine.measure.training import step_loss
 from suites.tasks import load_task
 
-AnyDevice = CPU | CUDA
 SHORT = 4096  # tokens of a step that only warms up
 
 
@@ -57,7 +56,7 @@ class Step:
         self.inputs[:] = whole
 
 
-def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+def training_step(job: Job, device: Device, keep_gradients: bool) -> Step:
     """Make a training step on real batches.
 
     keep_gradients: they are zeroed, not freed, after each step.
@@ -86,7 +85,7 @@ def training_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     return Step(parts, draw, list(model.parameters()), batch, optimizer, str(model.kernel))
 
 
-def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+def attention_step(job: Job, device: Device, keep_gradients: bool) -> Step:
     """Make a step of one attention call on random inputs and its backward pass.
 
     The backward pass starts from a random gradient. keep_gradients: as in `training_step`.
@@ -116,7 +115,7 @@ def attention_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
     return Step(parts, clear, tensors, [gradient], None, kernel)
 
 
-def build_step(job: Job, device: AnyDevice, keep_gradients: bool) -> Step:
+def build_step(job: Job, device: Device, keep_gradients: bool) -> Step:
     """Build the step of the settings' subject."""
     build = attention_step if job.settings.subject == "attention" else training_step
     return build(job, device, keep_gradients)

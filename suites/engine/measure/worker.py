@@ -15,10 +15,10 @@ from reformer.kernels import native
 from suites.engine.host import available_cores
 from suites.engine.job import Job
 from suites.engine.measure import machine
-from suites.engine.measure.device import map_large_blocks, open_device
+from suites.engine.measure.device import Device, map_large_blocks, open_device
 from suites.engine.measure.memory import measure_memory
 from suites.engine.measure.readings import ForeignLoad, readings
-from suites.engine.measure.steps import AnyDevice, build_step
+from suites.engine.measure.steps import build_step
 from suites.engine.measure.timing import measure_time
 from suites.engine.measure.training import train_and_evaluate
 from suites.engine.measure.versions import versions_of
@@ -71,13 +71,13 @@ def n_threads(job: Job) -> int:
     return available_cores() if alone else 1
 
 
-def prepare(device_name: str, n_threads: int) -> AnyDevice:
+def prepare(device_name: str, n_threads: int) -> Device:
     """Set every flag explicitly and open the device."""
     machine.set_flags(n_threads)
     return open_device(device_name)
 
 
-def measure_time_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+def measure_time_of(job: Job, device: Device) -> dict[str, Any]:
     """Time the step: one process of the record's `time` part, and readings beside it."""
     step = build_step(job, device, keep_gradients=False)
     load = ForeignLoad()
@@ -90,7 +90,7 @@ def measure_time_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     return {"part": part, "kernel": step.kernel}
 
 
-def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+def measure_memory_of(job: Job, device: Device) -> dict[str, Any]:
     """Measure the peak of a step: the record's `memory` part."""
     map_large_blocks()
     step = build_step(job, device, keep_gradients=True)
@@ -101,7 +101,7 @@ def measure_memory_of(job: Job, device: AnyDevice) -> dict[str, Any]:
     return {"part": part, "kernel": step.kernel}
 
 
-def measure_quality_of(job: Job, device: AnyDevice) -> dict[str, Any]:
+def measure_quality_of(job: Job, device: Device) -> dict[str, Any]:
     """Train and evaluate a model: the record's `quality` part."""
     settings = job.settings
     part = train_and_evaluate(settings, job.seed, device.type, job.data_path)

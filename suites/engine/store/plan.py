@@ -133,7 +133,7 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
     entries = {}
     for row in content["cases"]:
         known = {key: value for key, value in row["settings"].items() if key in SETTINGS}
-        case = Case(settings=settings_from_json(known), skip=row["skip"])
+        case = Case(settings=Settings(**known), skip=row["skip"])
         unknown = sorted(row["settings"].keys() - known.keys())
         if unknown:
             outdated = outdated or f"there is no setting {unknown[0]!r} any more"
@@ -153,12 +153,6 @@ def plan_from_json(content: Mapping[str, Any]) -> Plan:
         gflops=content["gflops"],
         outdated=outdated,
     )
-
-
-def settings_from_json(values: Mapping[str, Any]) -> Settings:
-    """Make settings out of JSON, where tuples have become lists."""
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Settings(**plain)
 
 
 def extend(old: Plan, new: Plan) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reformer.checks import refuse_unknown
+from suites.engine.code import ROOT
 from suites.engine.store.lines import append_line, drop_lines, sync
 from suites.engine.store.names import expanded, misfit_of_name, plain_name
 from suites.engine.store.plan import Plan, plan_from_json
@@ -30,7 +31,6 @@ from suites.engine.store.records import (
     record_key,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
 # The variable puts runs elsewhere, such as on a larger disk.
 RUNS = expanded(os.environ.get("REFORMER_RUNS") or str(ROOT / "results" / "runs")).absolute()
 

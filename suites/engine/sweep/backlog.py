@@ -10,7 +10,7 @@ from suites.engine.store.plan import Plan
 from suites.engine.store.records import JobLine, Record
 from suites.engine.store.runs import RunFolder
 from suites.engine.sweep.growth import is_further
-from suites.engine.sweep.ledger import Ledger
+from suites.engine.sweep.ledger import Ledger, key_of
 from suites.engine.sweep.merging import lines_of, record_of
 from suites.engine.sweep.planning import in_order, jobs_of
 from suites.settings import METHOD_VERSION
@@ -53,37 +53,31 @@ class Backlog:
         self.code = code_state(plan.device)
         self.records: dict[tuple[str, int], Record] = {}
         self.n_outdated = 0
-        self.ledger = Ledger(retry=choice.retry)
-        self._read(folder)
+        self.ledger = self._read(folder, choice.retry)
 
-    def _read(self, folder: RunFolder) -> None:
-        records = [record for record in folder.records() if self._is_ours(record)]
+    def _read(self, folder: RunFolder, retry: Iterable[str]) -> Ledger:
+        """Take over the complete records, and return the ledger of all lines that still count."""
+        recorded = [
+            (record, lines_of(record)) for record in folder.records() if self._is_ours(record)
+        ]
         pending = [line for line in folder.job_lines() if self._is_ours(line)]
-        recorded = {id(record): lines_of(record) for record in records}
-        everything = [line for lines in recorded.values() for line in lines]
-        everything += [line for line in pending if self._is_current(line)]
-        known = Ledger(everything, self.ledger.retry)
-        lines: list[JobLine] = []
-        for record in records:
+        current = [line for line in pending if self._is_current(line)]
+        known = Ledger([*(line for _, lines in recorded for line in lines), *current], retry)
+        counting: list[JobLine] = []
+        for record, lines in recorded:
             if self._is_complete(record, known):
                 self.records[record["case"], record["seed"]] = record
-                lines += recorded[id(record)]
-            elif self._is_current(record):
-                lines += recorded[id(record)]
-            else:
-                self.n_outdated += len(recorded[id(record)])
-        for line in pending:
-            if self._is_current(line):
-                lines.append(line)
-            elif (line["case"], line["seed"]) not in self.records:
-                self.n_outdated += 1
-        written = set()
-        for line in lines:
-            # a sweep that was killed leaves a line in both files
-            what = line["case"], line["kind"], line["index"], line["seed"], line["started"]
-            if what not in written and not self.ledger.is_retried(line):
-                self.ledger.add(line)
-            written.add(what)
+            elif not self._is_current(record):
+                self.n_outdated += len(lines)
+                continue
+            counting += lines
+        outdated = [line for line in pending if not self._is_current(line)]
+        self.n_outdated += sum((ln["case"], ln["seed"]) not in self.records for ln in outdated)
+        # a sweep that was killed leaves a line in both files: the first one counts
+        first: dict[tuple[object, ...], JobLine] = {}
+        for line in (*counting, *current):
+            first.setdefault((*key_of(line), line["started"]), line)
+        return Ledger(first.values(), retry)
 
     def _is_ours(self, found: Record | JobLine) -> bool:
         """Return whether it is of a case chosen now, of this machine and of these versions."""

@@ -16,8 +16,8 @@ from suites.engine.sweep.growth import limit
 from suites.engine.sweep.key_values import changes_of, condition, unfulfilled
 from suites.settings import TEXT_TASKS, change
 
-# An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
 MOST_SEEDS = MOST_PROCESSES = 1000  # each is a job of its own
+# An accuracy or bits/dim claim rests on at least 3 seeds; `quick` only shows that everything runs.
 DEFAULT_SEEDS = {"quick": 1, "cpu": 3, "gpu": 3, "paper": 3}
 # Seconds that one job may take.
 DEFAULT_TIMEOUT_S = {"quick": 300.0, "cpu": 7200.0, "gpu": 3600.0, "paper": 86400.0}

@@ -41,16 +41,11 @@ def outcome_words(line: JobLine) -> str:
     return f"{part['bits_per_dim']:.4g} bits per dim"
 
 
-def warning(line: JobLine) -> str:
-    """Warn if a predicted peak is far from the measured one; "" if not."""
-    return misprediction(line["part"]) if line["kind"] == "memory" else ""
-
-
-def misprediction(memory: Mapping[str, Any] | None) -> str:
-    """Warn if the predicted peak of a record's memory is far from the measured one; "" if not."""
-    if memory is None or mispredicted(memory) is None:
+def misprediction(part: Mapping[str, Any] | None) -> str:
+    """Warn if the predicted peak in a part is far from the measured one; "" if not, or if none."""
+    if part is None or mispredicted(part) is None:
         return ""
-    predicted, measured = memory["predicted_bytes"], memory["live_peak_bytes"]
+    predicted, measured = part["predicted_bytes"], part["live_peak_bytes"]
     within = f"{100 * PREDICTED_WITHIN:.0f} %"
     return (
         f"warning: the predicted peak of {predicted / 2**20:.4g} MiB differs by more than {within} "
@@ -82,18 +77,18 @@ class PlainProgress:
         self.left = estimates.left_in_words(open_jobs, self.n_sweeps)
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """Print what a job found, and a warning if it was not as predicted."""
-        self.count_done()
-        self.say(
+        """Count a job as done, and print what it found, with a warning if not as predicted."""
+        self.n_done, self.n_left = self.n_done + 1, self.n_left - 1
+        self.say(self.words(job, line))
+        if warning := misprediction(line["part"]):
+            self.say(f"  {warning}")
+
+    def words(self, job: Job, line: JobLine) -> str:
+        """Say what a job found, how much is done and how much is left."""
+        return (
             f"[{self.n_done}/{self.n_done + self.n_left}, {self.left} left] "
             f"{job_words(job, self.backlog)}: {outcome_words(line)} ({line['wall_s']:.1f} s)"
         )
-        if warning(line):
-            self.say(f"  {warning(line)}")
-
-    def count_done(self) -> None:
-        """Count a job as done."""
-        self.n_done, self.n_left = self.n_done + 1, self.n_left - 1
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -130,12 +125,13 @@ class RichProgress(PlainProgress):
         self.draw(job)
 
     def finished(self, job: Job, line: JobLine) -> None:
-        """Print what a job found above the bar, with a warning if it was not as predicted; draw."""
-        self.count_done()
-        self.say(f"{job_words(job, self.backlog)}: {outcome_words(line)}")
-        if warning(line):
-            self.say(f"  {warning(line)}")
+        """Print what a job found above the bar, with a warning if not as predicted, and draw."""
+        super().finished(job, line)
         self.draw(job)
+
+    def words(self, job: Job, line: JobLine) -> str:
+        """Say what a job found: the bar says the rest."""
+        return f"{job_words(job, self.backlog)}: {outcome_words(line)}"
 
     def draw(self, job: Job) -> None:
         """Show the bar as it stands."""

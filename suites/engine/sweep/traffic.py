@@ -50,7 +50,7 @@ def alive_bytes(s: Settings) -> int:
     """
     config, element = s.lsh(), 2 if s.precision == "bfloat16" else FLOAT
     sums = 2 * FLOAT if element < FLOAT and config.n_rounds > 1 else 0
-    needs_cells = config.within_bucket or (config.n_rounds > 1 and config.correct_duplicates)
+    needs_cells = config.within_bucket or config.corrects
     numbers = (1 + needs_cells) * config.n_rounds + 3
     return s.batch * s.length * ((4 * element + sums) * s.d_model + INT * s.n_heads * numbers)
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from multiprocessing import resource_tracker, util
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[4]
+from suites.engine.code import ROOT
+
 PRELOAD = "suites.engine.measure.preload"
 # An address of a socket has at most 107 bytes; multiprocessing adds some 40 to the folder's name.
 MAX_FOLDER_BYTES = 60
