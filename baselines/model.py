@@ -4,13 +4,13 @@ Shapes: B batch, H heads, L length, W head width, D model width.
 """
 
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from baselines.attention import find_attention
 from baselines.config import DenseConfig
 from reformer.checks import require
 from reformer.choices import Choices
 from reformer.language_model import LanguageModel
+from reformer.precision import normalized
 from reformer.reversible import Branch, dropout
 
 
@@ -57,7 +57,7 @@ class DenseAttention(Branch):
         k_BHLW = q_BHLW if self.to_k is None else self._heads(self.to_k(x_BLD))
         scale = self.logit_scale if self.unit_keys else q_BHLW.shape[-1] ** -0.5
         if self.unit_keys:
-            k_BHLW = normalize(k_BHLW, dim=-1)
+            k_BHLW = normalized(k_BHLW)
         out_BHLW = self.attend(q_BHLW, k_BHLW, v_BHLW, scale, self.exclude_self)
         out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
         return dropout(out_BLD, self.p, self.mask_generator(x_BLD, choices))

@@ -4,7 +4,7 @@ Shapes: B batch, H heads, L length, W head width, D model width.
 """
 
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import pad
 
 from reformer import kernels
 from reformer.checks import require
@@ -12,6 +12,7 @@ from reformer.choices import Choices
 from reformer.config import LayerAttention, LSHConfig, ReformerConfig
 from reformer.full_attention import fused_attention
 from reformer.language_model import LanguageModel
+from reformer.precision import normalized
 from reformer.reversible import Branch, dropout
 from reformer.rounds import attend_rounds, hash_and_sort
 
@@ -67,7 +68,7 @@ class SharedQKAttention(Branch):
         if isinstance(self.attention, LSHConfig):
             out_BHLW = self._lsh(qk_BHLW, v_BHLW, self.attention, choices)
         else:
-            k_BHLW = normalize(qk_BHLW, dim=-1)
+            k_BHLW = normalized(qk_BHLW)
             out_BHLW = fused_attention(qk_BHLW, k_BHLW, v_BHLW, 1.0, exclude_self=True)
         out_BLD = self.merge(out_BHLW.transpose(1, 2).flatten(2))
         return dropout(out_BLD, self.p, self.mask_generator(x_BLD, choices))

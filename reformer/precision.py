@@ -7,7 +7,20 @@ log-normalisers and sums are float32 at least.
 import torch
 from torch import Tensor
 
-MIN_NORM = 1e-12  # a shorter vector is divided by this instead of by its norm
+# A vector no longer than this has no direction: as a key it is 0 and has no gradient, where a
+# division would make one of 1e12, to which clipping would scale all others.
+MIN_NORM = 1e-12
+
+
+def norms_of(x: Tensor) -> Tensor:
+    """Return the norms of vectors (..., 1), in `sum_dtype`; inf for one that has no direction."""
+    norms = x.norm(dim=-1, keepdim=True, dtype=sum_dtype(x))
+    return norms.masked_fill(norms <= MIN_NORM, torch.inf)
+
+
+def normalized(x: Tensor) -> Tensor:
+    """Give vectors (..., width) length 1, in their own dtype; 0 to one that has no direction."""
+    return (x / norms_of(x)).to(x.dtype)
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:

@@ -44,12 +44,18 @@ def attended_sets(buckets_BHRL: Tensor, config: LSHConfig) -> Tensor:
     return attended & (bucket_i == bucket_j) if config.within_bucket else attended
 
 
+def keys(qk_BHLW: Tensor) -> Tensor:
+    """Return k = q / |q| (section 2, shared-QK); 0 where q is 0 and has no direction."""
+    norms = qk_BHLW.norm(dim=-1, keepdim=True)
+    return qk_BHLW / norms.masked_fill(norms == 0, torch.inf)
+
+
 def reference_attention(
     qk_BHLW: Tensor, v_BHLW: Tensor, buckets_BHRL: Tensor, config: LSHConfig
 ) -> Tensor:
     """Compute LSH attention by equations 2 to 5, 14 and 16, (B, H, L, W)."""
     length = qk_BHLW.shape[-2]
-    k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
+    k_BHLW = keys(qk_BHLW)
     attended = attended_sets(buckets_BHRL, config)
     logits = config.logit_scale * (qk_BHLW @ k_BHLW.transpose(-1, -2)).unsqueeze(2)
     if config.correct_duplicates:
@@ -73,7 +79,7 @@ def reference_full_attention(
     The keys have unit length, and a position attends to itself only when nothing else is left.
     """
     length = qk_BHLW.shape[-2]
-    k_BHLW = qk_BHLW / qk_BHLW.norm(dim=-1, keepdim=True)
+    k_BHLW = keys(qk_BHLW)
     logits = logit_scale * qk_BHLW @ k_BHLW.transpose(-1, -2)
     logits = logits - SELF_PENALTY * torch.eye(length, dtype=qk_BHLW.dtype, device=qk_BHLW.device)
     if causal:

@@ -25,7 +25,7 @@ SHARED_PARTS = [
     for name in (
         *("checks", "choices", "config", "eager", "reversible", "feed_forward", "positions"),
         "loss",
-        *("language_model", "full_attention"),
+        *("language_model", "full_attention", "precision"),
     )
 ]
 STATISTICS = ["report.statistics.*", "numpy", "scipy"]

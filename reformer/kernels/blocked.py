@@ -22,7 +22,7 @@ from torch import Tensor
 from reformer.config import LSHConfig
 from reformer.eager import eagerly
 from reformer.kernels.by_hand import Passes, attend_by
-from reformer.precision import MIN_NORM, sum_dtype
+from reformer.precision import norms_of, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 # Logits in a block: 2^19 floats are 2 MiB, so that what passes over them finds them in cache.
@@ -77,7 +77,7 @@ def _forward(
     step: Callable[..., Any], qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig
 ) -> tuple[Tensor, Tensor]:
     q_YW, v_YW = qk.reshape(-1, qk.shape[-1]), v.reshape(-1, v.shape[-1])
-    k_YW = _keys(q_YW, _norms(q_YW), config)
+    k_YW = _keys(q_YW, norms_of(q_YW), config)
     out_YW = torch.zeros_like(v_YW, dtype=sum_dtype(v))
     z_Y = torch.full_like(out_YW[:, 0], -torch.inf)
     for q_rows, k_rows, mask, is_full in _blocks(rounds, config):
@@ -115,7 +115,7 @@ def _backward(
     qk, v, out, z_BHL = kept
     z_Y = z_BHL.flatten()
     q_YW, v_YW, dout_YW, out_YW = (x.reshape(-1, x.shape[-1]) for x in (qk, v, grad_out, out))
-    norms_Y1 = _norms(q_YW)
+    norms_Y1 = norms_of(q_YW)
     k_YW = _keys(q_YW, norms_Y1, config)
     alone = z_Y.isneginf()
     z_Y = z_Y.masked_fill(alone, torch.inf)
@@ -155,10 +155,6 @@ def backward_block(
     products = dlogits @ k_XKW, dlogits.transpose(-1, -2) @ q_XMW, dv_XKW
     dq_XMW, dk_XKW, dv_XKW = (x.to(z_XM.dtype) for x in products)
     return dq_XMW, dk_XKW, dv_XKW
-
-
-def _norms(q_YW: Tensor) -> Tensor:
-    return q_YW.norm(dim=-1, keepdim=True, dtype=sum_dtype(q_YW)).clamp_(min=MIN_NORM)
 
 
 def _keys(q_YW: Tensor, norms_Y1: Tensor, config: LSHConfig) -> Tensor:

@@ -28,7 +28,7 @@ from reformer.config import LSHConfig
 from reformer.eager import eagerly, require_in_memory
 from reformer.gradients import differentiable_once
 from reformer.kernels.torch_compile import compile_static, require_compiler
-from reformer.precision import MIN_NORM, sum_dtype
+from reformer.precision import norms_of, sum_dtype
 from reformer.sorting import SortedRounds, met
 
 # Queries and keys in a block of the mask: a multiple of every tile that FlexAttention's kernels use
@@ -68,8 +68,7 @@ def attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> Te
             f'more, not {qk.dtype} of width {qk.shape[-1]}; use "blocked"',
         )
     with without_autocast(qk):
-        norms = qk.norm(dim=-1, keepdim=True, dtype=sum_dtype(qk)).clamp(min=MIN_NORM)
-        k = (qk * (config.logit_scale / norms)).to(qk.dtype)
+        k = (qk * (config.logit_scale / norms_of(qk))).to(qk.dtype)
         return _Attend.apply(qk, k, v, rounds, config)
 
 

@@ -9,12 +9,11 @@ sees.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from reformer.autocast import without_autocast
 from reformer.config import SELF_PENALTY, LSHConfig
 from reformer.eager import eagerly
-from reformer.precision import sum_dtype
+from reformer.precision import normalized, sum_dtype
 from reformer.sorting import SortedRounds, look_back, met
 
 
@@ -30,7 +29,7 @@ def _attend(qk: Tensor, v: Tensor, rounds: SortedRounds, config: LSHConfig) -> T
     position_BHRCM = order_BHRL.unflatten(-1, (rounds.n_chunks, rounds.chunk_length))
     position_BHRCK = look_back(position_BHRCM, rounds.chunks_before, dim=3)
     q_BHRCMW = _take(qk, position_BHRCM)
-    k_BHRCKW = _take(normalize(qk.to(sum_dtype(qk)), dim=-1).to(qk.dtype), position_BHRCK)
+    k_BHRCKW = _take(normalized(qk), position_BHRCK)
     logits = config.logit_scale * q_BHRCMW @ k_BHRCKW.transpose(-1, -2)
     logits = _mask(logits.to(sum_dtype(qk)), position_BHRCM, position_BHRCK, rounds, config)
     z_BHRCM = logits.logsumexp(dim=-1)

@@ -43,9 +43,10 @@ template <class T> struct List {
   }
 };
 
-// The key of a query is scale times this times it.
+// The key of a query is scale times this times it; a query without a direction is no key.
 template <class T> T inverse_norm(const T* query, int width) {
-  return 1 / std::max(std::sqrt(dot(query, query, width)), T(1e-12));
+  const T norm = std::sqrt(dot(query, query, width));
+  return norm > T(1e-12) ? 1 / norm : T(0);
 }
 
 // Of every position and round: its place, then the places [low, high) of its keys; where windows

@@ -61,9 +61,10 @@ def load_positions(
 
 @triton.jit
 def inverse_norms(rows_XW, SHORTEST: tl.constexpr):
-    """Compute 1 / |row|, of rows at least SHORTEST long."""
+    """Compute 1 / |row|; 0 of a row no longer than SHORTEST, which has no direction."""
     in_float_XW = rows_XW.to(tl.float32)
-    return 1.0 / tl.maximum(tl.sqrt(tl.sum(in_float_XW * in_float_XW, axis=1)), SHORTEST)
+    norms_X = tl.sqrt(tl.sum(in_float_XW * in_float_XW, axis=1))
+    return tl.where(norms_X > SHORTEST, 1.0 / norms_X, 0.0)
 
 
 @triton.jit
