@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+MOST = 2**40  # of what is counted, where nothing else bounds it: more is no size of a tensor
+
 
 def refuse_unknown(name: str, legal: Iterable[str], what: str) -> None:
     """Raise ValueError, naming the nearest legal name, if `name` is not one of `legal`."""
@@ -45,8 +47,10 @@ def require_positive(config: object, *names: str) -> None:
 def require_integer(name: str, value: object, least: int, most: int | None = None) -> None:
     """Raise ValueError unless the value of this name is an integer of `least` (to `most`)."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    is_legal = is_count and (most is None or value <= most)  # type: ignore[operator]
-    legal = f"an integer of {least} or more" if most is None else f"from {least} to {most}"
+    legal = f"from {least} to {most or MOST}"
+    if most is None and not is_count:
+        legal = f"an integer of {least} or more"
+    is_legal = is_count and value <= (most or MOST)  # type: ignore[operator]
     require(is_legal, f"{name} is {value!r}; it must be {legal}")
 
 

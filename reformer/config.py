@@ -62,7 +62,7 @@ class LSHConfig:
     n_rounds: int = 4
     bucket_size: int = 32  # mean positions per bucket
     chunk_length: int | None = None  # m; None means 2 * bucket_size
-    chunks_before: int = 1  # chunks of look-back
+    chunks_before: int = 1  # chunks of look-back; the first looks around the edge to the last
     causal: bool = True
     within_bucket: bool = True  # keys of other buckets are masked (eq. 4)
     correct_duplicates: bool = True  # log N_ij is subtracted (eq. 16)
@@ -190,7 +190,8 @@ class ReformerConfig(ModelConfig):
     `attention`: LSH attention as its own config says, which can be a dict of its settings, or
     "dense" for full attention over unit keys; or a tuple of these, which the layers take in turn.
     Local attention is LSH attention with one bucket and one round: LSHConfig(n_rounds=1,
-    bucket_size=length, chunk_length=m). Raises ValueError on illegal values.
+    bucket_size=length, chunk_length=m). Unless causal, its first chunk sees the last one too, as
+    the first chunk of every round does. Raises ValueError on illegal values.
     """
 
     attention: LayerAttention | tuple[LayerAttention, ...] = field(default_factory=LSHConfig)

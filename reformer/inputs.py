@@ -27,6 +27,7 @@ def require_vectors(name: str, x: Any) -> None:
     if _is_vectors(x):  # no sentence is made where none is needed
         return
     require(isinstance(x, Tensor), f"{name} is {type(x).__name__}; it must be a tensor")
+    _require_dense(name, x)
     require(
         x.dim() == 4 and x.shape[-1] > 0,
         f"{name} is {tuple(x.shape)}; it must be (batch, heads, length, width)",
@@ -50,6 +51,8 @@ def require_pair(qk: Any, v: Any, config: Any) -> None:
         isinstance(config, LSHConfig),
         f"config is {type(config).__name__}; attention takes an LSHConfig",
     )
+    for name, x in (("qk", qk), ("v", v)):
+        _require_dense(name, x)
     shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in (qk, v)]
     require(
         shapes[0] == shapes[1] and len(shapes[0]) == 4,
@@ -68,6 +71,7 @@ def require_buckets(buckets: Any, qk_BHLW: Tensor, config: LSHConfig) -> int:
     B, H, L, _ = qk_BHLW.shape
     expected = (B, H, config.n_rounds, L)
     require(isinstance(buckets, Tensor), f"buckets are {type(buckets).__name__}, not a tensor")
+    _require_dense("buckets", buckets)
     require(
         tuple(buckets.shape) == expected and buckets.dtype in INTEGERS,
         f"buckets are {buckets.dtype} {tuple(buckets.shape)}; they must be integers {expected}",
@@ -120,6 +124,7 @@ def require_generator(generator: Any) -> None:
 def require_tokens(tokens: Any, vocabulary: int, weight: Tensor) -> None:
     """Raise ValueError unless an embedding of this vocabulary can take the tokens."""
     require(isinstance(tokens, Tensor), f"tokens are {type(tokens).__name__}, not a tensor")
+    _require_dense("tokens", tokens)
     require(tokens.dim() == 2, f"tokens are {tuple(tokens.shape)}; they must be (batch, length)")
     require(tokens.dtype in TOKENS, f"tokens are {tokens.dtype}; they must be int64 or int32")
     require(
@@ -149,6 +154,7 @@ def require_targets(targets: Any, shape: tuple[int, ...], ignored: int, vocabula
 def require_target_shape(targets: Any, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless there is one integer for each position."""
     require(isinstance(targets, Tensor), f"targets are {type(targets).__name__}, not a tensor")
+    _require_dense("targets", targets)
     require(
         targets.shape == shape,
         f"targets are {tuple(targets.shape)}; there must be one for each token, {tuple(shape)}",
@@ -159,6 +165,10 @@ def require_target_shape(targets: Any, shape: tuple[int, ...]) -> None:
 def require_length(length: int, longest: int, first_position: Any) -> None:
     """Raise ValueError unless a sequence fits a model of `longest` positions from there on."""
     require_integer("first_position", first_position, 0)
+    require(
+        first_position < longest,
+        f"first_position is {first_position}; this model has positions 0 to {longest - 1}",
+    )
     fits = longest - first_position
     after = f" from first_position {first_position} on" if first_position else ""
     require(
@@ -167,8 +177,17 @@ def require_length(length: int, longest: int, first_position: Any) -> None:
     )
 
 
+def _require_dense(name: str, x: Any) -> None:
+    """Raise ValueError if this is a sparse or nested tensor, or one of another library's layout."""
+    if isinstance(x, Tensor) and (x.is_nested or x.layout != torch.strided):
+        kind = "nested" if x.is_nested else f"of layout {x.layout}"
+        raise ValueError(f"{name}: a tensor {kind} has no rows side by side; make it dense")
+
+
 def _is_vectors(x: Any) -> bool:
     if not isinstance(x, Tensor) or x.dtype not in FLOATS or is_fake_outside_its_mode(x):
+        return False
+    if x.is_nested or x.layout != torch.strided:
         return False
     return x.dim() == 4 and x.shape[-1] > 0
 

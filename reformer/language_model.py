@@ -80,7 +80,9 @@ class LanguageModel(nn.Module):
         training mode.
         """
         require(not self.training, "past_only_logits is for evaluation; call model.eval() first")
-        ends = range(1, max(1, tokens.shape[-1]) + 1)  # an empty sequence is refused below
+        require_tokens(tokens, self.config.vocabulary, self.embedding.weight)
+        require_length(tokens.shape[-1], self.config.length, 0)
+        ends = range(1, tokens.shape[-1] + 1)
         return torch.stack([self(tokens[:, :end])[:, -1] for end in ends], dim=1)
 
     def get_extra_state(self) -> Tensor:
@@ -88,7 +90,15 @@ class LanguageModel(nn.Module):
         return self.generator.get_state()
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the generator's state from a state_dict."""
+        """Take the generator's state from a state_dict.
+
+        Raises ValueError if it is none, as the mean of several.
+        """
+        require(
+            isinstance(state, Tensor) and state.dtype == torch.uint8,
+            "_extra_state in the state_dict is not the state of a generator: it is taken over from "
+            "one model, not averaged or cast",
+        )
         self.generator.set_state(state.cpu())
 
     @eagerly

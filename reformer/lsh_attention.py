@@ -39,9 +39,11 @@ def lsh_attention(
 
     A qk that is not finite makes NaN of every position that attends with it or to it (an infinite
     one may leave its own position with its own value). One that attends to nobody else keeps its
-    own value, in "plain" only if its qk is finite. The penalty of eq. 16, 1e5, hides a position
-    from itself while |qk| logit_scale is below 5e4; above that only "plain" follows it, the others
-    still hide.
+    own value, in "plain" only if its qk is finite. A v that is not finite makes NaN of more
+    positions of its chunk and the next ones, as 0 times it is NaN. A qk of length 0 is no key and
+    has no gradient as one; in float32 |qk| must be below 1e19, or its square overflows. The penalty
+    of eq. 16, 1e5, hides a position from itself while |qk| logit_scale is below 5e4; above that
+    only "plain" follows it, the others still hide.
 
     With config.causal no position attends to a later one, but later tokens change earlier outputs a
     little: all positions are sorted together, so that they move the chunk borders, and a pair in

@@ -1,7 +1,7 @@
 """What is written in PyTorch computes in float32 or more what must not be rounded to 16 bits.
 
-Attention's products are of the inputs' dtype; the projections of the hash, norms, logits,
-log-normalisers and sums are float32 at least.
+Attention's products are of the inputs' dtype, which rounds logits too; the projections of the hash,
+norms, log-normalisers, the softmax and sums are float32 at least.
 """
 
 import torch

@@ -40,6 +40,8 @@ WRONG_PAIRS = [
     ((QK, None), "v NoneType must both be"),
     ((QK.numpy(), V), "qk ndarray and v (1, 2, 64, 8) must both be"),
     ((QK.double(), V), "qk is torch.float64 on cpu and v torch.float32 on cpu; both must be"),
+    ((QK.to_sparse(), V), "qk: a tensor of layout torch.sparse_coo has no rows side by side"),
+    ((QK, V.to_sparse()), "v: a tensor of layout torch.sparse_coo has no rows side by side"),
     ((QK, V.bfloat16()), "v torch.bfloat16 on cpu; both must be the same"),
     ((QK.long(), V.long()), "qk is torch.int64; it must be float32, bfloat16, float16 or float64"),
     ((QK, V.bool()), "v is torch.bool; it must be float32, bfloat16, float16 or float64"),
@@ -59,6 +61,7 @@ WRONG_BUCKETS = [
     (BUCKETS.bool(), "buckets are torch.bool (1, 2, 2, 64); they must be integers"),
     (BUCKETS.to(torch.complex64), "buckets are torch.complex64"),
     (BUCKETS.tolist(), "buckets are list, not a tensor"),
+    (BUCKETS.to_sparse(), "buckets: a tensor of layout torch.sparse_coo has no rows side by side"),
     (meta(BUCKETS), "buckets are on meta and qk on cpu; both must be the same"),
     (BUCKETS - 1, "buckets start at -1; the first is 0"),
     (BUCKETS + 2**40, f"; the last can be {MOST_BUCKETS - 1}"),
@@ -120,6 +123,7 @@ NO_TOKENS = [
     (TOKENS.bool(), "tokens are torch.bool; they must be int64 or int32"),
     (TOKENS.byte(), "tokens are torch.uint8; they must be int64 or int32"),
     (TOKENS.tolist(), "tokens are list, not a tensor"),
+    (TOKENS.to_sparse(), "tokens: a tensor of layout torch.sparse_coo has no rows side by side"),
     (meta(TOKENS), "tokens are on meta and the model on cpu; move one of them"),
     (TOKENS - 1, "tokens are from -1 to 62; this vocabulary is 0 to 63"),
     (TOKENS + 1, "tokens are from 1 to 64; this vocabulary is 0 to 63"),
@@ -133,6 +137,7 @@ NO_TARGETS = [
     (TOKENS.t(), "targets are (64, 2); there must be one for each token, (2, 64)"),
     (TOKENS.float(), "targets are torch.float32; they must be int64 or int32"),
     (None, "targets are NoneType, not a tensor"),
+    (TOKENS.to_sparse(), "targets: a tensor of layout torch.sparse_coo has no rows side by side"),
     (TOKENS - 1, "targets are from -1 to 62; they must be 0 to 63, or -100 not to count"),
     (TOKENS + 1, "targets are from 1 to 64; they must be 0 to 63, or -100 not to count"),
 ]
@@ -142,7 +147,7 @@ NO_POSITIONS = [
     (True, "first_position is True; it must be an integer of 0 or more"),
     (None, "first_position is None; it must be an integer of 0 or more"),
     (1, "the sequence has 64 tokens; this model takes 1 to 63 from first_position 1 on"),
-    (500, "the sequence has 64 tokens; this model takes 1 to -436 from first_position 500 on"),
+    (500, "first_position is 500; this model has positions 0 to 63"),
 ]
 
 
@@ -150,6 +155,22 @@ def elsewhere():
     """Attend in an order of which where buckets end is on another device."""
     rounds = hash_and_sort(QK, LSH)
     attend_rounds(QK, V, replace(rounds, ends_BHRN=rounds.ends_BHRN.to("meta")), LSH)
+
+
+def past_only(tokens):
+    """Ask for logits that depend on the past; nothing is computed before the refusal."""
+
+    def call():
+        model = MODELS["reformer"]().eval()
+        model.draw_choices = None
+        model.past_only_logits(tokens)
+
+    return call
+
+
+def averaged():
+    model = MODELS["reformer"]()
+    model.load_state_dict({name: x / 2 for name, x in model.state_dict().items()})
 
 
 OTHER_REFUSALS = {
@@ -161,8 +182,10 @@ OTHER_REFUSALS = {
     "vectors": (hashed(QK[0]), "vectors is (2, 64, 8); it must be (batch, heads, length, width)"),
     "vectors, int": (hashed(QK.int()), "vectors is torch.int32; it must be float32"),
     "vectors, width 0": (hashed(QK[..., :0]), "vectors is (1, 2, 64, 0); it must be"),
+    "vectors, sparse": (hashed(QK.to_sparse()), "vectors: a tensor of layout torch.sparse_coo"),
     "vectors, list": (hashed([1]), "vectors is list; it must be a tensor"),
     "n_rounds": (hashed(n_rounds=0), "n_rounds is 0; it must be an integer of 1 or more"),
+    "n_rounds, many": (hashed(n_rounds=10**30), "it must be from 1 to 1099511627776"),
     "n_rounds, real": (hashed(n_rounds=2.0), "n_rounds is 2.0; it must be an integer"),
     "n_buckets": (hashed(n_buckets=0), "n_buckets is 0; it must be an integer of 1 or more"),
     "n_buckets, real": (hashed(n_buckets=8.0), "n_buckets is 8.0; it must be an integer"),
@@ -170,6 +193,8 @@ OTHER_REFUSALS = {
     "n_buckets, many": (hashed(n_buckets=2**31), "an even number of buckets, below 2^31"),
     "factors": (hashed(factors=(4, 4)), "factors (4, 4) make 16 buckets, but n_buckets is 8"),
     "factors, odd": (hashed(n_buckets=12, factors=(3, 4)), "one of factors is 3; angular hashing"),
+    **{f"past only, {s}": (past_only(x), s) for x, s in NO_TOKENS},
+    "averaged state": (averaged, "_extra_state in the state_dict is not the state of a generator"),
     "ends of buckets": (elsewhere, "order is on cpu and where buckets end is on meta; both must"),
     "generator": (hashed(generator=1), "generator is int; it must be a torch.Generator or None"),
     "loss of hidden": (
