@@ -15,14 +15,13 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader
 
 from reformer.checks import require
-from report.claims.check import Judgement, judge
-from report.claims.claim import read_claims
 from report.figures.of_suite import draw_suites, drawing
 from report.figures.style import for_paper
 from report.page.ablations import ablations_json
+from report.page.answers import answers
 from report.page.caveats import caveats
-from report.page.sections import facts_of, place_of, section_of
-from report.reading.captions import caption_of
+from report.page.sections import dates_of, facts_of, place_of, section_of
+from report.reading.captions import caption_of, machine_text
 from report.reading.cases import CaseResult, load_run, suite_names
 from report.reading.gathering import gather
 from report.reading.planned import is_missing, missing_records, unfinished_text
@@ -61,6 +60,10 @@ class Reported:
     sections: list[dict[str, Any]]
     paths: list[Path]
     is_quick: bool
+    answers: list[dict[str, str]]
+    caveats: list[str]
+    about: str  # the machine and the dates
+    state: str  # whether it is finished
 
     @property
     def findings(self) -> list[tuple[str, str]]:
@@ -98,31 +101,27 @@ def write_overview(
     twice = next((name for name in names if names.count(name) > 1), None)
     require(twice is None, f"two of the runs have the name {twice!r}; give one folder another name")
     runs = [write_report(folder, mixed, style) for folder in folders]
+    links = [(run.folder.name, link_to(run.folder / "index.html", page.parent)) for run in runs]
     sections = [
-        {
-            **part,
-            "id": f"{run.folder.name}-{part['name']}",
-            "run": run.folder.name,
-            "page": link_to(run.folder / "index.html", page.parent),
-        }
-        for run in runs
+        {**part, "id": f"{name}-{part['name']}", "run": name, "page": href}
+        for (name, href), run in zip(links, runs, strict=True)
         for part in run.sections
     ]
     records = [record for run in runs for record in run.records]
     cases = gather(records, mixed=True)
     shown = {
         "title": "Is the Reformer worth it?",
-        "banner": BANNER if any(run.is_quick for run in runs) else "",
-        "answers": answers_of_each(runs),
+        "runs": [
+            (*link, f"{run.about}. {run.state}") for link, run in zip(links, runs, strict=True)
+        ],
+        "banners": [BANNER] if any(run.is_quick for run in runs) else [],
+        "answers": [(run.folder.name, run.about, run.answers) for run in runs if run.answers],
         "groups": groups_of(sections),
         "ablations": "",
         "failed": [one for run in runs for one in failures(run.cases, run.folder, page.parent)],
         "left_out": left_out(cases),
-        "files": [
-            (run.folder.name, link_to(run.folder / "index.html", page.parent)) for run in runs
-        ],
-        "machine": "",
-        "caveats": [],
+        "files": links,
+        "caveats": [(run.folder.name, run.caveats) for run in runs],
     }
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render(records, cases, shown), encoding="utf-8")
@@ -132,7 +131,7 @@ def write_overview(
 def _write_run(folder: Path, mixed: bool = False) -> Reported:
     records, plan = load_run(folder), plan_of(folder)
     cases = gather([*records, *missing_records(plan, records)], mixed)
-    unfinished = unfinished_text(plan, records)
+    unfinished, short = (unfinished_text(plan, records, named) for named in (True, False))
     paths = write_tables(records, cases, folder, f"Run {folder.name}")
     run = facts_of(folder.name, plan)
     names = sorted(suite_names(cases), key=place_of)
@@ -140,7 +139,8 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     sections = []
     with drawing(views, folder / FIGURES) as drawn:
         varied = [view.varies for view in views if view.varies]
-        ablations, cautions = ablations_json(records, varied, mixed), caveats(records, cases)
+        ablations = ablations_json(records, varied, mixed)
+        cautions = [*filter(None, [unfinished]), *caveats(records, cases)]
         answered = [] if run.is_quick else answers(records)
         for view, of_suite in zip(views, drawn, strict=True):
             paths += of_suite
@@ -153,18 +153,37 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
     page = folder / "index.html"
     shown = {
         "title": f"Is the Reformer worth it? Run {folder.name}",
-        "banner": BANNER if run.is_quick else "",
-        "answers": answered,
+        "runs": [],
+        "banners": [BANNER] * run.is_quick + [f"{short} Method says which."] * bool(short),
+        "answers": [("", "", answered)] if answered else [],
         "groups": groups_of(sections),
         "ablations": ablations,
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
         "files": [(name, name) for name in FILES if (folder / name).exists()],
         "machine": caption_of([case for case in cases if not is_missing(case)]),
-        "caveats": [*filter(None, [unfinished]), *cautions],
+        "caveats": [("", cautions)],
     }
     page.write_text(render(records, cases, shown), encoding="utf-8")
-    return Reported(folder, records, cases, views, sections, [*paths, page], run.is_quick)
+    return Reported(
+        folder=folder,
+        records=records,
+        cases=cases,
+        views=views,
+        sections=sections,
+        paths=[*paths, page],
+        is_quick=run.is_quick,
+        answers=answered,
+        caveats=cautions,
+        about=about_text(records),
+        state=short or ("Finished." if plan else "No plan tells whether it is finished."),
+    )
+
+
+def about_text(records: Sequence[Record]) -> str:
+    """Say on which machine the records of a run were measured, and when."""
+    machines = dict.fromkeys(machine_text(record.get("identity") or {}) for record in records)
+    return "; ".join(filter(None, (" / ".join(machines), dates_of(records))))
 
 
 def groups_of(sections: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -187,47 +206,6 @@ def plan_of(folder: Path) -> Plan | None:
     except ValueError as error:
         print(f"note: what is missing cannot be told: {error}", file=sys.stderr)
         return None
-
-
-def answers(records: Sequence[Record]) -> list[dict[str, str]]:
-    """Return the claims that the records can judge, in words."""
-    return [
-        {
-            "claim": one.claim.name,
-            "asks": one.claim.asks,
-            "sentence": sentence_of(one),
-            "verdict": one.answer,
-            "paper": one.claim.paper,
-            "why": sentence_case(one.claim.why),
-        }
-        for one in judge(read_claims(), records, strict=False)
-        if one.found is not None
-    ]
-
-
-def sentence_of(one: Judgement) -> str:
-    """Say a claim as a sentence of its own."""
-    return sentence_case(one.sentence.rstrip(".")) + "."
-
-
-def sentence_case(text: str) -> str:
-    """Write the first letter large and leave the others as they are."""
-    return text[:1].upper() + text[1:]
-
-
-def answers_of_each(runs: Sequence[Reported]) -> list[dict[str, str]]:
-    """Return what each run answers by itself, in the order of the claims.
-
-    Where several answer the same, each is told with the name of its run.
-    """
-    trusted = [run for run in runs if not run.is_quick]
-    found = [(run.folder.name, one) for run in trusted for one in answers(run.records)]
-    asked = [one["claim"] for _, one in found]
-    order = [claim.name for claim in read_claims()]
-    return [
-        one | ({"sentence": f"{name}: {one['sentence']}"} if asked.count(one["claim"]) > 1 else {})
-        for name, one in sorted(found, key=lambda pair: order.index(pair[1]["claim"]))
-    ]
 
 
 def failures(cases: Sequence[CaseResult], folder: Path, home: Path) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from report.tables.parts_table import parts_table
 from report.tables.scaling_table import scaling_table
 from report.text import plural
 from suites.engine.store.plan import Plan
+from suites.engine.store.records import Record
 
 # In the order of the questions that people ask; other suites follow by name.
 ORDER = (
@@ -142,21 +143,26 @@ def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:
 def facts_text(view: View, run: RunFacts) -> str:
     """Say of a suite's cases how many there are, the preset, the seeds, the date and the method."""
     records = [record for case in view.cases for record in case.records]
+    methods = sorted({str(record.get("method")) for record in records})
+    told = [
+        f"{len(view.cases)} cases",
+        f"preset {run.preset}" if run.preset else "",
+        plural(len(run.seeds), "seed") if run.seeds else "",
+        dates_of(records),
+        f"method {' and '.join(methods)}",
+    ]
+    return ", ".join(filter(None, told))
+
+
+def dates_of(records: Sequence[Record]) -> str:
+    """Tell the first and the last day on which records were measured; "" if they do not say."""
     dates = sorted(
         str(job["started"])[:10]
         for record in records
         for job in record.get("jobs") or []
         if job.get("started")
     )
-    methods = sorted({str(record.get("method")) for record in records})
-    told = [
-        f"{len(view.cases)} cases",
-        f"preset {run.preset}" if run.preset else "",
-        plural(len(run.seeds), "seed") if run.seeds else "",
-        " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else "",
-        f"method {' and '.join(methods)}",
-    ]
-    return ", ".join(filter(None, told))
+    return " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
 
 
 def command_of(suite: str, run: RunFacts) -> str:

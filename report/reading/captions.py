@@ -17,7 +17,7 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     if not records:
         return ""
     seeds = sorted({int(record["seed"]) for record in records if record.get("quality")})
-    machines = dict.fromkeys(_machine(record.get("identity") or {}) for record in records)
+    machines = dict.fromkeys(machine_text(record.get("identity") or {}) for record in records)
     commits = dict.fromkeys(commit_text(record) for record in records)
     count = f"{plural(len(seeds), 'seed')}; " if seeds else ""
     trained = [int(part_of(record, "quality").get("threads") or 0) for record in records]
@@ -38,7 +38,8 @@ def caption_of(cases: Sequence[CaseResult]) -> str:
     return f"{mixed}{' / '.join(machines)}. {count}commit {', '.join(commits)}."
 
 
-def _machine(identity: dict[str, object]) -> str:
+def machine_text(identity: dict[str, object]) -> str:
+    """Name a machine, its device, its threads and its torch, as far as an identity tells."""
     parts = [str(identity.get("machine") or "unknown machine"), str(identity.get("device") or "")]
     threads = identity.get("threads")
     parts.append(plural(int(str(threads)), "thread") if threads else "")

@@ -47,8 +47,11 @@ def is_missing(case: CaseResult) -> bool:
     return case.failure[0] == MISSING
 
 
-def unfinished_text(plan: Plan | None, records: Sequence[Record]) -> str:
-    """Say of a run that is not finished which planned cases are missing; "" if none is."""
+def unfinished_text(plan: Plan | None, records: Sequence[Record], named: bool = True) -> str:
+    """Say of a run that is not finished which planned cases are missing; "" if none is.
+
+    named: name them; else say only how many there are.
+    """
     if plan is None:
         return ""
     by_case: dict[str, list[Record]] = {}
@@ -61,14 +64,15 @@ def unfinished_text(plan: Plan | None, records: Sequence[Record]) -> str:
         for case_id, entry in plan.entries.items()
         if (found := by_case.get(case_id)) and (lacks := _lacks(entry, found, plan.seeds))
     ]
-    told = []
-    if missing:
-        told.append(f"{len(missing)} are not measured: {'; '.join(missing)}")
-    if partly:
-        told.append(f"{len(partly)} are measured in part: {'; '.join(partly)}")
+    told = [
+        f"{len(cases)} are {how}" + f": {'; '.join(cases)}" * named
+        for cases, how in ((missing, "not measured"), (partly, "measured in part"))
+        if cases
+    ]
     if not told:
         return ""
-    return f"NOT FINISHED: of {len(plan.entries)} planned cases {'. '.join(told)}."
+    joined = (". " if named else ", ").join(told)
+    return f"NOT FINISHED: of {len(plan.entries)} planned cases {joined}."
 
 
 def _lacks(entry: Entry, records: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:

@@ -11,12 +11,14 @@ from synthetic import make_records, write_lines
 import run_bench
 from report import commands
 from report.claims.claim import Claim
-from report.page import page
+from report.page import answers
 from report.page.page import BANNER, write_overview
 from report.reading.cases import resolved
+from suites.base import make_case
 from suites.engine.store import runs
-from suites.engine.store.plan import Plan
+from suites.engine.store.plan import Entry, Plan
 from suites.engine.store.records import Record
+from suites.settings import Settings
 
 ASKED = "How long does the planted call take?"
 
@@ -39,7 +41,7 @@ def home(tmp_path: Path, some: list[Record], monkeypatch: pytest.MonkeyPatch) ->
     wanted = {k: v for k, v in resolved(timed["settings"]).items() if k != "d_model"}
     words: dict[str, Any] = {"suite": "attention_speed", "quantity": "time", "says": "{value}"}
     claim = Claim(name="planted", asks=ASKED, of=wanted, at_least=0, **words)
-    monkeypatch.setattr(page, "read_claims", lambda: [claim])
+    monkeypatch.setattr(answers, "read_claims", lambda: [claim])
     return tmp_path
 
 
@@ -52,7 +54,35 @@ def test_runs_named_together_get_one_page_in_the_folder_of_runs(
     text = (home / "no/such/index.html").read_text()
     assert text.count('<section id="') == 2
     assert 'href="../../here/before/index.html"' in text
-    assert f"{ASKED} <strong>before: " in text and f"{ASKED} <strong>after: " in text
+    heads = [text.index(f"<h3>{name}: Test CPU") for name in ("before", "after")]
+    assert [text.count(ASKED, *part) for part in ((0, heads[0]), heads, (heads[1],))] == [0, 1, 1]
+
+
+def test_the_overview_tells_of_each_run_where_when_and_whether_it_is_finished(
+    home: Path, some: list[Record]
+) -> None:
+    planned = make_case(Settings(n_rounds=64))
+    entries = {planned.id: Entry(case=planned, suites=("layers",))}
+    plan = Plan(name="after", preset="cpu", seeds=[0], device="cpu", entries=entries)
+    (home / "there/after/plan.json").write_text(json.dumps(plan.to_json()))
+    runs = [home / "here/before", home / "there/after"]
+    write_overview(runs, home / "index.html")
+    text = (home / "index.html").read_text()
+    top, method = text[: text.index("Answers</h2>")], text[text.index('<h2 id="method"') :]
+    machine = "Test CPU @ 2.00GHz, 2 cores, 16 GiB, cpu, 2 threads, torch 2.13.0"
+    assert f"before</a>: {machine}. No plan tells whether it is finished." in top
+    short = "NOT FINISHED: of 1 planned cases 1 are not measured."
+    assert f"after</a>: {machine}. {short}" in top
+    before, after = (method.index(f"<h3>{run.name}</h3>") for run in runs)
+    for start, end in ((before, after), (after, len(method))):
+        assert "a difference not seen may still be there" in method[start:end]
+    assert "NOT FINISHED: of 1 planned cases 1 are not measured: LSH-64" in method[after:]
+    own = (home / "there/after/index.html").read_text()
+    assert f'<p class="banner">{short} Method says which.</p>' in own
+    plan.entries.clear()
+    (home / "there/after/plan.json").write_text(json.dumps(plan.to_json()))
+    write_overview(runs, home / "index.html")
+    assert f"after</a>: {machine}. Finished." in (home / "index.html").read_text()
 
 
 def test_a_run_of_other_sizes_beside_it_leaves_the_answers_as_they_are(
@@ -65,16 +95,16 @@ def test_a_run_of_other_sizes_beside_it_leaves_the_answers_as_they_are(
         record["settings"]["d_model"] *= 2
     write_lines(home / "there/after", wide)
     write_overview([home / "here/before", home / "there/after"], home / "index.html")
-    assert f"{ASKED} <strong>before: " in (home / "index.html").read_text()
+    assert (home / "index.html").read_text().count(f"{ASKED} <strong>") == 2
 
 
 def test_claims_that_answer_no_question_are_folded_only_below_others(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (asked,) = page.read_claims()
+    (asked,) = answers.read_claims()
     told = replace(asked, asks="", says="it takes {value}")
     for claims, folded in (([asked, told], True), ([told], False)):
-        monkeypatch.setattr(page, "read_claims", lambda claims=claims: claims)
+        monkeypatch.setattr(answers, "read_claims", lambda claims=claims: claims)
         write_overview([home / "here/before", home / "there/after"], home / "index.html")
         text = (home / "index.html").read_text()
         assert ("more claims, judged the same way" in text) is folded
