@@ -14,6 +14,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
             "asks": one.claim.asks,
             "sentence": sentence_of(one),
             "verdict": one.answer,
+            "bar": one.bar,
             "paper": one.claim.paper,
             "why": sentence_case(one.claim.why),
         }

@@ -110,6 +110,18 @@ def test_claims_that_answer_no_question_are_folded_only_below_others(
         assert ("more claims, judged the same way" in text) is folded
 
 
+def test_every_answer_has_its_verdict_with_the_bar(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (asked,) = answers.read_claims()
+    told = replace(asked, name="b", asks="", says="it takes {value}", at_least=1e9)
+    monkeypatch.setattr(answers, "read_claims", lambda: [asked, told])
+    write_overview([home / "here/before", home / "there/after"], home / "index.html")
+    text = (home / "index.html").read_text()
+    assert text.count('<span class="holds">Holds (at least 0.00 ms).</span>') == 2
+    assert text.count('<span class="differs">Differs (at least 1,000,000,000 ms).</span>') == 2
+
+
 def test_a_quick_run_answers_nothing(home: Path) -> None:
     plan = Plan(name="after", preset="quick", seeds=[0], device="cpu", entries={})
     (home / "there/after/plan.json").write_text(json.dumps(plan.to_json()))
