@@ -109,16 +109,30 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def lines_of(judgements: Iterable[Judgement]) -> list[str]:
-    """Say each judgement in a line, with its bounds where the claim does not hold."""
-    return [_line_of(one) for one in judgements]
+    """Say each judgement in a line, with its bounds where the claim does not hold.
+
+    Those of one machine stand together below its name; what no machine has measured comes last.
+    """
+    groups: dict[str, list[str]] = {}
+    for one in judgements:
+        place = one.mark if one.found else NOT_MEASURED
+        groups.setdefault(place, []).append(_line_of(one))
+    lost = groups.pop(NOT_MEASURED, [])
+    if not groups.keys() - {""}:
+        return [*groups.get("", []), *lost]
+    told = [f"Measured on {mark}:\n" + "\n".join(lines) for mark, lines in groups.items()]
+    told += ["Measured nowhere:\n" + "\n".join(lost)] * bool(lost)
+    return "\n\n".join(told).split("\n")
 
 
 def _line_of(one: Judgement) -> str:
-    bounds = _bounds_text(one.claim, *one.claim.bounds)
-    why = one.reason or ("" if one.verdict == HOLDS else f"claimed: {bounds}")
-    ending = f" ({why})" if why else ""
-    mark = f" [{one.mark}]" if one.mark else ""
-    return f"{one.verdict}: {one.claim.name}: {one.sentence}{ending}{mark}"
+    verdict, ours, papers = one.verdict, one.claim.bounds, one.claim.bounds_of_paper
+    why = one.reason or ("" if verdict == HOLDS else f"claimed: {_bounds_text(one.claim, *ours)}")
+    if one.found and papers != ours:
+        verdict = f"{'as claimed' if verdict == HOLDS else verdict}; the paper: {one.answer}"
+        why = "; ".join(filter(None, (why, f"the paper's bar: {one.bar}")))
+    about = f"{one.claim.asks} " if one.claim.asks else f"{one.claim.name}: "
+    return f"{verdict}: {about}{one.sentence}" + (f" ({why})" if why else "")
 
 
 def _bounds_text(claim: Claim, low: float, high: float) -> str:

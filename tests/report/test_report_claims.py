@@ -157,8 +157,24 @@ def test_records_of_two_machines_are_judged_apart(records):
     limit = {"at_most": 1.5 * truth("time")}
     found = judge([claim("time", of=at(2048), **limit)], [*records, *other])
     assert [one.verdict for one in found] == ["holds", "fails"]
-    assert "another" in lines_of(found)[1]
     assert exit_code(found) == 1
+    unknown = judge([claim("time", of=at(77), **limit)], [*records, *other])
+    one, first, _, two, second, _, nowhere, third = lines_of([*found, *unknown])
+    assert [one[:20], two] == ["Measured on machine ", "Measured on machine another:"]
+    assert [first[:6], second[:6], third[:13]] == ["holds:", "fails:", "inconclusive:"]
+    assert nowhere == "Measured nowhere:"
+
+
+def test_a_line_says_what_was_asked_and_what_becomes_of_the_papers_claim(records):
+    told = claim("time", of=at(2048), at_least=0, asks="How long?", says="{value}")
+    [line] = lines_of(judge([told], records))
+    assert re.fullmatch(r"holds: How long\? [\d.]+ \+- [\d.]+ ms", line)
+    [line] = lines_of(judge([replace(told, paper="less", paper_at_most=0.5)], records))
+    start, end = (
+        "as claimed; the paper: differs: How long? ",
+        " ms (the paper's bar: at most 0.50 ms)",
+    )
+    assert line.startswith(start) and line.endswith(end)
 
 
 def test_the_table_of_answers_has_what_answers_the_paper(records):
