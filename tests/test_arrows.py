@@ -113,7 +113,8 @@ ARROWS: dict[str, list[str]] = {
         f"{ENGINE}.sweep.prediction",
     ],
     "report/compare/*": [
-        *("report.compare.*", "report.tables.markup", *READING, "report.statistics.*"),
+        *("report.compare.*", "report.tables.markup", "report.comparison", *READING),
+        "report.statistics.*",
         *("numpy", "pandas", *CHECKS, f"{ENGINE}.terminal"),
     ],
     "report/figures/*": [

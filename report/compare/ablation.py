@@ -14,7 +14,7 @@ from report.reading.gathering import gather
 from report.tables.markup import to_markdown
 from suites.engine.store.records import Record
 from suites.engine.terminal import table_text, wrapped
-from suites.settings import SETTINGS
+from suites.settings import SETTINGS, Settings
 
 # The columns of the table for people that a terminal is too narrow for.
 NOT_IN_A_TERMINAL = ("where", "costs: memory", "per extra")
@@ -22,7 +22,7 @@ NOT_IN_A_TERMINAL = ("where", "costs: memory", "per extra")
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """An ablation holds all levels of a factor, those of the largest group first.
+    """An ablation holds all levels of a factor, those of the presets' own task first.
 
     `others` are dense cases for orientation, against the base of the group that they resemble.
     """
@@ -40,9 +40,7 @@ class Ablation:
 
         Both are against the base; columns in which nothing stands are left out.
         """
-        rows = [words_of(level, self.factor) for level in self.levels]
-        table = pd.DataFrame(rows).replace("", None).dropna(axis=1, how="all")
-        return table.astype(object).fillna("")
+        return without_empty(pd.DataFrame([words_of(one, self.factor) for one in self.levels]))
 
     def markdown(self) -> str:
         """Return the finding and the table for people as Markdown."""
@@ -53,12 +51,12 @@ class Ablation:
 
         What memory and each unit more cost is left to the files.
         """
-        table, told = self.for_people(), [wrapped(f"{self.finding()}.", width)]
-        groups = table.groupby("where", sort=False) if "where" in table else [("", table)]
-        names = [name for name in map(str, table) if not name.startswith(NOT_IN_A_TERMINAL)]
-        for group, rows in groups:
-            heading = f"{wrapped(str(group), width)}\n" if group else ""
-            told.append(heading + table_text(names, rows[names].to_numpy(str), width))
+        told = [wrapped(f"{self.finding()}.", width)]
+        for group, rows in self.for_people().groupby("where", sort=False):
+            shown = without_empty(rows)
+            names = [name for name in map(str, shown) if not name.startswith(NOT_IN_A_TERMINAL)]
+            table = table_text(names, shown[names].to_numpy(str), width)
+            told.append(f"{wrapped(str(group), width)}\n{table}")
         return "\n\n".join(told)
 
     def finding(self) -> str:
@@ -70,8 +68,12 @@ class Ablation:
         for one in (*steps[:1], *steps[1:][-1:]):
             below = one.previous or start
             told.append(step_text(one, below.case, below.name))
-        where = f" ({main[0].group})" if main[0].group else ""
-        return "; ".join(told) + where
+        return f"{'; '.join(told)} ({main[0].group})"
+
+
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the columns of a table in which nothing stands."""
+    return table.replace("", None).dropna(axis=1, how="all").astype(object).fillna("")
 
 
 def compare_by(
@@ -110,7 +112,7 @@ def compare_with_each(cases: Sequence[CaseResult], factor: str) -> dict[str, Abl
 def _named_groups(
     cases: Sequence[CaseResult], factor: str
 ) -> tuple[list[dict[Any, CaseResult]], list[str]]:
-    """Return the groups in which the factor varies alone, the largest first, and their names."""
+    """Return the groups in which the factor varies alone, in their order, and their names."""
     refuse_unknown(factor, SETTINGS, "setting")
     groups = [found for found in groups_by(cases, factor) if len(found) > 1]
     if not groups:
@@ -118,8 +120,14 @@ def _named_groups(
             f"no two cases differ in {factor} alone; measure a suite that varies it, "
             "or compare by another setting"
         )
-    groups.sort(key=len, reverse=True)
+    groups.sort(key=_place)
     return groups, group_names(groups, factor)
+
+
+def _place(found: dict[Any, CaseResult]) -> tuple[int, int]:
+    """Return what sorts groups: the presets' own task, then other tasks, then single calls."""
+    task = next(iter(found.values())).settings.get("task")
+    return 0 if task == Settings().task else 1 if task else 2, -len(found)
 
 
 def _compared(

@@ -3,10 +3,12 @@
 from typing import Any
 
 from report.compare.levels import Level
+from report.comparison import difference_text, no_difference_text
 from report.reading.cases import CaseResult
 from report.reading.differences import score_difference, time_ratio, time_verdict
-from report.reading.judged import judged_of, score_of
+from report.reading.judged import Judged, judged_of, score_of
 from report.reading.measures import rest_bytes
+from report.statistics.estimates import Estimate
 from report.text import (
     STATUS_TEXT,
     bytes_text,
@@ -14,7 +16,6 @@ from report.text import (
     interval_text,
     ms_text,
     percent_text,
-    signed_text,
     three_digits,
 )
 
@@ -66,8 +67,8 @@ def words_of(one: Level, factor: str) -> dict[str, str]:
         judged.head: interval_text(score_of(one.case), judged.decimals),
         f"buys: {judged.short} against base": ""
         if is_base or change is None
-        else signed_text(change, judged.decimals),
-        "time of a step": ms_text(one.case.time()),
+        else change_text(change, judged),
+        "time": ms_text(one.case.time()),
         "costs: time against base": ""
         if is_base or time is None
         else f"{percent_text(time)}, {time_verdict(one.case, one.base, time)}",
@@ -90,7 +91,7 @@ def _per_unit(one: Level) -> tuple[str, str]:
     score = time = ""
     change = score_difference(one.case, below.case)
     if change is not None:
-        score = signed_text(change.divided_by(n_units), judged_of(one.case).decimals)
+        score = change_text(change.divided_by(n_units), judged_of(one.case))
     there = below.case.time()
     ratio = time_ratio(one.case, below.case)
     if there and ratio is not None:
@@ -100,10 +101,16 @@ def _per_unit(one: Level) -> tuple[str, str]:
     return score, time
 
 
+def change_text(change: Estimate, judged: Judged) -> str:
+    """Tell a difference without its unit: "0.053 (0.043 to 0.063) better"."""
+    told = difference_text(change, judged) or no_difference_text(change, judged)
+    return told.replace(f" {judged.difference}", "")
+
+
 def step_text(one: Level, below: CaseResult, start: str) -> str:
     """Say what a step up from another level buys and costs.
 
-    "1 round to 2 rounds: -0.100 (-0.112 to -0.088) bits per dim for 1.27 times the time".
+    "1 round to 2 rounds: 0.100 (0.088 to 0.112) bits per dim better for 1.27 times the time".
     """
     if one.case.failure[0]:
         return f"{one.name}: {STATUS_TEXT[one.case.failure[0]]}"
@@ -111,7 +118,7 @@ def step_text(one: Level, below: CaseResult, start: str) -> str:
     judged = judged_of(one.case)
     change, ratio = score_difference(one.case, below), time_ratio(one.case, below)
     if change is not None:
-        parts.append(f"{signed_text(change, judged.decimals)} {judged.difference}")
+        parts.append(difference_text(change, judged) or no_difference_text(change, judged))
     if ratio is not None:
         less = ratio.value < 1 and not ratio.low <= 1 <= ratio.high
         word, factor = ("less", 1 / ratio.value) if less else ("the", ratio.value)

@@ -23,6 +23,7 @@ FREE = {
     "unit_keys": ("logit_scale",),
 }
 
+ALWAYS_TOLD = ("task", "subject")
 PIECES = ("ff_chunks", "loss_chunks")
 
 
@@ -97,15 +98,17 @@ def _family_names(cases: Sequence[CaseResult]) -> list[str]:
 
 
 def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[str]:
-    """Name the groups by the fewest settings that tell them apart."""
+    """Name the groups by task, subject and the fewest other settings that tell them apart."""
     firsts = [next(iter(found.values())) for found in groups]
-    free = FREE.get(factor, ())
-    keys = [k for k in distinguishing(firsts) if k != factor and k not in free]
+    free = {factor, *FREE.get(factor, ())}
+    always = [key for key in ALWAYS_TOLD if key not in free]
+    keys = [k for k in distinguishing(firsts) if k not in {*free, *always}]
 
     def told(names: Sequence[str], case: CaseResult) -> str:
-        return ", ".join([*phrases(case.settings, names), *([case.mark] if case.mark else [])])
+        words = phrases({"subject": "model", **case.settings}, [*always, *names])
+        return ", ".join([*words, *([case.mark] if case.mark else [])])
 
-    for key in ("batch", "subject", *keys):
+    for key in ("heldout_tokens", "batch", *keys):
         fewer = [k for k in keys if k != key]
         if len({told(fewer, case) for case in firsts}) == len(firsts):
             keys = fewer

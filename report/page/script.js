@@ -4,12 +4,13 @@
 const UNITS = { us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, k: 2 ** 10, m: 2 ** 20 };
 
 /** The number that a cell begins with, in seconds or bytes where it has a unit, the share that is
- * left where it tells how many times faster or less; null for words. */
+ * left where it tells how many times faster or less, below 0 what is worse; null for words. */
 function numberOf(text) {
   const found = text.replace(/,/g, "").match(/^\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i);
   if (!found) return null;
   const unit = text.match(/\b(us|ms|s|min|h|KiB|MiB|GiB)\b/) || text.match(/^\s*[\d.,]+([KM])\b/);
   if (/ times (faster|less)$/.test(text.trim())) return 1 / Number(found[1]);
+  if (/ worse$/.test(text.trim())) return -Number(found[1]);
   return Number(found[1]) * (unit ? UNITS[unit[1].toLowerCase()] : 1);
 }
 
@@ -104,7 +105,7 @@ function svgElement(name, attributes, text = "") {
   return made;
 }
 
-/** Quality against cost: bits per dim or accuracy against the base over the time of a step against the base. */
+/** Quality against cost: bits per dim or accuracy against the base over the time against the base. */
 function drawCost(found) {
   const points = found.points;
   const figure = element("figure", "");
@@ -119,7 +120,7 @@ function drawCost(found) {
   const ys = ends(points.flatMap((p) => [p.score, p.scoreLow, p.scoreHigh]));
   const x = (value) => left + ((value - xs[0]) / (xs[1] - xs[0])) * (width - left - right);
   const y = (value) => height - bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (height - bottom - top);
-  const name = `${found.score} against time of a step, each against the base`;
+  const name = `${found.score} against time, each against the base`;
   const svg = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name });
   const words = { fill: "#222", "font-size": 12, "font-family": "sans-serif" };
   svg.append(svgElement("rect", { width, height, fill: "#fff" }));
@@ -130,7 +131,7 @@ function drawCost(found) {
     svg.append(svgElement("text", { ...words, x: x(vx), y: height - bottom + 16, "text-anchor": "middle" }, vx.toFixed(2)));
     svg.append(svgElement("text", { ...words, x: left - 6, y: y(vy) + 4, "text-anchor": "end" }, vy.toFixed(3)));
   }
-  svg.append(svgElement("text", { ...words, x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "time of a step / that of the base"));
+  svg.append(svgElement("text", { ...words, x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "time / that of the base"));
   svg.append(svgElement("text", { ...words, x: 0, y: 0, "text-anchor": "middle", transform: `translate(14 ${height / 2}) rotate(-90)` }, `${found.score} less the base's`));
   for (const p of points) {
     const colour = p.isBase ? "#666666" : "#0072B2";

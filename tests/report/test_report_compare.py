@@ -11,6 +11,8 @@ from report.compare import level_rows
 from report.compare.ablation import compare_by
 from report.compare.runs import compare_runs
 from report.figures.cost import write_ablation
+from report.reading.judged import BITS
+from report.statistics.estimates import Estimate
 from suites.settings import Settings
 
 
@@ -44,6 +46,35 @@ def test_a_terminal_of_80_columns_is_told_the_same(records, again, factor):
     assert words(f"{levels.finding()} {' '.join(shown.to_numpy(str).ravel())}") <= words(
         levels.text(80)
     )
+
+
+def test_levels_of_the_presets_task_come_first_and_a_table_has_only_its_own_columns(records):
+    """Each group says of which task it is, or that it is of single calls."""
+    of_pictures = [
+        {**r, "case": r["case"][::-1], "settings": {**r["settings"], "task": "photos64"}}
+        for r in records
+        if "hash_rounds" in r["suites"] and r.get("quality")
+    ]
+    rounds = max(of_pictures, key=lambda r: r["settings"].get("n_rounds", 0))
+    more = {**rounds["settings"], "n_rounds": 16}
+    text = compare_by(
+        [*of_pictures, {**rounds, "case": "16", "settings": more}, *records], "n_rounds"
+    )
+    groups = [*dict.fromkeys(one.group.split(", length")[0] for one in text.levels)]
+    assert groups == ["enwiki-head, training", "photos64, training", "attention alone"]
+    rows = text.text(80).split("\nattention alone")[-1].splitlines()
+    assert re.fullmatch(r"n rounds +time +costs: time against base +activations", rows[1])
+    assert re.match(r"1 \(base\)  \d", rows[3]), "a row a level, not a paragraph"
+
+
+def test_what_a_level_buys_is_said_in_words_and_that_it_is_not_visible():
+    for value, said in (
+        (-0.3, "0.300 (0.200 to 0.400) better"),
+        (0.3, "0.300 (0.200 to 0.400) worse"),
+        (0.01, "no visible difference (+0.010 (-0.090 to +0.110))"),
+    ):
+        change = Estimate(value, value - 0.1, value + 0.1, 3)
+        assert level_rows.change_text(change, BITS) == said
 
 
 def test_a_planted_slow_down_is_found(records):
@@ -134,7 +165,7 @@ def test_nothing_in_common_and_different_machines_are_refused(records):
 def test_what_each_extra_round_buys_and_costs(records):
     found = compare_by(records, "n_rounds")
     table = found.table()
-    main = table[table["where"] == "length 1024, training"]
+    main = table[table["where"] == "enwiki-head, training, length 1024"]
     assert list(main["n_rounds"]) == [1, 2, 4, 8]
     assert set(main["base"]) == {1}
     base = Settings(n_rounds=1)
@@ -153,7 +184,10 @@ def test_what_each_extra_round_buys_and_costs(records):
             assert row["bits_change"] == pytest.approx(change, abs=0.012)
             assert row["verdict"] == "slower"
             assert 0.03 <= row["smallest_visible"] < ratio - 1
-    assert re.match(r"1 round to 2 rounds: -0\.(09|10)", found.finding())
+    assert re.match(
+        r"1 round to 2 rounds: 0\.(09|10)\d \(0\.\d+ to 0\.\d+\) bits per dim better for ",
+        found.finding(),
+    )
     people = found.for_people()
     assert people["n rounds"].iloc[0] == "1 (base)"
     assert "per extra round: bits" in people
