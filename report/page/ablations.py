@@ -13,16 +13,18 @@ from suites.effects import HOW
 from suites.engine.store.records import Record
 from suites.settings import SETTINGS
 
+FIRST = "n_rounds"  # what is asked most of a Reformer
+
 
 def ablations_json(records: Sequence[Record], varied: Sequence[str], mixed: bool) -> str:
     """Return {setting: {base: what was found}} for the page's script; "" where none varies.
 
-    varied: the settings that suites vary, which come first. It is safe inside HTML: no text in it
-    can end the element.
+    varied: the settings that suites vary, which come next to FIRST. It is safe inside HTML: no text
+    in it can end the element.
     """
     found: dict[str, dict[str, Any]] = {}
     cases = gather(records, mixed)
-    for factor in dict.fromkeys((*varied, *SETTINGS)):
+    for factor in dict.fromkeys((FIRST, *varied, *SETTINGS)):
         if factor in HOW:
             continue
         try:

@@ -144,6 +144,8 @@ def test_the_ablation_view_switches_factor_and_base(browser: Any, folder: Path) 
     opened(browser, folder / "whole/index.html")
     factor = Select(browser.find_element(By.ID, "factor"))
     view = browser.find_element(By.ID, "ablation")
+    assert factor.first_selected_option.text == "n rounds"
+    assert "(enwiki-head, training" in view.find_element(By.CLASS_NAME, "finding").text
     seen = set()
     for name in ("n rounds", "n layers", "bucket size"):
         factor.select_by_visible_text(name)
