@@ -31,8 +31,8 @@ def all_digits(value: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Write a number with three digits, or all those before the point, never with an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+    """Write a number with three digits, also if the last is 0, or all those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
 
 
 def bytes_text(n_bytes: float | None) -> str:

@@ -148,6 +148,7 @@ def test_the_page_says_what_the_share_is(tmp_path):
     write_report(tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert "Share of the floor: the time" in page
+    assert "it may take less than this floor: over 100 %" in page
     assert share_text(floors_of(record_of())) in page
     write_lines(tmp_path, [record_of(jobs=[])])
     write_report(tmp_path)

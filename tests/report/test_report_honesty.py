@@ -65,7 +65,17 @@ def test_one_seed_has_no_best_and_worst():
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(1110, "1,110"), (999.6, "1,000"), (999.4, "999"), (0.0123, "0.0123"), (-2345.6, "-2,346")],
+    [
+        (1110, "1,110"),
+        (999.6, "1,000"),
+        (999.4, "999"),
+        (0.0123, "0.0123"),
+        (57.0, "57.0"),
+        (1.9, "1.90"),
+        (100, "100"),
+        (0.0, "0.00"),
+        (-2345.6, "-2,346"),
+    ],
 )
 def test_numbers_have_no_exponents(value, told):
     assert three_digits(value) == told

@@ -185,10 +185,11 @@ def test_report_needs_no_torch():
 
 
 def test_lopsided_intervals_are_told_by_their_ends():
-    assert ms_text(Estimate(7.0, 1.25, 73.4, 2)) == "7 (1.25 to 73.4) ms"
+    assert ms_text(Estimate(7.0, 1.25, 73.4, 2)) == "7.00 (1.25 to 73.4) ms"
     assert ms_text(Estimate(100.0, 98.0, 103.0, 2)) == "100.0 +- 2.5 ms"
     assert ms_text(Estimate(100.0)) == "100.0 ms (no interval)"
-    assert bytes_text(1536 * 2**20) == "1.5 GiB"
+    assert bytes_text(1536 * 2**20) == "1.50 GiB"
+    assert bytes_text(512 * 2**20) == "512 MiB"
 
 
 def test_lengths_are_told_without_exponents():
