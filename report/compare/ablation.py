@@ -11,7 +11,7 @@ from report.compare.level_rows import row_of, step_text, words_of
 from report.compare.levels import Level, dense_beside, group_names, groups_by, levels_of
 from report.reading.cases import CaseResult
 from report.reading.gathering import gather
-from report.tables.markup import to_markdown
+from report.tables.markup import to_markdown, without_empty
 from suites.engine.store.records import Record
 from suites.engine.terminal import table_text, wrapped
 from suites.settings import SETTINGS, Settings
@@ -69,11 +69,6 @@ class Ablation:
             below = one.previous or start
             told.append(step_text(one, below.case, below.name))
         return f"{'; '.join(told)} ({main[0].group})"
-
-
-def without_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the columns of a table in which nothing stands."""
-    return table.replace("", None).dropna(axis=1, how="all").astype(object).fillna("")
 
 
 def compare_by(

@@ -32,9 +32,9 @@ ORDER = (
     *("attention_speed", "attention_length", "million"),
 )
 QUICK = "quick"
-PRINTED = (
-    "Printed: the power with which the paper's bound (Tables 1 and 3, the larger term) grows "
-    "at these sizes. Memory is that of activations and workspace."
+PAPERS_EXPONENT = (
+    "The paper's exponent: the power with which the paper's bound (Tables 1 and 3, the larger "
+    "term) grows at these sizes. Memory is that of activations and workspace."
 )
 # Of planned cases that were not measured, so many are named.
 NAMED = 5
@@ -124,7 +124,7 @@ def tables_of(view: View) -> list[tuple[str, pd.DataFrame, str]]:
         for title, table, note in (
             ("what each part changes, with it over without it", parts_table(view), ""),
             ("at equal training time", curves_table(view), ""),
-            ("how it scales", scaling_table(view), PRINTED),
+            ("how it scales", scaling_table(view), PAPERS_EXPONENT),
         )
         if table is not None
     ]

@@ -1,10 +1,15 @@
-"""Tables are written as Markdown for people and as LaTeX for papers."""
+"""Tables for people have no empty columns; they are written as Markdown, for papers as LaTeX."""
 
 import re
 
 import pandas as pd
 
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"+-": "$\\pm$"}
+
+
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the columns of a table for people in which nothing stands."""
+    return table.replace("", None).dropna(axis=1, how="all").astype(object).fillna("")
 
 
 def to_markdown(table: pd.DataFrame) -> str:

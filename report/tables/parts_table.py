@@ -10,6 +10,7 @@ from report.reading.cases import CaseResult
 from report.reading.differences import bits_difference, memory_ratio, time_ratio
 from report.reading.parts import PARTS, Change, changes_of
 from report.reading.series import View
+from report.tables.markup import without_empty
 from report.text import bytes_text, factor_text, signed_text, speed_words
 from suites.engine.sweep.prediction import predicted_peak
 from suites.settings import SETTINGS, Settings, change
@@ -32,8 +33,7 @@ def parts_table(view: View) -> pd.DataFrame | None:
     rows = [_row(one) for one in changes_of(view)]
     if not rows:
         return None
-    table = pd.DataFrame(rows).replace("", None).dropna(axis=1, how="all")
-    return table.astype(object).fillna("")
+    return without_empty(pd.DataFrame(rows))
 
 
 def _row(one: Change) -> dict[str, str]:

@@ -5,6 +5,7 @@ import pandas as pd
 from report.reading.measures import MEASURES
 from report.reading.rivals import crossover_of, scaling_of
 from report.reading.series import Series, View
+from report.tables.markup import without_empty
 from report.tables.printed import printed_exponent, row_in_paper
 
 # The settings of which the paper's Tables 1 and 3 tell how costs grow with them.
@@ -13,12 +14,12 @@ NAMES = {"length": "length", "n_layers": "layers", "d_ff": "d_ff"}
 
 
 def scaling_table(view: View) -> pd.DataFrame | None:
-    """Return exponents against length, layers or d_ff, measured and printed, and crossovers.
+    """Return crossovers, and exponents against length, layers or d_ff beside the paper's.
 
-    A line that bends has its first and its last slope. Memory is that of activations and workspace.
-    Printed is the power of the paper's bound at the sizes measured. Crossovers are of lengths,
-    against each dense and local baseline. It is None for a suite that varies something else, or of
-    which no costs were measured.
+    Crossovers are of lengths, against each dense and local baseline. A line that bends has its
+    first and its last slope. Memory is that of activations and workspace. The paper's exponent is
+    the power of its bound at the sizes measured. Lines and columns without any of these are left
+    out. It is None for a suite that varies something else, or of which no costs were measured.
     """
     if view.varies not in NAMES or not any(MEASURES[m](c) for m in COSTS for c in view.cases):
         return None
@@ -26,19 +27,21 @@ def scaling_table(view: View) -> pd.DataFrame | None:
     rivals = [s for s in view.series if s.kind in ("dense", "local") and of_length]
     rows = []
     for line in view.series:
-        row = {"model": line.name, "in the paper": row_in_paper(line.cases[0])}
-        for measure in COSTS:
-            found = scaling_of(line, measure)
-            power = f"{measure} ~ {NAMES[view.varies]} to the power"
-            row[power] = found.text() if found else ""
-            row[f"{measure}, printed"] = printed_text(line, measure) if found else ""
+        found = {}
         for rival in rivals:
             # dense lines come last, after local ones: what a line is to beat comes after it
             is_told = line.kind not in ("dense", rival.kind)
             crossing = crossover_of(line, rival) if is_told else None
-            row[f"faster than {rival.name} from"] = crossing.text() if crossing else ""
-        rows.append(row)
-    return pd.DataFrame(rows) if rows else None
+            found[f"faster than {rival.name} from"] = crossing.text() if crossing else ""
+        for measure in COSTS:
+            growth = scaling_of(line, measure)
+            found |= {
+                f"{measure} ~ {NAMES[view.varies]} to the power": growth.text() if growth else "",
+                f"{measure}: the paper's exponent": printed_text(line, measure) if growth else "",
+            }
+        if any(found.values()):
+            rows.append({"model": line.name, **found, "in the paper": row_in_paper(line.cases[0])})
+    return without_empty(pd.DataFrame(rows)) if rows else None
 
 
 def printed_text(line: Series, measure: str) -> str:

@@ -53,7 +53,9 @@ def test_printed_powers_are_those_of_the_larger_term(setting):
     table = scaling_table(view).set_index("in the paper")
     assert {*table.index} == {*POWERS}
     for row, powers in POWERS.items():
-        printed = [float(table.loc[row, f"{name}, printed"]) for name in ("memory", "time")]
+        printed = [
+            float(table.loc[row, f"{name}: the paper's exponent"]) for name in ("memory", "time")
+        ]
         assert printed == pytest.approx(powers[setting], abs=0.02), row
 
 
@@ -106,3 +108,23 @@ def test_what_is_in_no_table_has_no_bound():
     local = case_of(change(CPU, attention="local"))
     assert row_in_paper(local) == ""
     assert bound_of(local, "memory") is None
+
+
+def test_crossovers_come_first_and_what_was_not_measured_has_no_row_or_column():
+    rng = np.random.default_rng(3)
+    speed = change(CPU, subject="attention", measures=("time",))
+    cases = [
+        *grid(change(speed, attention="lsh"), length=[1024, 4096], n_rounds=[4]),
+        *grid(change(speed, attention="lsh"), length=[1024], n_rounds=[8]),
+        *grid(change(speed, attention="sdpa"), length=[1024, 4096]),
+        *grid(change(speed, attention="local"), length=[1024]),
+    ]
+    records = [make_record(case, ["attention_length"], 0, rng) for case in cases]
+    table = scaling_table(view_of("attention_length", gather(records)))
+    assert list(table["model"]) == ["LSH-4", "dense sdpa"]
+    assert list(table)[1:] == [
+        "faster than dense sdpa from",
+        "time ~ length to the power",
+        "time: the paper's exponent",
+        "in the paper",
+    ]
