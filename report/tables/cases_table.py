@@ -27,9 +27,12 @@ from report.reading.series import name_among
 from report.reading.view import question_of
 from report.statistics.estimates import Estimate
 from report.statistics.samples import geometric_mean_of_medians, outliers
-from report.tables.markup import to_latex, to_markdown
+from report.tables.evaluated_with_table import bucket_of
+from report.tables.markup import to_latex, to_markdown, without_empty
 from report.text import bytes_text, interval_text, ms_text, off_text, plural
+from suites.effects import HOW
 from suites.engine.store.records import Record, mispredicted, part_of
+from suites.labels import level_phrase, telling_apart
 from suites.settings import SETTINGS, Settings
 
 FIRST_COLUMNS = (
@@ -38,6 +41,7 @@ FIRST_COLUMNS = (
     "step_ms step_ms_low step_ms_high tokens_per_second peak_bytes live_peak_bytes rest_bytes "
     "live_rest_bytes predicted_bytes bits_per_dim accuracy device commit version"
 ).split()
+WHAT = [name for name in SETTINGS if name not in HOW]  # was measured
 EVALUATED = "evaluated_with_"  # and with what, and the score
 LATEX_NOTE = (
     "+- is half a 95 % interval: of times over processes, of quality over seeds. Memory is the "
@@ -146,12 +150,12 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
 
     +- is half the 95 % interval. Failures are rows with their reason.
     """
-    rows = []
-    for case in sorted(cases, key=_sort_key):
+    rows, ordered = [], sorted(cases, key=_sort_key)
+    for name, case in zip(row_names(ordered), ordered, strict=True):
         status, reason = case.failure
         score, judged = score_of(case), judged_of(case)
         row = {
-            "model": name_among(case, cases),
+            "model": name,
             "version": case.version,
             **{name: case.settings.get(name) for name in ("length", "n_layers")},
             **{name.replace("step", "whole step"): ms_text(case.time(name)) for name in PARTS},
@@ -166,10 +170,34 @@ def suite_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             "failure": f"{status}: {reason}" if status else "",
         }
         rows.append(row)
-    table = pd.DataFrame(rows).rename(columns={"n_layers": "layers"})
-    table = table.replace("", None).dropna(axis=1, how="all")
+    table = without_empty(pd.DataFrame(rows).rename(columns={"n_layers": "layers"}))
     constant = [c for c in ("length", "layers") if c in table and table[c].nunique() == 1]
-    return table.drop(columns=constant if len(table) > 1 else []).astype(object).fillna("")
+    return table.drop(columns=constant if len(table) > 1 else [])
+
+
+def row_names(cases: Sequence[CaseResult]) -> list[str]:
+    """Name the cases of a table so that no two rows are alike in name, length and layers.
+
+    What differs may be a setting that only one of them has: of dense models the buckets in which
+    LSH attention evaluates them.
+    """
+    names = [name_among(case, cases) for case in cases]
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for i, case in enumerate(cases):
+        at = case.settings.get("length"), case.settings.get("n_layers"), case.version
+        alike.setdefault((names[i], *at), []).append(i)
+    for places in alike.values():
+        keys = telling_apart([cases[i].settings for i in places], WHAT)
+        for i in places:
+            names[i] = ", ".join([names[i], *(_told(key, cases[i]) for key in keys)])
+    return names
+
+
+def _told(key: str, case: CaseResult) -> str:
+    if key == "bucket_size" and case.kind == "dense" and bucket_of(case):
+        return f"evaluated in buckets of {bucket_of(case):g}"
+    value = case.settings.get(key)
+    return f"usual {key.replace('_', ' ')}" if value is None else level_phrase(key, value)
 
 
 def _processes(case: CaseResult) -> str:

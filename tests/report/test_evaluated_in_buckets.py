@@ -16,6 +16,7 @@ from report.figures import evaluated_in_buckets as in_buckets
 from report.reading.gathering import gather
 from report.reading.series import View
 from report.reading.view import view_of
+from report.tables.cases_table import suite_table
 from report.tables.evaluated_with_table import rounds_note, rounds_table
 from suites.base import make_case
 from suites.evaluations import evaluations
@@ -121,3 +122,19 @@ def test_no_text_stands_on_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_it_is_drawn_where_sizes_differ(tmp_path: Path) -> None:
     assert in_buckets.has_bucket_sizes(view_of_buckets())
     assert not in_buckets.has_bucket_sizes(view_of_buckets([(2, 32), (1, 8)]))
+
+
+def test_no_two_rows_of_the_cases_have_one_name() -> None:
+    """Older records of full attention do not have the buckets that evaluated it as settings."""
+    shown = view_of_buckets([(2, 8), (2, 32), (0, 8), (0, 32)]).cases
+    records = [record for case in shown for record in case.records]
+    for record in records:
+        if record["settings"]["attention"] == "sdpa" and record["settings"]["bucket_size"] == 32:
+            for name in ("bucket_size", "chunk_length"):
+                del record["settings"][name]
+    names = list(suite_table(gather(records))["model"])
+    assert len({*names}) == 4
+    assert sorted(name for name in names if "dense" in name) == [
+        "dense sdpa, evaluated in buckets of 32",
+        "dense sdpa, evaluated in buckets of 8",
+    ]
