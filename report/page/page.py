@@ -47,6 +47,7 @@ METHOD = (
     "intervals over seeds, differences paired by seed."
 )
 FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
+KINDS = (".csv", ".md", ".png")  # of what `compare --by` writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _write_run(folder: Path, mixed: bool = False) -> Reported:
         "ablations": ablations,
         "failed": failures(cases, folder, folder),
         "left_out": left_out(cases),
-        "files": [(name, name) for name in FILES if (folder / name).exists()],
+        "files": [(name, link_to(folder / name, folder)) for name in files_of(folder)],
         "machine": caption_of([case for case in cases if not is_missing(case)]),
         "caveats": [("", cautions)],
     }
@@ -192,6 +193,12 @@ def groups_of(sections: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for part in sorted(sections, key=lambda part: (place_of(part["suite"]), part["name"])):
         groups.setdefault(part["name"], []).append(part)
     return list(groups.values())
+
+
+def files_of(folder: Path) -> list[str]:
+    """Name the files of a run that its page links to, with what `compare --by` has written."""
+    compared = sorted(path.name for path in folder.glob("compare_by_*") if path.suffix in KINDS)
+    return [*(name for name in FILES if (folder / name).exists()), *compared]
 
 
 def link_to(path: Path, home: Path) -> str:

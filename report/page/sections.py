@@ -48,7 +48,8 @@ class RunFacts:
     preset: str = ""
     seeds: tuple[int, ...] = ()
     device: str = ""
-    changed: frozenset[str] = frozenset()  # the suites of which --set or --data changed cases
+    # the suites of which --set or --data changed cases: the settings that they changed
+    changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # of the suites of which --where left out cases: how many they have at the preset
     whole: Mapping[str, int] = field(default_factory=dict)
 
@@ -62,15 +63,17 @@ def facts_of(name: str, plan: Plan | None) -> RunFacts:
     """Take the facts of a run from its plan, None where that cannot be read."""
     if plan is None:
         return RunFacts(name)
-    changed = {suite for e in plan.entries.values() if e.changed for suite in e.suites}
+    changed: dict[str, tuple[str, ...]] = {}
     planned: dict[str, set[str]] = {}
     for case_id, entry in plan.entries.items():
         for suite in entry.suites:
             planned.setdefault(suite, set()).add(case_id)
+            if entry.changed:
+                changed[suite] = (*changed.get(suite, ()), *entry.changed)
     ids = {suite: case_ids_of(suite, plan.preset) for suite in planned}
     whole = {suite: len(ids[suite]) for suite in planned if ids[suite] - planned[suite]}
     seeds = tuple(plan.seeds)
-    return RunFacts(name, plan.preset, seeds, plan.device, frozenset(changed), whole)
+    return RunFacts(name, plan.preset, seeds, plan.device, changed, whole)
 
 
 def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
@@ -91,6 +94,7 @@ def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, An
         "table": suite_table(view.cases),
         "facts": facts_text(view, run),
         "command": command_of(view.suite, run),
+        "no_command": no_command_text(view.suite, run),
         "whole": run.whole.get(view.suite, 0),
         "run": "",
     }
@@ -174,6 +178,17 @@ def command_of(suite: str, run: RunFacts) -> str:
     device = f" --device {run.device}" if run.device not in ("", "cpu") else ""
     name = shlex.quote(run.name)
     return f"python run_bench.py run {suite}{preset}{seeds}{device} --run {name}"
+
+
+def no_command_text(suite: str, run: RunFacts) -> str:
+    """Say why there is no command that measures the suite again; "" where there is one."""
+    names = sorted({name.replace("_", " ") for name in run.changed.get(suite, ())})
+    if not names:
+        return ""
+    return (
+        f"No one command measures this again: of its cases {', '.join(names)} were set otherwise; "
+        "plan.json has them."
+    )
 
 
 def missing_text(view: View) -> list[str]:

@@ -19,7 +19,7 @@ from report.findings import suite_finding
 from report.page.ablations import ablations_json
 from report.page.caveats import speed_caveats
 from report.page.page import write_report
-from report.page.sections import RunFacts, command_of
+from report.page.sections import RunFacts, command_of, no_command_text
 from report.reading.captions import caption_of
 from report.reading.gathering import gather
 from report.reading.judged import ACCURACY, BITS
@@ -164,7 +164,14 @@ def test_the_command_of_a_suite_is_the_one_that_made_it():
     assert command_of("layers", RunFacts("a b", "gpu", (0,), "cuda")) == (
         "python run_bench.py run layers --preset gpu --seeds 1 --device cuda --run 'a b'"
     )
-    assert command_of("layers", RunFacts("mine", "cpu", changed=frozenset({"layers"}))) == ""
+    assert (
+        command_of(
+            "layers", (mine := RunFacts("mine", "cpu", changed={"layers": ["max_processes"]}))
+        )
+        == ""
+    )
+    assert "of its cases max processes were set otherwise" in no_command_text("layers", mine)
+    assert no_command_text("hash_rounds", mine) == ""
 
 
 def planted(**entries):

@@ -190,5 +190,8 @@ def test_the_command_of_a_part_of_a_suite_says_that_it_measures_all(
     """What --where asked is not in the plan."""
     cases = [c for c in layers.SUITE.cases("cpu") if c.settings.n_layers in n_layers]
     plan = plan_of(cases, "layers")
+    (tmp_path / "compare_by_n_layers.md").write_text("")
     page, _ = written(tmp_path, plan, records_of(cases[:2], "layers"))
+    assert '<a href="compare_by_n_layers.md">' in page
+    assert "No one command measures this again" not in page
     assert f" Again{beside}: <code>python run_bench.py run layers --preset cpu" in page
