@@ -131,7 +131,7 @@ def _line_of(one: Judgement) -> str:
     if one.found and papers != ours:
         verdict = f"{'as claimed' if verdict == HOLDS else verdict}; the paper: {one.answer}"
         why = "; ".join(filter(None, (why, f"the paper's bar: {one.bar}")))
-    about = f"{one.claim.asks} " if one.claim.asks else f"{one.claim.name}: "
+    about = f"{one.claim.question} " if one.claim.asks else f"{one.claim.name}: "
     return f"{verdict}: {about}{one.sentence}" + (f" ({why})" if why else "")
 
 

@@ -25,7 +25,8 @@ class Claim:
     that the quantity is of, and the one it is compared with, which is equal in all that `against`
     does not name. where: what else the quantity must know, such as the part of a step. says: the
     sentence, with {value} for the quantity and its interval. asks, paper: question and answer of
-    the paper, for a row of the table of answers; a claim without is only checked.
+    the paper, for a row of the table of answers; a claim without is only checked. alone: what it
+    asks where it must be understood without the row before.
     paper_at_least, paper_at_most: between these the quantity lies if the paper is right, where that
     is another condition than the claim's. why: what explains the difference from the paper.
     """
@@ -44,6 +45,7 @@ class Claim:
     paper_at_least: float = -inf
     paper_at_most: float = inf
     why: str = ""
+    alone: str = ""
 
     def __post_init__(self) -> None:
         require(
@@ -66,6 +68,11 @@ class Claim:
     def verdict_on_paper(self, found: Estimate | None) -> str:
         """Judge in the same way whether what was found is what the paper says."""
         return _judged(found, *self.bounds_of_paper)
+
+    @property
+    def question(self) -> str:
+        """Return what the claim asks, so that it is understood by itself."""
+        return self.alone or self.asks
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ def answers(records: Sequence[Record]) -> list[dict[str, str]]:
     """Return the claims that the records can judge, in words."""
     return [
         {
-            "asks": one.claim.asks,
+            "asks": one.claim.question,
             "sentence": sentence_of(one),
             "verdict": one.answer,
             "bar": one.bar,

@@ -169,6 +169,8 @@ def test_a_line_says_what_was_asked_and_what_becomes_of_the_papers_claim(records
     told = claim("time", of=at(2048), at_least=0, asks="How long?", says="{value}")
     [line] = lines_of(judge([told], records))
     assert re.fullmatch(r"holds: How long\? [\d.]+ \+- [\d.]+ ms", line)
+    [line] = lines_of(judge([replace(told, alone="How long is it?")], records))
+    assert line.startswith("holds: How long is it? ")
     [line] = lines_of(judge([replace(told, paper="less", paper_at_most=0.5)], records))
     start, end = (
         "as claimed; the paper: differs: How long? ",
@@ -239,6 +241,12 @@ def test_the_command_judges_a_folder_of_runs(records, tmp_path, monkeypatch, cap
     assert "claimed: at most 0" in said
     assert commands.check(Namespace(names=[str(tmp_path / "two")], table=True)) in (0, 1, 2)
     assert len(records_under([tmp_path])) > len(records)
+
+
+def test_every_claim_of_the_project_is_understood_without_the_one_before():
+    for told in read_claims(CLAIMS):
+        for text in (told.question, told.says):
+            assert not re.search(r"^(And|it) |\bthere\b|\b(than|what) it\b", text), text
 
 
 def test_every_claim_of_the_project_holds_by_the_reference_results(capsys):

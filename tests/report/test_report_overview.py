@@ -114,11 +114,13 @@ def test_every_answer_has_its_verdict_with_the_bar(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (asked,) = answers.read_claims()
-    told = replace(asked, name="b", asks="", says="it takes {value}", at_least=1e9)
+    asked = replace(asked, alone="How long does it take?")
+    told = replace(asked, name="b", asks="", alone="", says="it takes {value}", at_least=1e9)
     monkeypatch.setattr(answers, "read_claims", lambda: [asked, told])
     write_overview([home / "here/before", home / "there/after"], home / "index.html")
     text = (home / "index.html").read_text()
     assert text.count('<span class="holds">Holds (at least 0.00 ms).</span>') == 2
+    assert text.count("How long does it take? <strong>") == 2 and ASKED not in text
     assert text.count('<span class="differs">Differs (at least 1,000,000,000 ms).</span>') == 2
 
 
