@@ -39,7 +39,8 @@ LEGEND_AT = (0.74, 0.86)  # its upper left corner
 SMALLEST = 5.0  # letters, in points
 NO_BREAK = "\u00a0"
 WIDTH = 9.0  # inches
-TITLE_ID = "finding"  # of the title in an SVG, which a page says in words of its own
+# Of title and caption in an SVG, which a page says in words of its own.
+TITLE_ID, CAPTION_ID = "finding", "caption"
 # A range over this factor is drawn on a log axis.
 LOG_FROM = 6.0
 
@@ -100,6 +101,7 @@ def add_words(figure: Figure, title: str, caption: str) -> None:
     above.set_gid(TITLE_ID)
     wrapped = textwrap.fill(caption, 140)
     below = figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
+    below.set_gid(CAPTION_ID)
     for legend in figure.legends:
         fit_legend(figure, legend, below.get_window_extent().y1, above.get_window_extent().y0)
 

@@ -1,7 +1,7 @@
 """A figure becomes part of a page: its SVG is put inline, small, and with ids of its own.
 
-Its title, which states the finding, becomes words of the page: on a phone those of the figure are
-too small to read.
+Its title, which states the finding, and its caption become words of the page: on a phone those of
+the figure are too small to read, or out of sight.
 """
 
 import re
@@ -9,23 +9,27 @@ from html import escape, unescape
 from pathlib import Path
 from typing import NamedTuple
 
-from report.figures.style import TITLE_ID
+from report.figures.style import CAPTION_ID, TITLE_ID
 
 TAG = re.compile(r"<[^>]*>")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 ID = re.compile(r'\bid="([^"]+)"')
 REFERENCE = re.compile(r'(url\(#|href="#)([^)"]+)')
-TITLE = re.compile(rf'<g id="{TITLE_ID}">(.*?)</g>', re.DOTALL)
+WORDS = {
+    name: re.compile(rf'<g id="{name}">(.*?)</g>', re.DOTALL) for name in (TITLE_ID, CAPTION_ID)
+}
 LINE = re.compile(r'transform="[^"]* (\S+)\)"[^>]*>([^<]*)<')  # its height and its words
 VIEW_BOX = re.compile(r'viewBox="0 0 (\S+) (\S+)"')
-BELOW = 5.0  # points that letters of a title reach below their line
+# Points that letters of a title reach below their line, and those of a caption above theirs.
+BELOW, ABOVE = 5.0, 8.0
 
 
 class Inline(NamedTuple):
-    """A figure on a page: its finding, "" if it has no title, and its SVG without the title."""
+    """A figure on a page: its SVG without title and caption, and what these say, "" without one."""
 
     finding: str
     svg: str
+    caption: str
 
 
 def shortened(number: re.Match[str]) -> str:
@@ -34,7 +38,7 @@ def shortened(number: re.Match[str]) -> str:
 
 
 def inline_svg(path: Path, name: str) -> Inline:
-    """Return a figure for use inside HTML, as wide as its place, and cut off above without title.
+    """Return a figure for use inside HTML, as wide as its place, without title and caption.
 
     name: for those who cannot see it.
 
@@ -44,7 +48,7 @@ def inline_svg(path: Path, name: str) -> Inline:
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    finding, text = without_title(text)
+    finding, caption, text = without_words(text)
     # only within tags: what a figure says in numbers stays as it is
     text = TAG.sub(lambda tag: NUMBER.sub(shortened, tag[0]), text)
     prefix = re.sub(r"\W", "-", f"{path.parent.parent.name}-{path.stem}")
@@ -56,18 +60,28 @@ def inline_svg(path: Path, name: str) -> Inline:
     head = re.sub(r'\s(width|height|xmlns(:\w+)?|version)="[^"]*"', "", head)
     label = escape(name, quote=True)
     xlink = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return Inline(finding, f'{head} role="img" aria-label="{label}" {xlink}>{rest}')
+    return Inline(finding, f'{head} role="img" aria-label="{label}" {xlink}>{rest}', caption)
 
 
-def without_title(svg: str) -> tuple[str, str]:
-    """Take the title out of an SVG and cut off where it was; return what it says, and the rest."""
-    title = TITLE.search(svg)
-    lines = LINE.findall(title[1]) if title else []
-    if not title or not lines:
-        return "", svg
-    top = float(lines[-1][0]) + BELOW
-    rest = svg[: title.start()] + svg[title.end() :]
-    rest = VIEW_BOX.sub(
-        lambda box: f'viewBox="0 {top:g} {box[1]} {float(box[2]) - top:g}"', rest, count=1
-    )
-    return unescape(" ".join(words for _, words in lines)), rest
+def without_words(svg: str) -> tuple[str, str, str]:
+    """Take title and caption out of an SVG, and cut off where they were.
+
+    Return what each says, and the rest.
+    """
+    box = VIEW_BOX.search(svg)
+    if not box:
+        return "", "", svg
+    top, bottom = 0.0, float(box[2])
+    told = dict.fromkeys(WORDS, "")
+    for name, pattern in WORDS.items():
+        found = pattern.search(svg)
+        lines = LINE.findall(found[1]) if found else []
+        if found and lines:
+            svg = svg[: found.start()] + svg[found.end() :]
+            told[name] = unescape(" ".join(words for _, words in lines))
+            if name == TITLE_ID:
+                top = float(lines[-1][0]) + BELOW
+            else:
+                bottom = float(lines[0][0]) - ABOVE
+    new = f'viewBox="0 {top:g} {box[1]} {bottom - top:g}"'
+    return told[TITLE_ID], told[CAPTION_ID], VIEW_BOX.sub(new, svg, count=1)

@@ -194,7 +194,7 @@ def test_a_page_is_no_wider_than_its_window(browser: Any, folder: Path, width: i
 
 def test_a_figure_is_inline_with_ids_of_its_own(folder: Path) -> None:
     path = folder / "whole/figures/layers_time.svg"
-    _, found = inline_svg(path, 'a "name"')
+    _, found, _ = inline_svg(path, 'a "name"')
     assert found.startswith("<svg")
     assert 'aria-label="a &quot;name&quot;"' in found
     assert 'id="whole-layers_time-' in found
@@ -215,8 +215,14 @@ def test_a_finding_is_told_once_above_its_figure(browser: Any, folder: Path) -> 
         assert words.count(finding) == findings.count(finding)
         assert not any(text and finding.startswith(text) for text in shown), finding
     for figure in figures:
-        top = figure.find_element(By.TAG_NAME, "svg").rect["y"]
-        assert all(text.rect["y"] >= top for text in figure.find_elements(By.TAG_NAME, "text"))
+        box = figure.find_element(By.TAG_NAME, "svg").rect
+        caption = figure.find_element(By.CSS_SELECTOR, "p.quiet")
+        assert "commit 012345678" in caption.text
+        assert caption.rect["y"] >= box["y"] + box["height"]
+        for text in figure.find_elements(By.TAG_NAME, "text"):
+            assert box["y"] <= text.rect["y"]
+            assert text.rect["y"] + text.rect["height"] <= box["y"] + box["height"] + 1
+            assert "commit 0123" not in text.text
 
 
 def test_a_run_reports_the_same_page_again(folder: Path) -> None:
