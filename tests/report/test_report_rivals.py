@@ -115,7 +115,9 @@ def test_titles_tell_local_attention(lengths):
 
 def test_local_attention_is_something_to_be_faster_than(lengths):
     table = scaling_table(lengths).set_index("model")
-    assert "faster than local attention from" in table
+    told = [name for name in table if name.startswith("faster than")]
+    assert told[0] == f"faster than {ORDINARY} from"
+    assert "faster than local attention from" in told
     assert table.loc["LSH-4", "faster than local attention from"].startswith("beyond")
     assert table.loc["local attention", f"faster than {ORDINARY} from"].startswith("below")
     assert table.loc["local attention", "faster than local attention from"] == ""
@@ -166,7 +168,9 @@ def test_separate_queries_and_keys_are_compared_at_their_own_rate():
     separate = replace(DENSE, learning_rate=1e-3)
     found = compare_by(records_of("shared_qk", [shared, separate], length=[512, 1024]), "shared_qk")
     assert [one.level for one in found.levels] == [False, True, False, True]
-    assert [one.group for one in found.levels] == ["length 512"] * 2 + ["length 1024"] * 2
+    assert [one.group for one in found.levels] == ["enwiki-head, training, length 512"] * 2 + [
+        "enwiki-head, training, length 1024"
+    ] * 2
     assert all(one.score_change is not None for one in found.levels)
 
 
@@ -216,7 +220,7 @@ def test_what_follows_from_the_task_is_not_said():
     found = compare_by(
         records_of("reversible", [DENSE, PICTURES], reversible=[False, True]), "reversible"
     )
-    assert {one.group for one in found.levels} == {"enwiki-head", "photos64"}
+    assert {one.group for one in found.levels} == {"enwiki-head, training", "photos64, training"}
 
 
 @pytest.mark.parametrize("better", ["shared QK", "separate Q and K"])
