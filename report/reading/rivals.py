@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 
 from report.reading.cases import CaseResult
 from report.reading.judged import judged_of, score_of
@@ -53,30 +52,43 @@ def _rivals_among(series: Sequence[Series], measure: str, measured: Measured) ->
     """
     reformers = sorted((s for s in series if s.kind == "reformer"), key=lambda s: len(s.name))
     ours = typical_line(reformers, measured, WITH_MEANS)
-    means = means_of(ours) if ours and measure == "memory" else ORDINARY
     dense = [s for s in series if s.kind == "dense"]
-    if measure == "quality":
-        dense = best_first(dense)
-        means = ""
+    means = means_of(ours) if ours and measure == "memory" else ORDINARY
     return Rivals(
         ours,
-        typical_line(dense, measured, means),
+        best_line(dense) if measure == "quality" else typical_line(dense, measured, means),
         typical_line([s for s in series if s.kind == "local"], measured, WITH_MEANS),
     )
 
 
-def best_first(series: Sequence[Series]) -> list[Series]:
-    """Sort lines by what they reach at the last x at which each was judged, the best one first."""
+def best_line(series: Sequence[Series]) -> Series | None:
+    """Find the line that is best at the last x that all judged ones share, sdpa before its twins.
 
-    def reached(line: Series) -> float:
-        scores = [
-            (-1 if judged_of(case).higher_is_better else 1) * found.value
-            for case in line.cases
-            if (found := score_of(case))
-        ]
-        return scores[-1] if scores else inf
+    A level has its score at every x. A line of a single x does not stand for its kind beside longer
+    ones; lines that share no x are each taken at their last one. Of equal lines it is the one of
+    most x. It is None where no line was judged.
+    """
+    judged = [(line, found) for line in series if (found := signed_scores(line))]
+    scores = [one for one in judged if len(one[1]) > 1 or not one[0].on_axis] or judged
+    along = [set(found) for line, found in scores if line.on_axis]
+    shared = set.intersection(*along) if along else set()
 
-    return sorted(series, key=reached)
+    def rank(one: tuple[Series, dict[float, float]]) -> tuple[bool, float, int]:
+        line, found = one
+        score = found[max(shared)] if line.on_axis and shared else [*found.values()][-1]
+        is_twin = line.cases[0].settings.get("attention") != TYPICAL_DENSE
+        return is_twin, score, -len(found)
+
+    return min(scores, key=rank)[0] if scores else None
+
+
+def signed_scores(line: Series) -> dict[float, float]:
+    """Return by x what the cases of a line are judged by, lower being better."""
+    return {
+        x: (-1 if judged_of(case).higher_is_better else 1) * found.value
+        for x, case in line.points
+        if (found := score_of(case))
+    }
 
 
 def means_of(line: Series) -> str:
@@ -103,11 +115,13 @@ def way_of(line: Series) -> tuple[str, bool]:
     return precision_of(line), bool(line.cases[0].settings.get("cuda_graph"))
 
 
-def typical_line(series: list[Series], measured: Measured, means: str = "") -> Series | None:
+def typical_line(
+    series: Sequence[Series], measured: Measured, means: str = ORDINARY
+) -> Series | None:
     """Find the line that stands for its kind: 4 rounds or sdpa, else the most measured one.
 
     means: of what `means_of` says, what is preferred among these; then shared queries and keys, and
-    the first of equal ones; with "" only this last. It is None where no line measured this.
+    the first of equal ones. It is None where no line measured this.
     """
 
     def rank(line: Series) -> tuple[bool, bool, bool, int]:
@@ -117,8 +131,8 @@ def typical_line(series: list[Series], measured: Measured, means: str = "") -> S
         )
         n_measured = sum(measured(case) is not None for case in line.cases)
         is_measured = n_measured > 0
-        preferred = not means or means_of(line) == means
-        shares = not means or settings.get("shared_qk") is not False
+        preferred = means_of(line) == means
+        shares = settings.get("shared_qk") is not False
         return usual and is_measured, preferred and is_measured, shares and is_measured, n_measured
 
     best = max(series, key=rank, default=None)

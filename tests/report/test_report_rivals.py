@@ -240,6 +240,30 @@ def test_in_quality_the_rival_is_the_best_dense_model(better):
     assert f"dense sdpa, {better}" in suite_finding(found, "quality")
 
 
+@pytest.mark.parametrize("better", [FAIR, ORDINARY])
+@pytest.mark.parametrize("longer", [FAIR, ORDINARY])
+def test_the_best_dense_model_is_the_rival_however_few_points_it_has(better, longer):
+    records = records_of("layers", [DENSE, MEANS], n_layers=[2, 4])
+    more = DENSE if longer == ORDINARY else MEANS
+    records += records_of("layers", [more], n_layers=[8])
+    records += records_of("layers", [OURS], n_layers=[2, 4, 8])
+    for record in records:
+        s = record["settings"]
+        is_worse = s["attention"] == "sdpa" and s["reversible"] != (better == FAIR)
+        record["quality"]["bits_per_dim"] += 0.25 * is_worse
+    found = view_of("layers", gather(records))
+    assert rivals_of(found.series, "quality").dense.name == better
+
+
+def test_a_dense_model_at_one_length_does_not_stand_for_all_lengths():
+    records = records_of("sequence_length", [OURS, DENSE], length=[512, 1024, 2048])
+    short = records_of("sequence_length", [MEANS], length=[512])
+    for record in short:
+        record["quality"]["bits_per_dim"] -= 0.25
+    found = view_of("sequence_length", gather([*records, *short]))
+    assert rivals_of(found.series, "quality").dense.name == ORDINARY
+
+
 def test_a_learning_rate_is_told_where_nothing_else_tells():
     rates = [replace(DENSE, shared_qk=True, learning_rate=rate) for rate in (3e-3, 6e-3)]
     named = [s.name for s in view("hash_rounds", rates, length=[1024]).series]
