@@ -26,7 +26,7 @@ from report.figures.style import own_settings
 from report.figures.time import draw_time
 from report.reading.analyses import analysed, analysis_of
 from report.reading.curves import curves_of
-from report.reading.measures import MEASURES
+from report.reading.measures import MEASURES, is_told
 from report.reading.series import View
 from report.tables.evaluated_with_table import are_evaluated
 from suites.engine.host import available_cores
@@ -83,7 +83,7 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
 
 
 def draw_over_axis(view: View, folder: Path) -> list[Path]:
-    """Draw a figure per measure, of those that were measured or asked for."""
+    """Draw a figure per measure, of those that were measured or asked for along the axis."""
     paths = []
     for measure, draw in (
         ("time", draw_time),
@@ -91,7 +91,8 @@ def draw_over_axis(view: View, folder: Path) -> list[Path]:
         ("quality", draw_quality),
     ):
         asked = any(measure in (case.settings.get("measures") or ()) for case in view.cases)
-        if asked or any(MEASURES[measure](case) is not None for case in view.cases):
+        found = asked or any(MEASURES[measure](case) is not None for case in view.cases)
+        if found and is_told(view, measure):
             as_names = bool(view.categories)
             paths += draw_categories(view, folder, measure) if as_names else draw(view, folder)
     return paths

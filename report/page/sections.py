@@ -10,7 +10,7 @@ import pandas as pd
 
 from report.findings import suite_finding
 from report.page.svg import Inline, inline_svg
-from report.reading.measures import MEASURES
+from report.reading.measures import MEASURES, is_told
 from report.reading.planned import is_missing
 from report.reading.series import View
 from report.reading.view import case_ids_of
@@ -78,7 +78,8 @@ def facts_of(name: str, plan: Plan | None) -> RunFacts:
 
 def section_of(view: View, drawn: Sequence[Path], run: RunFacts) -> dict[str, Any]:
     """Collect what a page shows of a suite."""
-    told = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
+    measured = [m for m in MEASURES if any(MEASURES[m](case) is not None for case in view.cases)]
+    told = [measure for measure in measured if is_told(view, measure)]
     if run.is_quick:
         told = [measure for measure in told if measure != "quality"]
     figures = sorted({path.with_suffix(".svg") for path in drawn}, key=drawn_order(drawn))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from report.reading.cases import CaseResult
 from report.reading.judged import score_of
+from report.reading.series import View
 
 Measured = Callable[[CaseResult], float | None]
 
@@ -26,3 +27,19 @@ def score(case: CaseResult) -> float | None:
 
 
 MEASURES: dict[str, Measured] = {"time": step_ms, "memory": rest_bytes, "quality": score}
+
+
+def is_told(view: View, measure: str) -> bool:
+    """Return whether a view tells a measure: with one x per line, there is nothing against x.
+
+    Where its lines have one x each in any measure, or names in place of x, all are told.
+    """
+    lines = [line.cases for line in view.series if line.on_axis]
+    if view.categories or all(len(cases) < 2 for cases in lines):
+        return True
+    return any(sum(_is_asked(case, measure) for case in cases) > 1 for cases in lines)
+
+
+def _is_asked(case: CaseResult, measure: str) -> bool:
+    asked = measure in (case.settings.get("measures") or ())
+    return asked or MEASURES[measure](case) is not None

@@ -1,0 +1,34 @@
+"""Titles say what their figure shows, in words that the drawn data bear out."""
+
+from dataclasses import replace
+
+import numpy as np
+from synthetic import BASE, DENSE, make_record
+
+from report.figures.of_suite import draw_suite
+from report.page.sections import RunFacts, section_of
+from report.reading.gathering import gather
+from report.reading.view import view_of
+from suites.base import grid
+
+LOCAL = replace(BASE, attention="local")
+
+
+def records_of(suite, models, **values):
+    """Draw three seeds of all models at these values of what a suite varies."""
+    rng = np.random.default_rng(4)
+    cases = [case for model in models for case in grid(model, **values)]
+    return [make_record(case, [suite], seed, rng) for case in cases for seed in range(3)]
+
+
+def test_a_measure_of_one_point_per_line_is_neither_drawn_nor_told(tmp_path):
+    """Learning rates do not change the time of a step: it is measured at one rate only."""
+    records = records_of("learning_rate", [BASE, DENSE], learning_rate=[3e-3])
+    trained = [replace(model, measures=("quality",)) for model in (BASE, DENSE)]
+    records += records_of("learning_rate", trained, learning_rate=[6e-3, 1e-2])
+    view = view_of("learning_rate", gather(records))
+    drawn = draw_suite(view, tmp_path)
+    names = {path.stem for path in drawn}
+    assert names == {"learning_rate_quality", "learning_rate_curves"}
+    (told,) = section_of(view, [], RunFacts("run"))["findings"]
+    assert told.startswith("Best: ")
