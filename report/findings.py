@@ -235,11 +235,14 @@ def _best_and_worst(view: View, measure: str) -> str:
     told, _ = value_text_and_sign(view, measure)
     text = ends_text(found, view, measure, "combinations")
     lines = rivals_of(view.series, measure)
+    beside = ""
     for rival in (lines.dense, lines.local):
         values = [v for c in (rival.cases if rival else []) if (v := measured(c)) is not None]
         if rival and values:
-            text += f"; {rival_name(rival, measure)}: {told(values[0])}"
-    return text
+            beside += f"; {rival_name(rival, measure)}: {told(values[0])}"
+    if beside and text.startswith(BEST[measure]):
+        text = f"Of the LSH models {text[0].lower()}{text[1:]}"
+    return text + beside
 
 
 def _best_of_each(view: View, measure: str) -> str:

@@ -72,7 +72,7 @@ def test_higher_is_better(records):
     text = suite_finding(view_of("bucket_size", cases), "quality")
     if "No visible" not in text:
         best, worst = re.search(
-            r"Best: .*?\(([\d.]+) % right\).*; worst: .*?\(([\d.]+) %", text
+            r" best: .*?\(([\d.]+) % right\).*; worst: .*?\(([\d.]+) %", text
         ).groups()
         assert float(best) > float(worst)
     lsh = next(case for case in cases if case.settings.get("bucket_size") == 32)

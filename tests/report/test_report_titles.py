@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from synthetic import BASE, DENSE, make_record
 
 from report.figures.of_suite import draw_suite
+from report.findings import suite_finding
 from report.page.sections import RunFacts, section_of
 from report.reading.gathering import gather
 from report.reading.view import view_of
@@ -32,3 +34,11 @@ def test_a_measure_of_one_point_per_line_is_neither_drawn_nor_told(tmp_path):
     assert names == {"learning_rate_quality", "learning_rate_curves"}
     (told,) = section_of(view, [], RunFacts("run"))["findings"]
     assert told.startswith("Best: ")
+
+
+@pytest.mark.parametrize(("rivals", "begins"), [([], "Fastest: "), ([LOCAL], "Of the LSH models ")])
+def test_the_fastest_lsh_model_is_not_called_the_fastest_beside_a_faster_rival(rivals, begins):
+    records = records_of("bucket_size", [BASE], bucket_size=[16, 32], chunk_length=[32, 128])
+    records += records_of("bucket_size", rivals, length=[1024])
+    told = suite_finding(view_of("bucket_size", gather(records)), "time")
+    assert told.startswith(begins)
