@@ -5,7 +5,12 @@ The sentences are the titles of the figures and the summary of the page.
 
 from math import isinf
 
-from report.comparison import change_words, comparison_text
+from report.comparison import (
+    change_words,
+    comparison_text,
+    difference_text,
+    no_difference_text,
+)
 from report.extremes import (
     BEST,
     category_finding,
@@ -36,10 +41,9 @@ from report.text import (
     factor_text,
     length_text,
     plural,
-    signed_text,
 )
 
-UNKNOWN_CHANGE = "an unknown amount (no seed in common)"
+UNKNOWN_CHANGE = "changes by an unknown amount (no seed in common)"
 NOUN_OF_MEASURE = {"time": "time of a step", "memory": "memory for activations"}
 NOUN_OF_SETTING = {
     "n_rounds": "hash round",
@@ -143,8 +147,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
     a = all_digits(x0)
     b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
     if measure == "quality":
-        change = paired_change(last, first)
-        text = f"From {a} to {b}, {line.name} changes by {change}"
+        text = f"From {a} to {b}, {line.name} {gain_text(last, first)}"
     else:
         growth = growth_text(last, first, measure)
         text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
@@ -158,7 +161,7 @@ def _first_to_last(view: View, line: Series, dense: Series | None, measure: str)
             return text + ending
         (_, _, start), *_, (_, _, end) = both
         if measure == "quality":
-            return f"{text}, {name} by {paired_change(end, start)}{ending}"
+            return f"{text}, {name} {gain_text(end, start)}{ending}"
         return f"{text}, {growth_text(end, start, measure)} with {name}{ending}"
     common = common_points(line, dense, measured)
     if not common:
@@ -213,12 +216,16 @@ def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
     return f"{factor_digits((rest_bytes(last) or 0) / base)}x" if base else "from nothing"
 
 
-def paired_change(last: CaseResult, first: CaseResult) -> str:
-    """Tell the change in quality from the first case to the last, paired over seeds."""
+def gain_text(last: CaseResult, first: CaseResult) -> str:
+    """Tell how much better or worse the quality gets from the first case to the last.
+
+    It is paired over seeds.
+    """
     change, judged = score_difference(last, first), judged_of(last)
-    return (
-        f"{signed_text(change, judged.decimals)} {judged.difference}" if change else UNKNOWN_CHANGE
-    )
+    if change is None:
+        return UNKNOWN_CHANGE
+    told = difference_text(change, judged)
+    return f"gets {told}" if told else f"shows {no_difference_text(change, judged)}"
 
 
 def _best_and_worst(view: View, measure: str) -> str:

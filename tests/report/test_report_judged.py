@@ -62,7 +62,9 @@ def test_the_figure_has_accuracy_and_chance(records, tmp_path):
     assert "held-out accuracy in % (higher is better)" in text
     assert f"chance: {100 * 2**-0.75:.2f}" in text
     assert "bits per dim" not in text
-    changed = re.search(r"From 1 to 8 hash rounds, LSH changes by \+(.*?) \(.*?points", text)
+    changed = re.search(
+        r"From 1 to 8 hash rounds, LSH gets (.*?) \(.*?points of accuracy better", text
+    )
     assert float(changed[1]) == pytest.approx(0.175 * PER_BIT, abs=0.2)
 
 
