@@ -87,6 +87,11 @@ def mean_curve(case: CaseResult) -> list[Point]:
     return points
 
 
+def last_bits(case: CaseResult) -> dict[int, float]:
+    """Return by seed the bits per dim at the end of the learning curve."""
+    return {seed: curve.bits[-1] for seed, curve in curves_of(case).items()}
+
+
 def bits_at(case: CaseResult, seconds: float) -> Estimate | None:
     """Return the bits per dim at the last evaluation within so many seconds of training.
 

@@ -1,13 +1,15 @@
 """Say which model is ahead at equal training time, and from when."""
 
+from collections.abc import Sequence
 from math import isnan
 
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, names_of_changes
-from report.reading.curves import Lead, curves_of, lead_of, mean_curve
+from report.reading.curves import Lead, curves_of, last_bits, lead_of, mean_curve
 from report.reading.rivals import TYPICAL_ROUNDS, rivals_of
 from report.reading.series import View
 from report.statistics.estimates import Estimate
+from report.statistics.seeds import is_different
 
 # A lead since then, of the time that is compared, is one at its end alone.
 LATE = 0.95
@@ -83,10 +85,7 @@ def lead_finding(view: View) -> str:
     That is the typical Reformer against the dense model at the last x that both have.
     """
     named = trained_names(view)
-    ends = [(mean_curve(case)[-1], name) for name, _, case in named]
-    point, name = min(ends, key=lambda end: end[0].bits.value)
-    text = f"after {point.step:,.0f} steps {name} ({point.bits.value:.3f} bits per dim)"
-    text = f"Lowest: {text}" if len(ends) > 1 else f"One model, {text}"
+    text = lowest_text([(name, case) for name, _, case in named])
     ours = [
         (n, c, rival) for n, _, c in named if c.kind == "reformer" and (rival := rival_of(view, c))
     ]
@@ -97,3 +96,25 @@ def lead_finding(view: View) -> str:
             rival_name = next(n for n, _, c in named if c is rival)
             return f"{text}; at equal training time {name} is {lead_text(lead, rival_name)}"
     return text
+
+
+def lowest_text(named: Sequence[tuple[str, CaseResult]]) -> str:
+    """Name the model that ends lowest, and from which others it does not differ visibly."""
+    ends = [(mean_curve(case)[-1], name, case) for name, case in named]
+    point, name, best = min(ends, key=lambda end: end[0].bits.value)
+    after, value = f"after {point.step:,.0f} steps", f"{point.bits.value:.3f}"
+    if len(ends) == 1:
+        return f"One model, {after} {name} ({value} bits per dim)"
+    alike = [
+        other
+        for _, other, case in ends
+        if case is not best and not is_different(last_bits(case), last_bits(best))
+    ]
+    if len(alike) + 1 == len(ends):
+        among = f"{name} and {alike[0]}" if len(ends) == 2 else f"{len(ends)} models"
+        most = f"{max(end.bits.value for end, _, _ in ends):.3f}"
+        span = value if value == most else f"{value} to {most}"
+        return f"No visible difference {after} between {among} ({span} bits per dim)"
+    others = alike[0] if len(alike) == 1 else f"{len(alike)} others"
+    tied = f", no visible difference from {others}" if alike else ""
+    return f"Lowest: {after} {name} ({value} bits per dim){tied}"

@@ -39,6 +39,12 @@ def paired_difference(a: BySeed, b: BySeed, prior: Noise | None = None) -> Estim
     return mean_over_seeds(_differences(a, b), prior)
 
 
+def is_different(a: BySeed, b: BySeed) -> bool:
+    """Return whether two differ visibly: the interval of their paired difference leaves out 0."""
+    change = paired_difference(a, b) if set(a) & set(b) else Estimate(0.0)
+    return change.low > 0 or change.high < 0  # nan where there is no interval
+
+
 def difference_noise(pairs: Sequence[tuple[BySeed, BySeed]]) -> Noise | None:
     """Estimate from many pairs of a kind how paired differences vary from seed to seed."""
     return noise_inside(_differences(a, b) for a, b in pairs)

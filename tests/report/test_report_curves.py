@@ -168,7 +168,8 @@ def test_table_and_title_say_who_is_ahead(tmp_path: Path) -> None:
     ]
     view = view_of("hash_rounds", gather(records))
     told = lead_finding(view)
-    assert told.startswith("Lowest: after 400 steps LSH, 4 rounds (3.000 bits per dim)"), told
+    ends = "between LSH, 4 rounds and dense sdpa (3.000 bits per dim)"
+    assert told.startswith(f"No visible difference after 400 steps {ends}"), told
     assert "at equal training time LSH, 4 rounds is ahead of dense sdpa after 40 s by 0.250" in told
     table = curves_table(view)
     assert table is not None
@@ -215,3 +216,25 @@ def test_layers_have_panels_of_their_own_for_each_model() -> None:
         "length 512",
         "length 1024",
     ]
+
+
+@pytest.mark.parametrize(
+    ("dense", "eight", "says"),
+    [
+        ((1, -1, 0.5), (), "No visible difference after 400 steps between"),
+        ((0.5, 0.6, 0.4), (), "Lowest: after 400 steps LSH, 4 rounds (3.000 bits per dim);"),
+        ((0.5, 0.6, 0.4), (0.01, -0.02, 0.02), ", no visible difference from LSH, 8 rounds;"),
+    ],
+)
+def test_a_model_ends_lowest_only_if_the_seeds_agree(
+    dense: tuple[float, ...], eight: tuple[float, ...], says: str
+) -> None:
+    """As the title of the figure of quality has it, of the same trainings."""
+    models = [(OURS, (0.0, 0.0, 0.0)), (DENSE, dense), (replace(OURS, n_rounds=8), eight)]
+    records = [
+        record_of(model, line(4 + n, 0.0025), 0.1, seed)
+        for model, ends in models
+        for seed, n in enumerate(ends)
+    ]
+    told = lead_finding(view_of("hash_rounds", gather(records)))
+    assert says in told, told
