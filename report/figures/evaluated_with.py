@@ -6,6 +6,7 @@ Its shape is that of the paper's Table 2: categories, in the order of the table'
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.axes import Axes
 
@@ -15,11 +16,14 @@ from report.figures.looks import looks
 from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
 from report.reading.series import View, level
+from report.statistics.seeds import is_different
 from report.tables.evaluated_with_table import (
     all_columns,
     block_of,
     column_name,
+    columns_of,
     evaluated_cases,
+    evaluated_scores,
     evaluated_value,
     is_across,
     is_papers_task,
@@ -131,7 +135,7 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
     """Say what evaluating with another attention does.
 
     On the paper's task it is what full attention makes of a model trained with LSH attention, with
-    and without a position's own key; else the best and the worst pair are named.
+    and without a position's own key; else what costs most, and the best pair.
     """
     name, columns = rounds_measure(cases), all_columns(cases)
     lsh = next((c for c in cases if c.kind == "reformer" and not is_across(c.settings)), None)
@@ -145,15 +149,61 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
                 f"{alone.value:.1f} % right where no position attends to itself, "
                 f"{standard.value:.1f} % with the standard one"
             ) + (f" (in the paper {told} %)" if told else "")
+    costs, best = cost_text(cases, name, columns), best_text(cases, name, columns)
+    return f"{costs}; {best}" if costs else f"B{best[1:]}"
+
+
+def cost_text(cases: Sequence[CaseResult], name: str, columns: Sequence[str]) -> str:
+    """Say which other number of rounds, or full attention, a model trained with LSH bears worst.
+
+    It is "" where evaluating otherwise than in training makes no model visibly worse.
+    """
+    sign, digits, unit = (-1, 1, "% right") if name == "accuracy" else (1, 3, "bits per dim")
+    losses, seen = [0.0], []
+    for case in cases:
+        own = evaluated_scores(case, own_column(case), name)
+        for column in columns:
+            other = evaluated_scores(case, column, name)
+            if own and other:
+                before, after = fmean(own.values()), fmean(other.values())
+                losses.append(sign * (after - before))
+                if is_different(other, own):
+                    seen.append((losses[-1], before, after, case, column))
+    if not seen:
+        return ""
+    loss, before, after, case, column = max(seen, key=lambda one: one[0])
+    if loss <= 0:
+        return ""
+    what = "Another attention than in training costs"
+    if block_of(column) == "full attention":
+        what = "Full attention after training with LSH costs"
+    elif block_of(column) == block_of(own_column(case)):
+        is_fewer = int(column.split()[0]) < int(case.settings["n_rounds"])
+        what = f"{'Fewer' if is_fewer else 'More'} hash rounds than in training cost"
+    return (
+        f"{what} {'most' if loss == max(losses) else 'quality'}: {trained_name(case, cases)} goes "
+        f"from {before:.{digits}f} to {after:.{digits}f} {unit} with {column_name(column)}"
+    )
+
+
+def own_column(case: CaseResult) -> str:
+    """Return the column of the attention that a Reformer was trained with; "" of any other."""
+    own = str(case.settings.get("n_rounds", ""))
+    found = [column for column, recorded in columns_of(case).items() if recorded == own]
+    return found[0] if found and case.kind == "reformer" else ""
+
+
+def best_text(cases: Sequence[CaseResult], name: str, columns: Sequence[str]) -> str:
+    """Name the best pair of training and evaluation, and from which it does not differ visibly."""
+    pick, digits, unit = (max, 1, " %") if name == "accuracy" else (min, 3, " bits per dim")
     found = [
-        (estimate.value, f"trained with {trained_name(case, cases)}", column_name(column))
+        (scores, f"trained with {trained_name(case, cases)} and evaluated with {column_name(c)}")
         for case in cases
-        for column in columns
-        if (estimate := evaluated_value(case, column, name)) is not None
+        for c in columns
+        if (scores := evaluated_scores(case, c, name))
     ]
-    worst, best = min(found), max(found)
-    if name != "accuracy":
-        worst, best = best, worst
-    digits, unit = (1, " %") if name == "accuracy" else (3, " bits per dim")
-    words = [f"{how} and evaluated with {w} ({v:.{digits}f}{unit})" for v, how, w in (best, worst)]
-    return f"Best: {words[0]}; worst: {words[1]}"
+    best, words = pick(found, key=lambda one: fmean(one[0].values()))
+    alike = [w for scores, w in found if scores is not best and not is_different(scores, best)]
+    others = alike[0] if len(alike) == 1 else f"{len(alike)} other pairs"
+    tied = f", no visible difference from {others}" if alike else ""
+    return f"best: {words} ({fmean(best.values()):.{digits}f}{unit}){tied}"

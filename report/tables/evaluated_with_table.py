@@ -100,12 +100,18 @@ def rounds_measure(cases: Sequence[CaseResult]) -> str:
     return judged_together(cases).name
 
 
-def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:
-    """Return the mean over seeds of a column, None if there is none; accuracy in %."""
+def evaluated_scores(case: CaseResult, column: str, name: str) -> dict[int, float]:
+    """Return by seed what a column says of a case, empty if nothing; accuracy in %."""
     recorded = columns_of(case).get(column)
     scale = 100 if name == "accuracy" else 1
-    values = [scale * v for v in case.quality(name, recorded).values()] if recorded else []
-    return mean_over_seeds(values) if values else None
+    found = case.quality(name, recorded) if recorded else {}
+    return {seed: scale * value for seed, value in found.items()}
+
+
+def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:
+    """Return the mean over seeds of a column, None if there is none; accuracy in %."""
+    values = evaluated_scores(case, column, name)
+    return mean_over_seeds(list(values.values())) if values else None
 
 
 def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
