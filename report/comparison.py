@@ -1,5 +1,7 @@
 """Say how one case stands to another on a measure, in words that fit between their names."""
 
+from collections.abc import Sequence
+
 from report.reading.cases import CaseResult
 from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.judged import Judged, judged_of
@@ -24,6 +26,20 @@ def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
         return "has no seed in common with"
     told = difference_text(change, judged_of(a))
     return f"is {told} than" if told else f"shows {no_difference_text(change, judged_of(a))} from"
+
+
+def standing_text(case: CaseResult, rivals: Sequence[tuple[CaseResult, str]], measure: str) -> str:
+    """Say how a case stands to one or more others, each with its name, in one clause.
+
+    Such as "is 5.08 times faster than dense sdpa and 1.58 times slower than local attention".
+    """
+    first, *rest = [f"{comparison_text(case, one, measure)} {name}" for one, name in rivals]
+    if measure == "memory":
+        mine = rest_bytes(case) or 0.0
+        others = [f"{size_text(mine, rest_bytes(b) or 0.0)} of {name}" for b, name in rivals[1:]]
+        return ", ".join([first, *others])
+    rest = [told.removeprefix("is ") if first.startswith("is ") else told for told in rest]
+    return " and ".join([first, *rest])
 
 
 def change_words(a: CaseResult, b: CaseResult, measure: str) -> str:

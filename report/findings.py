@@ -3,13 +3,11 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
-from math import isinf
-
 from report.comparison import (
     change_words,
-    comparison_text,
     difference_text,
     no_difference_text,
+    standing_text,
 )
 from report.extremes import (
     BEST,
@@ -19,27 +17,23 @@ from report.extremes import (
     too_few_text,
     value_text_and_sign,
 )
+from report.longest import first_failure_text, longest_finding, rival_name
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, changes_of
 from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.judged import judged_of
-from report.reading.measures import MEASURES, Measured, rest_bytes
+from report.reading.measures import MEASURES, rest_bytes
 from report.reading.rivals import (
     Rivals,
-    at_in_precision,
     common_points,
-    crossover_of,
-    means_of,
     rivals_of,
 )
 from report.reading.series import Series, View, name_by_settings
 from report.statistics.estimates import BAND
 from report.text import (
-    STATUS_TEXT,
     all_digits,
     factor_digits,
     factor_text,
-    length_text,
     plural,
 )
 
@@ -75,98 +69,49 @@ def suite_finding(view: View, measure: str) -> str:
         return _best_and_worst(view, measure)
     if view.varies == "learning_rate":
         return _best_of_each(view, measure)
-    rival = found.dense if line is not found.dense else None
-    if rival is None or view.varies != "length":
-        text = _first_to_last(view, line, rival, measure)
-    else:
-        text = _at_longest(view, line, rival, measure)
-    return text + local_text(view, found, measure)
+    if view.varies == "length" and found.dense and found.dense is not line:
+        return longest_finding(view, line, found, measure)
+    return _first_to_last(view, line, found, measure)
 
 
-def local_text(view: View, found: Rivals, measure: str) -> str:
-    """Say how the Reformer stands to local attention at the last x of both; "" without one."""
-    ours, local = found.ours, found.local
-    common = common_points(ours, local, MEASURES[measure]) if ours and local else []
-    if ours is None or local is None or not common:
-        return ""
-    x, a, b = common[-1]
-    where = f"at {x:,.0f} tokens" if view.varies == "length" else f"with {view.x_text(x)}"
-    told = f"{ours.name} {comparison_text(a, b, measure)} {local.name}"
-    return f"; {where} {told}"
-
-
-def rival_name(line: Series, measure: str) -> str:
-    """Name a dense line; where memory is told, with what saves memory in its layers."""
-    means = means_of(line)
-    is_told = measure != "memory" or means in line.name
-    return line.name if is_told else f"{line.name} ({means})"
-
-
-def first_failure_text(line: Series, measured: Measured) -> str:
-    """Name the first failure of a line, such as "dense naive out of memory at 32K".
-
-    It is "" where nothing failed that was to be measured.
-    """
-    for x, case in line.points:
-        status, _ = case.failure
-        if status and status != "skipped" and measured(case) is None:
-            at = f" at {length_text(x)}" if line.on_axis else ""
-            return f"{line.name} {STATUS_TEXT[status]}{at}"
-    return ""
-
-
-def _at_longest(view: View, ours: Series, dense: Series, measure: str) -> str:
+def _first_to_last(view: View, line: Series, found: Rivals, measure: str) -> str:
     measured = MEASURES[measure]
-    common = common_points(ours, dense, measured)
-    lost = first_failure_text(dense, measured) or first_failure_text(ours, measured)
-    ending = f"; {lost}" if lost else ""
-    if not common:
-        return f"{ours.name} and {dense.name} have no length in common{ending}"
-    x, a, b = common[-1]
-    name = rival_name(dense, measure)
-    at = at_in_precision(ours, view.series)
-    text = f"{at} {x:,.0f} tokens {ours.name} {comparison_text(a, b, measure)} {name}"
-    found = crossover_of(ours, dense) if measure == "time" else None
-    if found:
-        where = found.text()
-        beyond = isinf(found.estimate.value) or found.estimate.value == 0
-        text += f"; crossover {where}" if beyond else f"; crossover at {where} tokens"
-    return text + ending
-
-
-def _first_to_last(view: View, line: Series, dense: Series | None, measure: str) -> str:
-    measured = MEASURES[measure]
+    dense, local = (one if one is not line else None for one in (found.dense, found.local))
     both = common_points(line, dense, measured) if dense and dense.on_axis else []
     points = [(x, c) for x, c in line.points if measured(c) is not None]
     if len(both) > 1:  # both are told over the same range
         points = [(x, one) for x, one, _ in both]
-    unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
     (x0, first), (x1, last) = points[0], points[-1]
     if x0 == x1 or not line.on_axis:
         return too_few_text(view, measure, [line.name])
-    a = all_digits(x0)
-    b = plural(int(x1), unit) if x1 == int(x1) else f"{x1:g} {unit}"
+    span = f"From {all_digits(x0)} to {_x_words(view, x1)}"
     if measure == "quality":
-        text = f"From {a} to {b}, {line.name} {gain_text(last, first)}"
+        text = f"{span}, {line.name} {gain_text(last, first)}"
     else:
         growth = growth_text(last, first, measure)
-        text = f"From {a} to {b} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
-    lost = [first_failure_text(one, measured) for one in (line, dense) if one]
-    ending = "".join(f"; {what}" for what in lost if what)
-    if dense is None:
-        return text + ending
-    name = rival_name(dense, measure)
-    if dense.on_axis:
-        if len(both) < 2:
-            return text + ending
+        text = f"{span} the {NOUN_OF_MEASURE[measure]} grows {growth} with {line.name}"
+    if dense and len(both) > 1:
         (_, _, start), *_, (_, _, end) = both
-        if measure == "quality":
-            return f"{text}, {name} {gain_text(end, start)}{ending}"
-        return f"{text}, {growth_text(end, start, measure)} with {name}{ending}"
-    common = common_points(line, dense, measured)
-    if not common:
-        return text + ending
-    return f"{text}; with {b} it {comparison_text(last, common[-1][2], measure)} {name}{ending}"
+        name = rival_name(dense, measure)
+        told = f"{growth_text(end, start, measure)} with {name}"
+        text += f", {f'{name} {gain_text(end, start)}' if measure == 'quality' else told}"
+    rivals: dict[float, list[tuple[CaseResult, str]]] = {}
+    for other in [one for one in (dense, local if found.ours else None) if one]:
+        name = rival_name(other, measure) if other is dense else other.name
+        name = "the latter" if other is dense and len(both) > 1 else name
+        for x, _, case in common_points(line, other, measured)[-1:]:
+            rivals.setdefault(x, []).append((case, name))
+    who = "the former" if len(both) > 1 else "it"
+    for x, others in rivals.items():
+        told = standing_text(dict(line.points)[x], others, measure)
+        text += f"; with {_x_words(view, x)} {who} {told}"
+    lost = [first_failure_text(one, measured) for one in (line, dense) if one]
+    return text + "".join(f"; {what}" for what in lost if what)
+
+
+def _x_words(view: View, x: float) -> str:
+    unit = NOUN_OF_SETTING.get(view.varies, view.varies.replace("_", " "))
+    return plural(int(x), unit) if x == int(x) else f"{x:g} {unit}"
 
 
 def changes_finding(view: View, measure: str) -> str:

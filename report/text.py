@@ -35,6 +35,11 @@ def three_digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
 
 
+def duration_text(ms: float) -> str:
+    """Write a time with three digits, in ms or from 2 s on in s: "72.3 ms", "455 s"."""
+    return f"{three_digits(ms / 1000)} s" if ms > 2000 else f"{three_digits(ms)} ms"
+
+
 def bytes_text(n_bytes: float | None) -> str:
     """Write bytes with a binary unit and three digits; "" for None."""
     if n_bytes is None:

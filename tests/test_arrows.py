@@ -88,8 +88,17 @@ ARROWS: dict[str, list[str]] = {
     "report/extremes.py": [
         *("report.comparison", "report.reading.*", "report.text", "report.statistics.*"),
     ],
+    "report/longest.py": [
+        *("report.comparison", "report.reading.*", "report.text"),
+    ],
     "report/findings.py": [
-        *("report.comparison", "report.extremes", "report.reading.*", "report.text"),
+        *(
+            "report.comparison",
+            "report.extremes",
+            "report.longest",
+            "report.reading.*",
+            "report.text",
+        ),
         "report.statistics.*",
     ],
     "report/claims/*": [
@@ -171,6 +180,7 @@ PLANTED = {
     "report/comparison.py": ("report/comparison.py", "report.findings"),
     "report/extremes.py": ("report/extremes.py", "report.findings"),
     "report/claims/*": ("report/claims/claim.py", "report.page.page"),
+    "report/longest.py": ("report/longest.py", "report.figures.style"),
     "report/findings.py": ("report/findings.py", "report.figures.style"),
     "report/statistics/*": ("report/statistics/noise.py", "report.reading.cases"),
     "report/reading/planned.py": ("report/reading/planned.py", "suites.engine.sweep.planning"),

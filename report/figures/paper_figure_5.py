@@ -24,11 +24,12 @@ from report.figures.style import (
 from report.reading.cases import CaseResult
 from report.reading.differences import time_ratio
 from report.reading.rivals import (
-    at_in_precision,
     common_points,
     crossover_of,
+    plain_name,
     precision_of,
     rivals_of,
+    way_text,
 )
 from report.reading.series import USUAL_PRECISION, View
 from report.statistics.estimates import Estimate
@@ -127,7 +128,9 @@ def attention_finding(view: View) -> str:
     assert ratio is not None  # both were measured
     crossing = crossover_of(ours, dense, "forward")
     where = f"; crossover {crossing.text()}" if crossing else ""
-    at = at_in_precision(ours, view.series)
+    way = way_text(ours, [s for s in view.series if any(map(forward_s, s.cases))])
+    at = f"{way[0].upper()}{way[1:]}, at" if way else "At"
     return (
-        f"{at} {x:,.0f} tokens an evaluation of {ours.name} {speed_text(ratio)} {dense.name}{where}"
+        f"{at} {x:,.0f} tokens an evaluation of {plain_name(ours)} {speed_text(ratio)} "
+        f"{plain_name(dense)}{where}"
     )

@@ -8,13 +8,14 @@ from report.reading.judged import judged_of, score_of
 from report.reading.measures import MEASURES, Measured
 from report.reading.series import USUAL_PRECISION, Series
 from report.statistics.scaling import Crossover, Scaling, crossover, scaling
-from suites.labels import means_text
+from suites.labels import means_text, phrase
 
 # What stands for the Reformer, and for its rivals.
 TYPICAL_ROUNDS = 4
 TYPICAL_DENSE = "sdpa"
 
 
+IN_GRAPHS = f", {phrase('cuda_graph', True)}"
 ORDINARY, WITH_MEANS = "ordinary layers", "reversible and chunked"
 
 
@@ -101,13 +102,21 @@ def precision_of(line: Series) -> str:
     return str(line.cases[0].settings.get("precision", USUAL_PRECISION))
 
 
-def at_in_precision(line: Series, among: Sequence[Series]) -> str:
-    """Return "At", to begin a finding; in which precision too, where names and others differ.
+def way_text(line: Series, among: Sequence[Series]) -> str:
+    """Say in which way a line was run, where others were run in another, or in an unusual one.
 
-    Names of lines do not say the usual precision.
+    It is "in bfloat16, launched by the host", and "" where that goes without saying.
     """
-    others = {precision_of(one) for one in among} - {USUAL_PRECISION}
-    return f"In {USUAL_PRECISION}, at" if others and precision_of(line) == USUAL_PRECISION else "At"
+    precisions, graphs = (set(found) for found in zip(*map(way_of, [line, *among]), strict=True))
+    in_graph = way_of(line)[1]
+    words = [f"in {precision_of(line)}"] if precisions != {USUAL_PRECISION} else []
+    words += ["in CUDA graphs" if in_graph else "launched by the host"] if any(graphs) else []
+    return ", ".join(words)
+
+
+def plain_name(line: Series) -> str:
+    """Name a line without the way in which it was run, which `way_text` tells."""
+    return line.name.replace(f", {precision_of(line)}", "").replace(IN_GRAPHS, "")
 
 
 def way_of(line: Series) -> tuple[str, bool]:

@@ -94,7 +94,7 @@ def test_findings_on_bfloat16_alone_say_so():
     found = view(*cases_of("lsh", "bfloat16"), *cases_of("sdpa", "bfloat16"))
     rivals = rivals_of(found.series, "time")
     assert {precision_of(line) for line in (rivals.ours, rivals.dense)} == {"bfloat16"}
-    assert suite_finding(found, "time").startswith("At ")
+    assert suite_finding(found, "time").startswith("In bfloat16, at 16,384 tokens LSH-4 is ")
 
 
 def test_in_one_precision_it_goes_without_saying():

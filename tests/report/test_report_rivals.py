@@ -81,7 +81,7 @@ def test_the_rival_is_the_harder_one(lengths):
     assert rivals_of(lengths.series, "time").dense.name == ORDINARY
     text = suite_finding(lengths, "memory")
     # 1 + 4 / 2 per position against 4, and against 2 with local attention
-    assert re.search(rf", 1\.33 times less than the [\d.]+ MiB of {FAIR};", text), text
+    assert re.search(rf", 1\.33 times less than the [\d.]+ MiB of {FAIR},", text), text
     assert re.search(r"LSH-4 needs .*, 1\.50 times more than .* of local attention$", text), text
 
 

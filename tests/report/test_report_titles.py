@@ -1,5 +1,6 @@
 """Titles say what their figure shows, in words that the drawn data bear out."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -71,3 +72,55 @@ def test_what_fewer_rounds_cost_is_told_and_a_best_pair_with_its_ties(seeds_of_f
     assert told.startswith(f"{costs} bits per dim with LSH-1; best: trained with LSH-8"), told
     assert tied in told
     assert ("no visible" in told) == ("no visible" in tied)
+
+
+def test_the_longest_length_comes_first_and_each_length_with_what_holds_there():
+    """Dense attention is not measured at the longest lengths, local attention is."""
+    records = records_of("million", [BASE, LOCAL], length=[1024, 2048, 65536])
+    records += records_of("million", [DENSE], length=[1024, 2048])
+    view = view_of("million", gather(records))
+    told = suite_finding(view, "time")
+    assert re.match(r"At 65,536 tokens LSH-4 takes 2\.\d+ s a step and is .* times slower", told)
+    assert re.search(r"than local attention; at 2,048 tokens LSH-4 is .* than dense sdpa;", told)
+    told = suite_finding(view, "memory")
+    assert re.match(r"At 65,536 tokens LSH-4 needs [\d.]+ GiB for activations, 1\.50 times", told)
+    # another number of rounds goes further than the usual one
+    records += records_of("million", [replace(BASE, n_rounds=2)], length=[131072])
+    told = suite_finding(view_of("million", gather(records)), "time")
+    assert re.match(r"At 131,072 tokens LSH-2 takes 3\.\d+ s a step; at 2,048 tokens LSH-4", told)
+
+
+def test_the_fastest_published_reformer_is_told_beyond_the_reach_of_dense_attention():
+    call = replace(BASE, subject="attention", measures=("time", "memory"))
+    records = records_of("attention_length", [call], length=[1024, 2048, 4096])
+    records += records_of("attention_length", [replace(call, attention="sdpa")], length=[1024])
+    for name, slower in (("transformers", 9.0), ("reformer-pytorch", 5.0)):
+        peers = records_of("attention_length", [call], length=[1024, 2048])
+        for record in peers:
+            record["case"] = f"{name} {record['case']}"
+            record["settings"] = {**record["settings"], "attention": name}
+            for process in record["time"]["processes"] if "time" in record else ():
+                step = process["samples_ms"]["step"]
+                process["samples_ms"]["step"] = [slower * ms for ms in step]
+        records += peers
+    told = suite_finding(view_of("attention_length", gather(records)), "time")
+    found = re.search(r"; at 2,048 it is ([\d.]+) .* faster than reformer-pytorch-4, the", told)
+    assert found, told
+    assert float(found[1]) == pytest.approx(5.0, rel=0.03)
+
+
+def test_with_several_layers_the_rivals_are_told_too():
+    records = records_of("layers", [BASE, DENSE, LOCAL], n_layers=[2, 4])
+    told = suite_finding(view_of("layers", gather(records)), "quality")
+    words = r"with 4 layers the former is 0\.0[45]\d .* worse than the latter and 0.* than local"
+    assert re.search(words, told), told
+
+
+def test_where_rounds_are_lines_the_best_rounds_are_told():
+    models = [replace(BASE, n_rounds=n) for n in (1, 4, 8)]
+    records = records_of("recall", [*models, DENSE], length=[512, 1024])
+    told = suite_finding(view_of("recall", gather(records)), "quality")
+    words = (
+        r"At 1,024 tokens LSH-4 is 0\.0[45].* worse than dense sdpa; LSH-8 is 0\.02.* worse than"
+    )
+    assert re.search(words, told), told
