@@ -77,23 +77,28 @@ def name_panel(axes: Axes, title: str, columns: Sequence[str]) -> None:
 
 
 def buckets_finding(cases: Sequence[CaseResult]) -> str:
-    """Say how often models of the fewest rounds are right, by the size of their buckets.
+    """Say how often models are right with the fewest rounds, by the size of their buckets.
 
-    Of the fewest that were trained and evaluated with several sizes; "" if there are none.
+    It is of the models of the fewest and of the most rounds of which there are several sizes, all
+    evaluated with the fewest, beside the paper's numbers; "" if there are none.
     """
-    found: dict[int, dict[int, float]] = {}  # by rounds and size
-    for case in cases:
-        if case.kind != "reformer" or is_across(case.settings):
-            continue
-        n_rounds, size = case.settings["n_rounds"], case.settings["bucket_size"]
-        estimate = evaluated_value(case, str(n_rounds), "accuracy")
-        if estimate is not None:
-            found.setdefault(n_rounds, {})[size] = estimate.value
-    several = [n_rounds for n_rounds, by_size in found.items() if len(by_size) > 1]
+    ours = [case for case in cases if case.kind == "reformer" and not is_across(case.settings)]
+    by_rounds: dict[int, list[CaseResult]] = {}
+    for case in sorted(ours, key=lambda one: one.settings["bucket_size"]):
+        if evaluated_value(case, str(case.settings["n_rounds"]), "accuracy"):
+            by_rounds.setdefault(case.settings["n_rounds"], []).append(case)
+    several = sorted(rounds for rounds, found in by_rounds.items() if len(found) > 1)
     if not several:
         return ""
-    row = f"LSH-{min(several)}"
-    words = [f"{v:.1f} % with buckets of {size}" for size, v in sorted(found[min(several)].items())]
-    told = papers_values(row, [str(min(several))]).values() if is_papers_task(cases) else ()
-    in_the_paper = "".join(f" (in the paper {value} %)" for value in told)
-    return f"Trained and evaluated with {row}, right are {', '.join(words)}{in_the_paper}"
+    column, told = str(several[0]), []
+    for n_rounds in dict.fromkeys((several[0], several[-1])):
+        found = [(c, evaluated_value(c, column, "accuracy")) for c in by_rounds[n_rounds]]
+        values = [(f"buckets of {bucket_of(c):g}", v.value) for c, v in found if v]
+        (small, right), *_, (large, before) = values
+        text = f"trained with LSH-{n_rounds}, {before:.1f} % right in {large}, "
+        text += f"{right:.1f} % in {small}"
+        for paper_says in papers_values(f"LSH-{n_rounds}", [column]).values():
+            is_nearer = abs(right - paper_says) < abs(before - paper_says)
+            text += f" ({'nearer to' if is_nearer else 'further from'} the paper's {paper_says} %)"
+        told.append(text)
+    return f"Evaluated with LSH-{column}: {'; '.join(told)}"
