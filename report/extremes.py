@@ -89,7 +89,7 @@ def same_speed(ratio: Ratio) -> str:
     """Say that neither of two is seen to be faster, and within which factors that is known."""
     low, high = factor_digits(ratio.low), factor_digits(ratio.high)
     within = f" ({low}x to {high}x)" if ratio.has_interval else ""
-    return f"no different{within}"
+    return f"not visibly different{within}"
 
 
 def ends_text(

@@ -3,6 +3,8 @@
 The sentences are the titles of the figures and the summary of the page.
 """
 
+from collections.abc import Sequence
+
 from report.comparison import (
     change_words,
     difference_text,
@@ -30,6 +32,7 @@ from report.reading.rivals import (
 )
 from report.reading.series import Series, View, name_by_settings
 from report.statistics.estimates import BAND
+from report.statistics.holm import holm
 from report.text import (
     all_digits,
     factor_digits,
@@ -124,16 +127,18 @@ def changes_finding(view: View, measure: str) -> str:
         return f"{view.name}: no change of {name} has a {measure} beside it"
     _, sign = value_text_and_sign(view, measure)
     told_of = [(sign * (v - start), c) for v, c in found if _has_interval(c.case, base, measure)]
-    seen = [one for one in told_of if _is_visible(one[1].case, base, measure)]
+    visible = _are_visible([c.case for _, c in told_of], base, measure)
+    seen = [one for one, is_seen in zip(told_of, visible, strict=True) if is_seen]
     worse, better = ([one for one in seen if side * one[0] > 0] for side in (1, -1))
     told = []
     for words, side in (("worse", worse), ("better", better)):
         if side:
             _, most = max(side, key=lambda one: abs(one[0]))
             by = change_words(most.case, base, measure)
-            told.append(f"{len(side)} {words}, most of all {most.name}, {by}")
+            most_of_all = ", most of all" if len(side) > 1 else ":"
+            told.append(f"{len(side)} {words}{most_of_all} {most.name}, {by}")
     if len(seen) < len(told_of):
-        told.append(f"{len(told_of) - len(seen)} show no difference")
+        told.append(f"{len(told_of) - len(seen)} show no visible difference")
     if len(told_of) < len(found):
         told.append(f"{len(found) - len(told_of)} without an interval")
     return f"Of {plural(len(found), 'change')} of {name}: {'; '.join(told)}"
@@ -145,11 +150,15 @@ def _has_interval(case: CaseResult, base: CaseResult, measure: str) -> bool:
     return measure == "memory" or (change is not None and change.has_interval)
 
 
-def _is_visible(case: CaseResult, base: CaseResult, measure: str) -> bool:
-    """Return whether two cases differ on a measure, either way."""
+def _are_visible(cases: Sequence[CaseResult], base: CaseResult, measure: str) -> list[bool]:
+    """Return which cases differ from the base; of so many tests Holm's procedure takes account."""
     if measure == "memory":
-        return not 1 / BAND <= (memory_ratio(case, base) or 1.0) <= BAND
-    return not no_visible_difference(case, base, measure)
+        return [not 1 / BAND <= (memory_ratio(case, base) or 1.0) <= BAND for case in cases]
+    difference = score_difference if measure == "quality" else time_ratio
+    found = [change for case in cases if (change := difference(case, base))]
+    stands = holm([min(change.p_above, change.p_below) for change in found])
+    differs = [not no_visible_difference(case, base, measure) for case in cases]
+    return [one and two for one, two in zip(stands, differs, strict=True)]
 
 
 def growth_text(last: CaseResult, first: CaseResult, measure: str) -> str:
@@ -201,11 +210,19 @@ def _best_of_each(view: View, measure: str) -> str:
     measured, (told, sign) = MEASURES[measure], value_text_and_sign(view, measure)
     best, single = [], []
     for line in view.series:
-        found = [(v, x) for x, case in line.points if (v := measured(case)) is not None]
+        found = [(v, x, case) for x, case in line.points if (v := measured(case)) is not None]
         if len(found) > 1:
-            value, x = min(found, key=lambda entry: sign * entry[0])
-            best.append(f"{line.name} at {x:g} ({told(value)})")
-        single += [f"{line.name} at {x:g}" for _, x in found if len(found) == 1]
+            value, x, case = min(found, key=lambda entry: sign * entry[0])
+            alike = [
+                f"{at:g}"
+                for _, at, other in found
+                if other is not case and no_visible_difference(case, other, measure)
+            ]
+            edge = {found[0][1]: "the smallest tried", found[-1][1]: "the largest tried"}.get(x)
+            tied = f"no visible difference from {' and '.join(alike)}" if alike else ""
+            words = ", ".join(filter(None, (told(value), edge, tied)))
+            best.append(f"{line.name} at {x:g} ({words})")
+        single += [f"{line.name} at {x:g}" for _, x, _ in found if len(found) == 1]
     if not best:
         return too_few_text(view, measure, single)
     return f"{BEST[measure]}: {'; '.join(best)}"

@@ -139,7 +139,7 @@ def test_the_best_rate_of_each_family_is_told():
     assert all(s.on_axis and len(s.points) == 2 for s in found.series)
     text = suite_finding(found, "quality")
     assert text.startswith("Best: LSH-4 at 0.00")
-    assert len(re.findall(r" at 0\.00[36] \(\d\.\d{3} bits per dim\)", text)) == 4
+    assert len(re.findall(r" at 0\.00[36] \(\d\.\d{3} bits per dim, ", text)) == 4
 
 
 def test_values_that_are_no_whole_numbers_are_told_as_they_are(tmp_path):
