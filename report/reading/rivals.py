@@ -31,13 +31,15 @@ class Rivals:
 def rivals_of(series: Sequence[Series], measure: str, measured: Measured | None = None) -> Rivals:
     """Find the lines to set against each other on "time", "memory" or "quality", run in one way.
 
-    That is float32 where the Reformer and dense attention were both measured in it, and launched by
-    the host. measured: another reading of the measure.
+    That is float32, and on a GPU bfloat16, in which one trains there, where the Reformer and dense
+    attention were both measured in it, and launched by the host. measured: another reading of the
+    measure.
     """
     measured = measured or MEASURES[measure]
-    ways = sorted(
-        {way_of(line) for line in series}, key=lambda way: (way[0] != USUAL_PRECISION, way[1])
-    )
+    identities = [record["identity"] for s in series for c in s.cases for record in c.records]
+    on_gpu = any(identity.get("device") != "cpu" for identity in identities)
+    preferred = "bfloat16" if on_gpu else USUAL_PRECISION
+    ways = sorted({way_of(line) for line in series}, key=lambda way: (way[0] != preferred, way[1]))
     alike = [[line for line in series if way_of(line) == one] for one in ways]
     found = [_rivals_among(lines, measure, measured) for lines in alike]
     return max(found, key=lambda one: bool(one.ours) + bool(one.dense), default=Rivals())

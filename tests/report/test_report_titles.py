@@ -124,3 +124,50 @@ def test_where_rounds_are_lines_the_best_rounds_are_told():
         r"At 1,024 tokens LSH-4 is 0\.0[45].* worse than dense sdpa; LSH-8 is 0\.02.* worse than"
     )
     assert re.search(words, told), told
+
+
+def test_on_a_gpu_titles_speak_of_bfloat16_and_of_the_launch():
+    call = replace(BASE, subject="attention", measures=("time",))
+    models = [call, replace(call, attention="sdpa")]
+    models += [replace(model, precision="bfloat16") for model in models]
+    models += [replace(model, cuda_graph=True) for model in models[2:]]
+    records = records_of("attention_speed", models, length=[1024, 4096])
+    assert suite_finding(view_of("attention_speed", gather(records)), "time").startswith(
+        "In float32, launched by the host, at 4,096 tokens LSH-4 "
+    )
+    for record in records:
+        record["identity"] = {**record["identity"], "device": "NVIDIA H200"}
+    told = suite_finding(view_of("attention_speed", gather(records)), "time")
+    assert told.startswith("In bfloat16, launched by the host, at 4,096 tokens LSH-4 is"), told
+
+
+@pytest.mark.parametrize(
+    ("best", "says"),
+    [
+        (3e-3, "LSH-4 at 0.003 (2.500 bits per dim, the smallest tried)"),
+        (6e-3, "LSH-4 at 0.006 (2.500 bits per dim)"),
+        (1e-2, "LSH-4 at 0.01 (2.500 bits per dim, the largest tried)"),
+    ],
+)
+def test_a_best_rate_tells_its_ties_and_whether_it_is_at_the_edge(best, says):
+    records = records_of("learning_rate", [BASE], learning_rate=[3e-3, 6e-3, 1e-2])
+    for record in records:
+        is_best = record["settings"]["learning_rate"] == best
+        record["quality"]["bits_per_dim"] = (2.5 if is_best else 2.6) + 0.01 * record["seed"] - 0.01
+    assert says in suite_finding(view_of("learning_rate", gather(records)), "quality")
+    for record, off in zip(records[:3], (-0.01, 0.02, 0.0), strict=True):
+        record["quality"]["bits_per_dim"] = 2.5 + off
+    if best > 3e-3:
+        told = suite_finding(view_of("learning_rate", gather(records)), "quality")
+        assert "no visible difference from 0.003)" in told, told
+
+
+def test_many_changes_are_counted_as_visible_by_holm():
+    """Each interval alone leaves out 0, as some of many do by chance."""
+    steps = [64, 128, 256, 512, 1024]
+    records = records_of("attention_details", [BASE], d_ff=steps)
+    for record in records:
+        off = 0.0 if record["settings"]["d_ff"] == 256 else 0.01 + 0.003 * record["seed"]
+        record["quality"]["bits_per_dim"] = 3.0 + off * (1 + record["settings"]["d_ff"] / 1e4)
+    view = replace(view_of("attention_details", gather(records)), varies="")
+    assert suite_finding(view, "quality").endswith(": 4 show no visible difference")
