@@ -89,8 +89,8 @@ def test_local_attention_is_compared_where_both_were_measured():
     settings += [replace(DENSE, length=n) for n in (512, 1024)]
     view = view_of("sequence_length", gather(records_of("sequence_length", *settings)))
     text = suite_finding(view, "memory")
-    assert text.startswith("At 1,024 tokens")
-    assert re.search(r"; at 4,096 tokens LSH-4 .* local attention", text), text
+    assert text.startswith("At 4,096 tokens")
+    assert re.search(r"local attention; at 1,024 tokens LSH-4 .* dense", text), text
 
 
 def test_the_base_among_models_is_the_published_one_with_shared_queries_and_keys():
