@@ -22,6 +22,8 @@ CPUINFO = Path("/proc/cpuinfo")
 # compute capability from which on there are some (Ampere).
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 BFLOAT16_FROM = (8, 0)
+# What limits libraries whatever they are told; they stand in the identity where they are set.
+LIMITS = ("OMP_THREAD_LIMIT", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -53,6 +55,7 @@ def identity(device: Device) -> dict[str, Any]:
         "threads": available_cores(),
         "matmul_precision": torch.get_float32_matmul_precision(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        **{name: os.environ[name] for name in LIMITS if name in os.environ},
     }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import inspect
 import sys
 from pathlib import Path
 
@@ -15,18 +16,26 @@ from suites.tasks import Task, load_task
 def version_of_attention(name: str) -> str:
     """Return what must agree of an attention that is not in the measured code; "" if it is.
 
-    That is a published one's version, or a checksum of the file with the user's own. Raises
-    ValueError if it cannot be imported.
+    That is a published one's version, or a checksum of the package, or the file, with the user's
+    own. Raises ValueError if it cannot be imported.
     """
     if is_own(name):
-        find_attention(name)
-        source = sys.modules[name.partition(":")[0]].__file__
-        content = Path(source).read_bytes() if source else b""
-        return hashlib.sha256(content).hexdigest()[:12]
+        contents = [path.read_bytes() for path in sorted(files_of(name))]
+        return hashlib.sha256(b"".join(contents)).hexdigest()[:12]
     if name in PEERS:
         require_installed(name)
         return importlib.metadata.version(package_of(name))
     return ""
+
+
+def files_of(name: str) -> set[Path]:
+    """Return the files with the code of the user's own attention: of its whole package, if any."""
+    code = getattr(inspect.unwrap(find_attention(name)), "__code__", None)
+    top = sys.modules[name.partition(":")[0].partition(".")[0]]
+    files = {path for folder in getattr(top, "__path__", ()) for path in Path(folder).rglob("*.py")}
+    sources = getattr(top, "__file__", None), code and code.co_filename
+    files |= {Path(source) for source in sources if source}
+    return {path.resolve() for path in files if path.is_file()}
 
 
 def version_of_task(task: Task) -> str:
