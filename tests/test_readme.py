@@ -137,6 +137,15 @@ def test_what_it_says_of_table_2_is_what_the_records_say():
     told = [one for one in found if one.claim.name.startswith("in buckets of")]
     assert [one.value in said for one in told] == [True, False, True, True, True, True], told
     assert all(re.search(r"paper: ([\d.]+ %)", one.claim.says)[1] in said for one in told[2:])
+    rows = [re.findall(r"% \(([\d,]+)\)", row) for row in said.split(" | |")]
+    steps = {
+        (s.get("n_rounds", "full"), s.get("bucket_size", 32)): s["train_steps"]
+        for record in records_under([ROOT / "results/reference/cpu"])
+        if "duplication_buckets" in record["suites"]
+        for s in [record["settings"]]
+    }
+    expected = [[f"{steps[n, size]:,}" for size in (8, 32)] for n in ("full", 4, 1)]
+    assert [row for row in rows if row] == expected
 
 
 def test_the_predicted_crossover_is_the_models_and_called_a_prediction():
