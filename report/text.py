@@ -1,7 +1,7 @@
 """Numbers become text for people: times, bytes, lengths, factors and intervals."""
 
 from collections.abc import Collection
-from math import isfinite
+from math import isclose, isfinite
 
 from report.statistics.estimates import Estimate, Ratio
 
@@ -62,17 +62,27 @@ def ms_text(estimate: Estimate | None) -> str:
     if estimate.high > WIDE * estimate.value:
         value, low, high = map(three_digits, (estimate.value, estimate.low, estimate.high))
         return f"{value} ({low} to {high}) ms"
-    return f"{interval_text(estimate, _decimals(estimate))} ms"
+    return f"{_plus_minus(estimate, _decimals(estimate))} ms"
 
 
 def interval_text(estimate: Estimate | None, decimals: int) -> str:
-    """Write a value +- half its interval, or alone where it has none; "" for None."""
+    """Write a value +- half its interval, or alone where it has none; "" for None.
+
+    An interval that was cut (`Estimate.within`) is told by its ends: 98.8 (96.5 to 100.0).
+    """
     if estimate is None:
         return ""
-    value = f"{estimate.value:,.{decimals}f}"
+    value, low, high = (f"{v:,.{decimals}f}" for v in (estimate.value, estimate.low, estimate.high))
     if not estimate.has_interval:
         return value
-    return f"{value} +- {(estimate.high - estimate.low) / 2:,.{decimals}f}"
+    up, down = estimate.high - estimate.value, estimate.value - estimate.low
+    is_cut = not isclose(up, down, rel_tol=1e-6, abs_tol=1e-9)
+    return f"{value} ({low} to {high})" if is_cut else _plus_minus(estimate, decimals)
+
+
+def _plus_minus(estimate: Estimate, decimals: int) -> str:
+    half = (estimate.high - estimate.low) / 2
+    return f"{estimate.value:,.{decimals}f} +- {half:,.{decimals}f}"
 
 
 def factor_text(ratio: Estimate) -> str:

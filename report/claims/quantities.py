@@ -22,7 +22,7 @@ from report.reading.rivals import crossover_of, scaling_of
 from report.reading.series import Series
 from report.reading.view import view_of
 from report.statistics.estimates import Estimate
-from report.statistics.seeds import mean_over_seeds
+from report.statistics.seeds import mean_share
 from report.text import bytes_text, factor_digits, ms_text
 
 Cases = Sequence[CaseResult]
@@ -165,7 +165,7 @@ def _mass_met(claim: Claim, cases: Cases) -> Estimate | None:
 
 def _accuracy(claim: Claim, cases: Cases) -> Estimate | None:
     found = pick(cases, claim.of, claim).quality("accuracy", claim.where.get("evaluated_with", ""))
-    return mean_over_seeds([100 * share for share in found.values()]) if found else None
+    return mean_share([100 * share for share in found.values()]) if found else None
 
 
 def _points_better(claim: Claim, cases: Cases) -> Estimate | None:

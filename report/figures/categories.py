@@ -22,12 +22,13 @@ from report.figures.style import (
     add_legend,
     add_words,
     new_figure,
+    possible_ticks,
     save,
 )
 from report.figures.time import time_unit
 from report.findings import suite_finding
 from report.reading.cases import CaseResult
-from report.reading.judged import judged_together, score_of
+from report.reading.judged import ACCURACY, judged_together, score_of
 from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
@@ -58,6 +59,8 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
     for axes, panel in zip(all_axes, panels, strict=True):
         seen = draw_panel(axes, view, panel, rows)
         value_axis(axes, seen, from_zero=measure != "quality")
+        if measure == "quality" and judged_together(view.cases) is ACCURACY:
+            possible_ticks(axes.xaxis)
         axes.set_title(panel.title, fontsize=10)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         names = row_names(view, rows) if axes is all_axes[0] else []

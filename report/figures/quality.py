@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from report.figures.drawing import draw_failures, draw_lines, draw_seeds, failed_points
-from report.figures.style import GREY, add_legend, add_words, new_figure, save, x_axis
+from report.figures.style import (
+    GREY,
+    add_legend,
+    add_words,
+    new_figure,
+    possible_ticks,
+    save,
+    x_axis,
+)
 from report.findings import suite_finding
 from report.reading.captions import stand_in_text
 from report.reading.judged import ACCURACY, Judged, judged_together, score_of
@@ -30,12 +38,12 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     if seen:
         margin = 0.15 * (max(seen) - min(seen)) or 0.1
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
-        if judged is ACCURACY:
-            # Student's intervals know nothing of 0 and 100 %
-            axes.set_ylim(bottom=max(axes.get_ylim()[0], -5), top=min(axes.get_ylim()[1], 105))
         draw_references(axes, references_of(view, judged))
     axes.set_ylabel(judged.axis)
     draw_failures(axes, view, "quality")
+    if judged is ACCURACY:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], -5))
+        possible_ticks(axes.yaxis)
     add_legend(figure, axes)
     words = f"{view.caption} {quality_note(view, 'Dots: seeds; bars')}"
     add_words(figure, suite_finding(view, "quality"), words)

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -179,6 +180,13 @@ def y_axis(axes: Axes, values: Sequence[float], base: int = 10, always_log: bool
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set_ylim(0, high * 1.15)
+
+
+def possible_ticks(axis: Axis) -> None:
+    """Leave out the ticks of shares in % that are beyond 0 and 100, where markers have room."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = axis.get_majorticklocs()
+    axis.set_ticks([at for at in ticks if max(low, 0) <= at <= min(high, 100)])
 
 
 def tick_unit(axes: Axes, unit: str) -> None:

@@ -44,7 +44,7 @@ METHOD = (
     "the other cases; a number is the geometric mean of the processes' medians, and its 95 % "
     "interval is Student's over processes. Memory is the peak of one step, weights, gradients and "
     "optimizer state told apart from activations. Bits per dim are of held-out data, with "
-    "intervals over seeds, differences paired by seed."
+    "intervals over seeds, differences paired by seed; those of accuracies are cut at 0 and 100 %."
 )
 FILES = ("table.csv", "table.md", "table.tex", "records.jsonl", "plan.json")
 KINDS = (".csv", ".md", ".png")  # of what `compare --by` writes

@@ -7,7 +7,7 @@ from typing import Any
 from report.reading.cases import CaseResult
 from report.reading.series import View
 from report.statistics.estimates import Estimate, student_t
-from report.statistics.seeds import mean_over_seeds
+from report.statistics.seeds import mean_share
 from suites.engine.store.records import part_of
 
 PAST_ONLY = "past only"
@@ -32,12 +32,12 @@ def analysed(view: View, name: str) -> list[CaseResult]:
     return found if is_shown else []
 
 
-def over_seeds(
-    case: CaseResult, name: str, value: Callable[[Mapping[str, Any]], float]
+def share_over_seeds(
+    case: CaseResult, name: str, share: Callable[[Mapping[str, Any]], float]
 ) -> Estimate | None:
-    """Return the mean over seeds of a value of an analysis; None if there is none."""
-    found = [value(one) for one in analysis_of(case, name)]
-    return mean_over_seeds(found) if found else None
+    """Return the mean over seeds of a share of an analysis, in %; None if there is none."""
+    found = [100 * share(one) for one in analysis_of(case, name)]
+    return mean_share(found) if found else None
 
 
 def bits_change(
@@ -64,7 +64,7 @@ def by_rounds(case: CaseResult, what: str) -> list[Estimate]:
     found = analysis_of(case, "attention mass")
     n_rounds = min((len(layer) for one in found for layer in one[what]), default=0)
     return [
-        mean_over_seeds([100 * fmean(layer[r] for layer in one[what]) for one in found])
+        mean_share([100 * fmean(layer[r] for layer in one[what]) for one in found])
         for r in range(n_rounds)
     ]
 

@@ -1,7 +1,7 @@
 """Two cases are compared in time, memory and quality."""
 
 from report.reading.cases import CaseResult
-from report.reading.judged import judged_of, scores_of
+from report.reading.judged import ACCURACY, judged_of, scores_of
 from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate, Ratio
 from report.statistics.intervals import ratio_of_medians
@@ -48,4 +48,7 @@ def score_difference(a: CaseResult, b: CaseResult) -> Estimate | None:
     """
     one, other = scores_of(a), scores_of(b)
     alike = judged_of(a) == judged_of(b) and set(one) & set(other)
-    return paired_difference(one, other) if alike else None
+    if not alike:
+        return None
+    change = paired_difference(one, other)
+    return change.within(-100.0, 100.0) if judged_of(a) is ACCURACY else change

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from report.reading.cases import CaseResult
 from report.statistics.estimates import Estimate
-from report.statistics.seeds import mean_over_seeds
+from report.statistics.seeds import mean_over_seeds, mean_share
 from suites.settings import BY_ACCURACY
 
 
@@ -76,5 +76,7 @@ def scores_of(case: CaseResult, judged: Judged | None = None) -> dict[int, float
 
 def score_of(case: CaseResult, judged: Judged | None = None) -> Estimate | None:
     """Return the mean of `scores_of` with the interval over seeds; None if not measured."""
-    values = scores_of(case, judged)
-    return mean_over_seeds(list(values.values())) if values else None
+    judged = judged or judged_of(case)
+    values = list(scores_of(case, judged).values())
+    mean = mean_share if judged is ACCURACY else mean_over_seeds
+    return mean(values) if values else None

@@ -1,6 +1,6 @@
 """An estimate is a value with its 95 % interval; a ratio has a verdict too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, isinf, isnan, log, nan
 
 from scipy import special
@@ -53,6 +53,12 @@ class Estimate:
     def divided_by(self, divisor: float) -> "Estimate":
         """Return the same in a unit `divisor` times as large, or per unit of `divisor`."""
         return Estimate(self.value / divisor, self.low / divisor, self.high / divisor, self.n)
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """Return the same with the interval cut at the least and the most that is possible."""
+        if not self.has_interval:
+            return self
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 @dataclass(frozen=True, slots=True)

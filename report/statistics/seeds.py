@@ -29,6 +29,11 @@ def mean_over_seeds(values: Sequence[float], prior: Noise | None = None) -> Esti
     return Estimate(centre, centre - half, centre + half, n, error, known.df)
 
 
+def mean_share(percents: Sequence[float]) -> Estimate:
+    """Return the mean over seeds of shares in %, with Student's interval cut at 0 and 100."""
+    return mean_over_seeds(percents).within(0.0, 100.0)
+
+
 def paired_difference(a: BySeed, b: BySeed, prior: Noise | None = None) -> Estimate:
     """Return the mean of a - b over the seeds that both have, with its interval.
 

@@ -8,7 +8,7 @@ from report.reading.analyses import (
     analysis_of,
     bits_change,
     by_rounds,
-    over_seeds,
+    share_over_seeds,
 )
 from report.reading.changes import names_of_changes
 from report.reading.series import View, name_among
@@ -21,7 +21,7 @@ def past_only_table(view: View) -> pd.DataFrame | None:
     cases = analysed(view, PAST_ONLY)
     rows = []
     for case in cases:
-        share = over_seeds(case, PAST_ONLY, lambda one: 100 * one["share_changed"])
+        share = share_over_seeds(case, PAST_ONLY, lambda one: one["share_changed"])
         largest = max(one["largest_change"] for one in analysis_of(case, PAST_ONLY))
         hashed = [one for one in analysis_of(case, PAST_ONLY) if "own_hash" in one]
         own = bits_change(hashed, lambda one: one["own_hash"])

@@ -44,8 +44,8 @@ FIRST_COLUMNS = (
 WHAT = [name for name in SETTINGS if name not in HOW]  # was measured
 EVALUATED = "evaluated_with_"  # and with what, and the score
 LATEX_NOTE = (
-    "+- is half a 95 % interval: of times over processes, of quality over seeds. Memory is the "
-    "peak of one step."
+    "+- is half a 95 % interval: of times over processes, of quality over seeds; one cut at 0 or "
+    "100 % is told by its ends. Memory is the peak of one step."
 )
 # How the time was found, and what else is known of the memory.
 TIMING = (

@@ -10,10 +10,10 @@ import pandas as pd
 
 from report import paper
 from report.reading.cases import CaseResult
-from report.reading.judged import judged_together
+from report.reading.judged import ACCURACY, judged_together
 from report.reading.series import distinguishing
 from report.statistics.estimates import Estimate
-from report.statistics.seeds import mean_over_seeds
+from report.statistics.seeds import mean_over_seeds, mean_share
 from report.text import interval_text
 from suites.engine.store.records import part_of
 from suites.evaluations import ACROSS, ACROSS_BUCKETS
@@ -103,15 +103,17 @@ def rounds_measure(cases: Sequence[CaseResult]) -> str:
 def evaluated_scores(case: CaseResult, column: str, name: str) -> dict[int, float]:
     """Return by seed what a column says of a case, empty if nothing; accuracy in %."""
     recorded = columns_of(case).get(column)
-    scale = 100 if name == "accuracy" else 1
+    scale = 100 if name == ACCURACY.name else 1
     found = case.quality(name, recorded) if recorded else {}
     return {seed: scale * value for seed, value in found.items()}
 
 
 def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:
     """Return the mean over seeds of a column, None if there is none; accuracy in %."""
-    values = evaluated_scores(case, column, name)
-    return mean_over_seeds(list(values.values())) if values else None
+    values = list(evaluated_scores(case, column, name).values())
+    if not values:
+        return None
+    return mean_share(values) if name == ACCURACY.name else mean_over_seeds(values)
 
 
 def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
@@ -150,7 +152,8 @@ def rounds_note(cases: Sequence[CaseResult]) -> str:
     told = [f"{name}: {meaning}" for key, (name, meaning) in FULL.items() if key in columns]
     told += [LSH_MEANS] if "LSH attention" in blocks else []
     told += [ACROSS_MEANS] if f"LSH {ACROSS}" in blocks else []
-    text = f"Columns: {'; '.join(told)}. +- is half the 95 % interval over seeds."
+    cut = "; one cut at 0 or 100 % is told by its ends" * (rounds_measure(found) == ACCURACY.name)
+    text = f"Columns: {'; '.join(told)}. +- is half the 95 % interval over seeds{cut}."
     buckets = {_buckets(case, column) for case in found for column in columns} - {None}
     if len(buckets) == 1:
         [(size, chunk)] = [pair for pair in buckets if pair is not None]

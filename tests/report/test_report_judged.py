@@ -1,14 +1,17 @@
 """Of tasks that are judged by accuracy, tables, figures and sentences tell it in per cent."""
 
 import html
+import json
 import re
 
 import pytest
+from readable import figure_drawn_by
 from synthetic import suites, true_bits
 
 from report.claims.check import judge
 from report.claims.claim import Claim
 from report.compare.ablation import compare_by
+from report.figures import quality
 from report.figures.cost import write_ablation
 from report.figures.of_suite import draw_suite
 from report.findings import suite_finding
@@ -47,6 +50,48 @@ def test_the_table_has_accuracy_in_percent(records, task):
         name = f"LSH-{s.n_rounds}" if s.attention == "lsh" else "dense sdpa"
         value, half = map(float, table.loc[name, "accuracy in %"].split(" +- "))
         assert abs(value - 100 + PER_BIT * true_bits(s)) < half + 0.05
+
+
+def nearly_perfect(records):
+    """Seeds of a model are right at 100, 100 and 97 %: Student's interval reaches beyond 100."""
+    copies = [json.loads(json.dumps(r)) for r in of_task(records, "hash_rounds", "recall")]
+    for copy in copies:
+        if copy.get("quality") and copy["settings"]["attention"] == "lsh":
+            copy["quality"]["accuracy"] = 0.97 if copy["seed"] else 1.0
+        elif copy.get("quality"):
+            copy["quality"]["accuracy"] = 0.03 if copy["seed"] else 0.0
+    return gather(copies)
+
+
+def test_intervals_of_accuracies_are_cut_at_0_and_100(records, monkeypatch, tmp_path):
+    cases = nearly_perfect(records)
+    table = suite_table(cases).set_index("model")["accuracy in %"]
+    assert re.fullmatch(r"98\.0 \(9\d\.\d to 100\.0\)", table["LSH-4"]), table["LSH-4"]
+    assert re.fullmatch(r"2\.0 \(0\.0 to \d\.\d\)", table["dense sdpa"]), table["dense sdpa"]
+    claim = Claim(
+        name="right",
+        says="{value} are right",
+        quantity="accuracy",
+        suite="hash_rounds",
+        of={"n_rounds": 4},
+        at_least=0.0,
+    )
+    [judged] = judge([claim], [record for case in cases for record in case.records])
+    assert judged.value == f"{table['LSH-4']} %"
+    view = view_of("hash_rounds", cases)
+    [axes] = figure_drawn_by(quality.draw_quality, view, monkeypatch, tmp_path).axes
+    low, high = axes.get_ylim()
+    assert low < 0 < 100 < high
+    assert [min(axes.get_yticks()), max(axes.get_yticks())] == [0, 100]
+    ends = [y for bars in axes.collections for path in bars.get_paths() for _, y in path.vertices]
+    assert 0 <= min(ends) < max(ends) <= 100
+
+
+def test_the_difference_of_accuracies_is_100_points_at_most(records):
+    lsh, *_, dense = sorted(nearly_perfect(records), key=lambda case: case.kind, reverse=True)
+    change = score_difference(lsh, dense)
+    assert change.low < change.value == 96
+    assert change.high == 100
 
 
 def test_other_tasks_have_bits_per_dim(records):
