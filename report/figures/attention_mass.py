@@ -15,21 +15,20 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
     cases = analysed(view, "attention mass")
     figure, (axes,) = new_figure()
     lines = [level(name_among(case, cases), case) for case in cases]
-    for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
+    for i, (case, look) in enumerate(zip(cases, looks(lines), strict=True)):
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
         rounds = range(1, len(mass) + 1)
         axes.errorbar(
             [r + 0.04 * (i - (len(cases) - 1) / 2) for r in rounds],
             [e.value for e in mass],
             yerr=error_bars(mass),
-            color=colour,
-            marker=marker,
             capsize=3,
             linewidth=1.8,
+            **look.style,
             label=f"trained with {lines[i].name}",
         )
         shares = [e.value for e in pairs]
-        axes.plot(rounds, shares, ":", color=colour, marker=marker, markersize=4)
+        axes.plot(rounds, shares, **look._replace(line=":").style, markersize=4)
     axes.plot(
         [],
         [],

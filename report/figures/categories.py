@@ -10,15 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report.figures.drawing import Value, error_bars, failed_points, subject_of
-from report.figures.looks import Look, looks
+from report.figures.looks import Look, look_of_case
 from report.figures.memory import memory_in_mib, memory_note
 from report.figures.quality import quality_note
 from report.figures.style import (
-    COLD,
     GREY,
     LOG_FROM,
-    MARKERS,
-    WARM,
     add_legend,
     add_words,
     new_figure,
@@ -34,6 +31,7 @@ from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
 
 NAME_WIDTH = 22  # characters of a name in a line
+OF_SIZES = "sD^vPX*"  # a hollow "o" is another reading
 ROW, LINE = 0.26, 0.11  # inches of a row, and more for each line of points in it
 
 
@@ -69,8 +67,8 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
     draw_what_failed(all_axes[0], view, measure, rows)
     for i, series in enumerate(view.series):
         if series.name and len(view.series) > 1:  # one size is told in the title
-            colour, marker = look_of_point(view, i, series.cases[0])
-            all_axes[0].plot([], [], marker, color=colour, label=series.name)
+            look = look_of_point(view, i, series.cases[0])._replace(colour=GREY, line="")
+            all_axes[0].plot([], [], **look.style, label=series.name)
     for marker, label, _ in panels[0].beside:
         all_axes[0].plot([], [], marker, color=GREY, markerfacecolor="none", label=label)
     add_legend(figure, all_axes[0])
@@ -102,15 +100,14 @@ def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> l
     for i, series in enumerate(view.series):
         for x, case in series.points:
             at = rows.index(x) + offset(i, len(view.series))
-            colour, marker = look_of_point(view, i, case)
+            look = look_of_point(view, i, case)
             found = panel.value(case)
             if found is not None:
                 axes.errorbar(
                     [found.value],
                     [at],
                     xerr=error_bars([found]),
-                    color=colour,
-                    marker=marker,
+                    **look.style,
                     markersize=6,
                     capsize=3,
                 )
@@ -119,17 +116,19 @@ def draw_panel(axes: Axes, view: View, panel: Panel, rows: Sequence[float]) -> l
                 other = value(case)
                 if other is not None:
                     size = 12 if mark == "|" else 6
-                    (drawn,) = axes.plot([other.value], [at], mark, color=colour, markersize=size)
+                    (drawn,) = axes.plot([other.value], [at], mark, color=look.colour)
+                    drawn.set_markersize(size)
                     drawn.set_markerfacecolor("none")
                     seen.append(other.value)
     return seen
 
 
 def look_of_point(view: View, i: int, case: CaseResult) -> Look:
-    """Return the look of a case on the i-th line: that of its size, or of its variant if alone."""
+    """Return the look of a case on the i-th line: that of its variant; a marker tells the size."""
+    look = look_of_case(case)
     if len(view.series) == 1:
-        return looks([Series(case.label, case.kind, True, ((0.0, case),))])[0]
-    return (*COLD, *WARM)[i % 8], MARKERS[i % len(MARKERS)]
+        return look
+    return look._replace(marker=OF_SIZES[i % len(OF_SIZES)], fill="full")
 
 
 def offset(i: int, n: int) -> float:
@@ -166,7 +165,6 @@ def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]
     axes.set_zorder(2)
     axes.patch.set_visible(False)
     for i, series in enumerate(view.series):
-        colour = GREY if len(view.series) == 1 else look_of_point(view, i, series.cases[0])[0]
         for x, what in failed_points(series, measure):
             name = f"{series.name}: {what}" if series.name else what
             at = rows.index(x) + offset(i, len(view.series))
@@ -174,7 +172,7 @@ def draw_what_failed(axes: Axes, view: View, measure: str, rows: Sequence[float]
                 0.02,
                 at,
                 f"x {name}",
-                color=colour,
+                color=GREY,
                 fontsize=8,
                 va="center",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},

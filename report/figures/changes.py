@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report.figures.drawing import subject_of
-from report.figures.style import COLD, DPI, GREY, WIDTH, add_words, save
+from report.figures.looks import look_of_case
+from report.figures.style import DPI, GREY, WIDTH, add_words, save
 from report.findings import changes_finding
 from report.reading.analyses import mass_met
 from report.reading.cases import CaseResult
@@ -99,7 +100,7 @@ def draw_panel(axes: Axes, panel: Panel, base: CaseResult, changes: Sequence[Cha
     if start is not None:
         axes.axvline(start, color=GREY, linewidth=1.4)
     for row, change in enumerate(changes):
-        found = panel.value(change)
+        found, look = panel.value(change), look_of_case(change.case)
         if found is None:
             status = change.case.failure[0]
             words = STATUS_TEXT.get(status, "not measured")
@@ -108,8 +109,8 @@ def draw_panel(axes: Axes, panel: Panel, base: CaseResult, changes: Sequence[Cha
             text.set(ha="center", va="center", backgroundcolor="white")
             continue
         if found.has_interval:
-            axes.plot([found.low, found.high], [row, row], color=COLD[0], linewidth=1.8)
-        axes.plot([found.value], [row], "o", color=COLD[0], markersize=6)
+            axes.plot([found.low, found.high], [row, row], color=look.colour, linewidth=1.8)
+        axes.plot([found.value], [row], color=look.colour, marker=look.marker, markersize=6)
     axes.set_xlabel(panel.title, fontsize=9.5)
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=5)

@@ -9,11 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from report.compare.ablation import Ablation, Level
 from report.figures.drawing import error_bars
+from report.figures.looks import Look, looks
 from report.figures.style import (
-    COLD,
     GREY,
-    MARKERS,
-    WARM,
     add_legend,
     add_words,
     new_figure,
@@ -22,6 +20,7 @@ from report.figures.style import (
 )
 from report.reading.captions import caption_of
 from report.reading.judged import judged_of
+from report.reading.series import Series
 from report.statistics.estimates import Estimate
 from report.text import STATUS_TEXT
 
@@ -55,13 +54,10 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     # another base has another origin, and another task perhaps another unit
     alike = [g for g, one in bases.items() if one.name == base and judged_of(one.case) is judged]
     groups = alike[:MAX_GROUPS]
+    drawn = lines_of(found, groups)
     for axes, cost in ((by_time, time_cost), (by_memory, memory_cost)):
-        for i, group in enumerate(groups):
-            levels = [one for one in found.levels if one.group == group]
-            draw_path(axes, levels, cost, COLD[i], group or found.factor.replace("_", " "), i == 0)
-        dense = [other for other in found.others if other.group == groups[0]]
-        for i, other in enumerate(dense):
-            draw_point(axes, other, cost, WARM[i % len(WARM)], MARKERS[1 + i % 7])
+        for i, (label, levels, look) in enumerate(drawn):
+            draw_path(axes, levels, cost, look, label, named=i == 0 and len(levels) > 1)
         for line in (axes.axhline, axes.axvline):
             line(0 if line == axes.axhline else 1, color=GREY, linewidth=1, linestyle=":")
         axes.margins(0.18, 0.14)
@@ -82,6 +78,31 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     return save(figure, folder, name)
 
 
+def lines_of(found: Ablation, groups: Sequence[str]) -> list[tuple[str, Sequence[Level], Look]]:
+    """Return the paths of groups and the single marks, with their names and looks.
+
+    Models have no order: where they are the levels, each is a mark.
+    """
+    of_groups = {g: [one for one in found.levels if one.group == g] for g in groups}
+    marks = [other for other in found.others if other.group == groups[0]]
+    if found.factor == "attention":
+        told = {g: f", {g}" if g and len(groups) > 1 else "" for g in groups}
+        alone = [(f"{one.name}{told[g]}", [one]) for g in groups for one in of_groups[g]]
+    else:
+        alone = [(g or found.factor.replace("_", " "), of_groups[g]) for g in groups]
+    named = [
+        (name, levels)
+        for name, levels in (*alone, *((one.name, [one]) for one in marks))
+        if any(one.score_change and (time_cost(one) or memory_cost(one)) for one in levels)
+    ]
+    # of groups that look alike the first has the usual look
+    series = [
+        Series("-" * i, levels[0].case.kind, True, tuple((nan, one.case) for one in levels))
+        for i, (_, levels) in enumerate(named)
+    ]
+    return [(*one, look) for one, look in zip(named, looks(series), strict=True)]
+
+
 def time_cost(level: Level) -> Estimate | None:
     """Return the time of a step over that of the base; the base is 1 without an interval."""
     return Estimate(1.0) if level.case is level.base and level.case.time() else level.time_ratio
@@ -94,7 +115,7 @@ def memory_cost(level: Level) -> Estimate | None:
 
 
 def draw_path(
-    axes: Axes, levels: Sequence[Level], cost: Cost, colour: str, label: str, named: bool
+    axes: Axes, levels: Sequence[Level], cost: Cost, look: Look, label: str, named: bool
 ) -> None:
     """Draw the levels of a group, joined in their order, with their names if `named`."""
     gap = Estimate(nan)
@@ -111,8 +132,7 @@ def draw_path(
         [b.value for _, b in path],
         xerr=error_bars([c for c, _ in path]),
         yerr=error_bars([b for _, b in path]),
-        color=colour,
-        marker="o",
+        **look.style,
         markersize=7,
         capsize=3,
         linewidth=1.8,
@@ -125,25 +145,7 @@ def draw_path(
             xytext=(8, 6),
             textcoords="offset points",
             fontsize=9,
-            color=colour,
-        )
-
-
-def draw_point(axes: Axes, other: Level, cost: Cost, colour: str, marker: str) -> None:
-    """Draw a dense case against the base of the group that it resembles."""
-    at, bits = cost(other), other.score_change
-    if at and bits:
-        axes.errorbar(
-            [at.value],
-            [bits.value],
-            xerr=error_bars([at]),
-            yerr=error_bars([bits]),
-            color=colour,
-            marker=marker,
-            markersize=9,
-            capsize=3,
-            linestyle="",
-            label=other.name,
+            color=look.colour,
         )
 
 

@@ -1,7 +1,8 @@
 """All figures draw lines with intervals, levels, seeds and failures alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import nan
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -14,25 +15,28 @@ from report.statistics.estimates import Estimate
 from report.text import STATUS_TEXT, length_text
 
 Value = Callable[[CaseResult], Estimate | None]
+THICK: Mapping[str, Any] = {"linewidth": 1.8, "markersize": 6}
+THIN: Mapping[str, Any] = {"linewidth": 0.8, "markersize": 3.5}
+# Where a horizontal line begins, has its markers, and ends, as shares of the width.
+LEVEL_ENDS = (0.0, 0.02, 0.98, 1.0)
 
 
 def draw_lines(
-    axes: Axes, view: View, value: Value, style: str = "-", named: bool = True, spread: bool = False
+    axes: Axes, view: View, value: Value, thin: bool = False, spread: bool = False
 ) -> list[float]:
     """Draw each line of a suite with its intervals, and levels as horizontal lines.
 
-    Returns the values drawn, to set the axis by. spread: shift lines a little sideways, so that
-    bars do not cover each other.
+    Returns the values drawn, to set the axis by. thin: thin lines, which the legend leaves out, for
+    a second reading of the same. spread: shift lines a little sideways, so that bars do not cover
+    each other.
     """
     seen: list[float] = []
-    for i, (series, (colour, marker)) in enumerate(
-        zip(view.series, looks(view.series), strict=True)
-    ):
+    for i, (series, look) in enumerate(zip(view.series, looks(view.series), strict=True)):
         found = [(x, e) for x, case in series.points if (e := value(case)) is not None]
-        name = series.name if named else None
+        drawing = {**look.style, **(THIN if thin else {**THICK, "label": series.name})}
         seen += [y for _, e in found for y in (e.value, e.low, e.high) if y == y]
         if not series.on_axis:
-            draw_levels(axes, [e for _, e in found], colour, style, name)
+            draw_levels(axes, [e for _, e in found], drawing)
             continue
         drawn = with_gaps(series, value)
         xs = [shifted(x, i, view) if spread else x for x, _ in drawn]
@@ -41,13 +45,8 @@ def draw_lines(
                 xs,
                 [e.value for _, e in drawn],
                 yerr=error_bars([e for _, e in drawn]),
-                color=colour,
-                linestyle=style,
-                marker=marker,
-                markersize=6 if named else 4,
                 capsize=3,
-                linewidth=1.8,
-                label=name,
+                **drawing,
             )
     return seen
 
@@ -59,17 +58,21 @@ def with_gaps(series: Series, value: Value) -> list[tuple[float, Estimate]]:
     return [(x, e or gap) for x, e, case in found if e is not None or case.failure[0]]
 
 
-def draw_levels(
-    axes: Axes, found: Sequence[Estimate], colour: str, style: str, name: str | None
-) -> None:
+def draw_levels(axes: Axes, found: Sequence[Estimate], drawing: Mapping[str, Any]) -> None:
     """Draw cases to which the x axis does not apply as horizontal lines, named once.
 
-    Their intervals are bands.
+    Their intervals are bands, their markers stand at both ends. drawing: how lines are drawn.
     """
     for i, estimate in enumerate(found):
-        label = name if i == 0 else None
-        axes.axhline(estimate.value, color=colour, linestyle=style, linewidth=1.8, label=label)
+        axes.plot(
+            LEVEL_ENDS,
+            [estimate.value] * len(LEVEL_ENDS),
+            markevery=slice(1, -1),
+            transform=axes.get_yaxis_transform(),
+            **{**drawing, "label": drawing.get("label") if i == 0 else None},
+        )
         if estimate.has_interval:
+            colour = drawing["color"]
             axes.axhspan(estimate.low, estimate.high, color=colour, alpha=0.15, linewidth=0)
 
 
@@ -86,13 +89,13 @@ def shifted(x: float, i: float, view: View) -> float:
 def draw_seeds(axes: Axes, view: View, judged: Judged) -> list[float]:
     """Draw each seed's score as a small dot, and return the values drawn."""
     seen = []
-    for i, (series, (colour, _)) in enumerate(zip(view.series, looks(view.series), strict=True)):
+    for i, (series, look) in enumerate(zip(view.series, looks(view.series), strict=True)):
         for x, case in series.points:
             values = list(scores_of(case, judged).values())
             seen += values
             if series.on_axis and len(values) > 1:
                 at = [shifted(x, i + 0.35, view)] * len(values)
-                axes.plot(at, values, ".", color=colour, markersize=4, alpha=0.7)
+                axes.plot(at, values, ".", color=look.colour, markersize=4, alpha=0.7)
     return seen
 
 
@@ -102,14 +105,14 @@ def draw_failures(axes: Axes, view: View, measure: str) -> None:
     The row says what the first one was.
     """
     rows = [
-        (s, look, failed)
+        (s, look.colour, failed)
         for s, look in zip(view.series, looks(view.series), strict=True)
         if (failed := failed_points(s, measure))
     ]
     if not rows:
         return
     make_room(axes, 0.06 * len(rows) + 0.02)
-    for i, (series, (colour, _), failed) in enumerate(rows):
+    for i, (series, colour, failed) in enumerate(rows):
         height = 0.97 - 0.06 * i
         x = failed[0][0]
         is_wide = axes.bbox.width > 0.5 * axes.figure.bbox.width

@@ -52,7 +52,7 @@ def draw_evaluated_in_buckets(view: View, folder: Path) -> list[Path]:
         for i, case in enumerate(alike):
             shift = SPREAD * ((i + 0.5) / len(alike) - 0.5)
             name = f"buckets of {bucket_of(case):g}"
-            draw_case(axes, case, columns, shift, (*look[case.id], name))
+            draw_case(axes, case, columns, shift, look[case.id], name)
         values = papers_values(row, columns)
         places = [columns.index(column) for column in values]
         numbers = list(values.values())

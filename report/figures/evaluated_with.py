@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import error_bars
-from report.figures.looks import looks
+from report.figures.looks import Look, looks
 from report.figures.style import GREY, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
 from report.reading.series import View, level
@@ -35,6 +36,7 @@ from report.tables.evaluated_with_table import (
 
 # How far the markers of a category lie apart, all in all, of the distance between categories.
 SPREAD = 0.56
+PAPERS: dict[str, Any] = {"linestyle": "", "fillstyle": "none", "markersize": 9}
 
 
 def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
@@ -44,19 +46,19 @@ def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
     figure, (axes,) = new_figure()
     compared: set[str] = set()  # rows of the paper that are drawn
     lines = [level(trained_name(case, cases), case) for case in cases]
-    for i, (case, (colour, marker)) in enumerate(zip(cases, looks(lines), strict=True)):
+    for i, (case, look) in enumerate(zip(cases, looks(lines), strict=True)):
         shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
-        draw_case(axes, case, columns, shift, (colour, marker, f"trained with {lines[i].name}"))
+        draw_case(axes, case, columns, shift, look, f"trained with {lines[i].name}")
         row = papers_row(case)
         if not is_papers_task(cases) or row in compared or is_across(case.settings):
             continue
         values = papers_values(row, columns)
         xs = [columns.index(column) + shift for column in values]
-        axes.plot(xs, list(values.values()), marker, color=colour, fillstyle="none", markersize=9)
+        axes.plot(xs, list(values.values()), color=look.colour, **PAPERS, marker=look.marker)
         compared |= {row} if values else set()
     if compared:
         label = f"hollow: {paper.NAME}"
-        axes.plot([], [], "o", color=GREY, fillstyle="none", markersize=9, label=label)
+        axes.plot([], [], color=GREY, marker="o", **PAPERS, label=label)
     name_categories(axes, columns)
     if name == "accuracy":
         accuracy_axis(axes)
@@ -80,13 +82,10 @@ def draw_case(
     case: CaseResult,
     columns: Sequence[str],
     shift: float,
-    look: tuple[str, str, str],
+    look: Look,
+    label: str,
 ) -> None:
-    """Draw the means of a trained model with their intervals, a line within each kind of attention.
-
-    look: colour, marker and name.
-    """
-    colour, marker, label = look
+    """Draw the means of a model with their intervals, a line within each kind of attention."""
     name = rounds_measure([case])
     for i, (_, alike) in enumerate(groupby(columns, key=block_of)):
         found = [
@@ -98,11 +97,9 @@ def draw_case(
             [x for x, _ in found],
             [e.value for _, e in found],
             yerr=error_bars([e for _, e in found]),
-            color=colour,
-            marker=marker,
+            **look.style,
             markersize=5,
             linewidth=1.0,
-            linestyle=":",
             capsize=2,
             label=None if i else label,
         )

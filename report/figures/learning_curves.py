@@ -49,8 +49,8 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     panels[-n_columns].set_xlabel("training steps")
     if timed:
         panels[-1].set_xlabel("training time (s)")
-    for name, (colour, marker) in looks_of.items():
-        panels[0].plot([], [], color=colour, marker=marker, label=name)
+    for name, look in looks_of.items():
+        panels[0].plot([], [], **look.style, label=name)
     add_legend(figure, panels[0])
     cases = [case for named in rows.values() for _, case in named]
     add_words(figure, lead_finding(view), f"{view.caption} {curve_note(cases, timed)}")
@@ -111,10 +111,11 @@ def looks_by_name(view: View, rows: Mapping[str, Named]) -> dict[str, Look]:
         return dict(zip(found, looks(list(found.values())), strict=True))
     chosen: dict[str, Look] = {}
     for row in series:
-        colour = look_of(row[-1])[0]
+        usual = look_of(row[-1])
         for i, one in enumerate(row):
             share = LIGHTEST * (1 - i / max(len(row) - 1, 1))
-            chosen[one.name] = lighter(colour, share), MARKERS[i % len(MARKERS)]
+            paler, marker = lighter(usual.colour, share), MARKERS[i % len(MARKERS)]
+            chosen[one.name] = usual._replace(colour=paler, marker=marker)
     return chosen
 
 
@@ -125,19 +126,18 @@ def draw_curves(axes: Axes, named: Named, looks_of: Mapping[str, Look], over_tim
         if over_time and not has_seconds(case):
             continue
         points = mean_curve(case)
-        colour, marker = looks_of[name]
+        look = looks_of[name]
         xs = [point.seconds if over_time else point.step for point in points]
         axes.plot(
             xs,
             [point.bits.value for point in points],
-            color=colour,
-            marker=marker,
+            **look.style,
             linewidth=1.6,
             markersize=4,
         )
         if all(point.bits.has_interval for point in points):
             low, high = [p.bits.low for p in points], [p.bits.high for p in points]
-            axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+            axes.fill_between(xs, low, high, color=look.colour, alpha=0.13, linewidth=0)
         seen += [p.bits.value for p in points if p.step >= LEFT_OUT * points[-1].step]
     axes.ticklabel_format(axis="y", useOffset=False)
     if seen:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from report.figures.drawing import Value, draw_failures, draw_lines, subject_of
+from report.figures.drawing import THICK, THIN, Value, draw_failures, draw_lines, subject_of
 from report.figures.looks import looks
 from report.figures.style import (
     GREY,
@@ -28,7 +28,7 @@ MIB = 2**20
 def draw_memory(view: View, folder: Path) -> list[Path]:
     """Draw the peak memory of a step, in all and for activations and workspace alone.
 
-    Lines are the whole process, dashes the live tensors, bars the prediction.
+    Lines are the whole process, thin ones the live tensors, bars the prediction.
     """
     figure, panels = new_figure(2)
     whole, rest = panels
@@ -37,15 +37,15 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
     for axes, (process, live) in names.items():
         x_axis(axes, view)
         seen = draw_lines(axes, view, memory_in_mib(process))
-        seen += draw_lines(axes, view, memory_in_mib(live), style="--", named=False)
+        seen += draw_lines(axes, view, memory_in_mib(live), thin=True)
         seen += draw_predictions(axes, view) if axes is whole else []
         drawn[axes] = [value for value in seen if value > 0]
     for axes, values in drawn.items():
         y_axis(axes, values, base=2, always_log=any(map(is_wide, drawn.values())))
         tick_unit(axes, "peak memory (MiB)" if axes is whole else "activations and workspace (MiB)")
         draw_failures(axes, view, "memory")
-    for style, label in (("-", "whole process"), ("--", "live tensors")):
-        whole.plot([], [], style, color=GREY, label=label)
+    for width, label in ((THICK, "whole process"), (THIN, "thin: live tensors")):
+        whole.plot([], [], color=GREY, label=label, linewidth=width["linewidth"])
     if any(case.memory("predicted_bytes") for case in view.cases):
         whole.plot(
             [], [], "_", color=GREY, markersize=12, markeredgewidth=2, label="predicted peak"
@@ -76,22 +76,16 @@ def memory_in_mib(name: str) -> Value:
 def draw_predictions(axes: Axes, view: View) -> list[float]:
     """Draw a bar at the predicted peak of each case, and return the peaks in MiB."""
     seen = []
-    for series, (colour, _) in zip(view.series, looks(view.series), strict=True):
+    for series, look in zip(view.series, looks(view.series), strict=True):
         for x, case in series.points:
             predicted = case.memory("predicted_bytes")
             if predicted is None:
                 continue
             seen.append(predicted / MIB)
             if series.on_axis:
-                axes.plot(x, predicted / MIB, "_", color=colour, markersize=14, markeredgewidth=2)
+                (bar,) = axes.plot(x, predicted / MIB, "_", color=look.colour)
             else:
-                axes.plot(
-                    0.97,
-                    predicted / MIB,
-                    "_",
-                    color=colour,
-                    markersize=14,
-                    markeredgewidth=2,
-                    transform=axes.get_yaxis_transform(),
-                )
+                where = axes.get_yaxis_transform()
+                (bar,) = axes.plot(0.94, predicted / MIB, "_", color=look.colour, transform=where)
+            bar.set(markersize=14, markeredgewidth=2)
     return seen

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import draw_failures, draw_lines
-from report.figures.looks import looks
+from report.figures.looks import Look, looks
 from report.figures.style import (
     GREY,
     WARM,
@@ -91,10 +91,10 @@ def draw_published_curves(axes: Axes, view: View) -> list[float]:
     lines = list(zip(view.series, looks(view.series), strict=True))
     ours = {series.name: look for series, look in lines}
     dense = [look for series, look in lines if series.kind == "dense"]
-    ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else (WARM[0], "X"))
+    ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else Look(WARM[0], "X"))
     for name, seconds in paper.FIGURE_5_SECONDS.items():
-        colour, marker = ours.get(name, (GREY, "."))
-        axes.plot(paper.FIGURE_5_LENGTHS, seconds, color=colour, marker=marker)
+        look = ours.get(name, Look(GREY, "."))
+        axes.plot(paper.FIGURE_5_LENGTHS, seconds, **look.style)
         axes.annotate(
             name,
             (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),
@@ -102,7 +102,7 @@ def draw_published_curves(axes: Axes, view: View) -> list[float]:
             textcoords="offset points",
             fontsize=8.5,
             ha="right",
-            color=colour,
+            color=look.colour,
         )
     axes.set_xscale("log", base=2)
     axes.set_xticks(

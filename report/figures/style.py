@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -126,13 +127,15 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     What is grey explains, and comes after them.
     """
     handles, labels = axes.get_legend_handles_labels()
+    # without the error bars, which would hide marker and dashes
+    handles = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
     entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_grey(entry[0]))
     handles, labels = (
         [h for h, _ in entries],
         [textwrap.fill(label, LEGEND_WIDTH) for _, label in entries],
     )
     if handles:
-        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=LEGEND_AT)
+        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=LEGEND_AT, handlelength=2.8)
 
 
 def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> None:

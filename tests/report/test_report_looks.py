@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from synthetic import BASE, DENSE, make_record, make_records
 
+from report.compare.ablation import compare_cases
+from report.figures.categories import look_of_point
+from report.figures.cost import lines_of
 from report.figures.learning_curves import looks_by_name, rows_of
 from report.figures.looks import look_of, looks
 from report.page.svg import inline_svg
@@ -87,6 +90,72 @@ def test_categories_look_different_in_their_learning_curves():
 
 def test_no_two_variants_look_alike():
     assert len({drawn(name, []) for name in VARIANTS}) == len(VARIANTS)
+
+
+ORDINARY = {"reversible": False, "ff_chunks": 1, "loss_chunks": 1}
+MEANS = {
+    "ordinary": ORDINARY,
+    "chunked": {**ORDINARY, "ff_chunks": 4, "loss_chunks": 4},
+    "reversible": {**ORDINARY, "reversible": True},
+    "both": {"reversible": True, "ff_chunks": 4, "loss_chunks": 4},
+}
+
+
+@pytest.mark.parametrize("attention", ["lsh", "sdpa", "local"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_saves_memory_and_the_precision_have_looks_of_their_own(attention, precision):
+    """Whatever stands beside, and whether or not the name of the line tells it."""
+    base = replace(BASE, attention=attention, shared_qk=True)
+    models = [replace(base, **means, precision=precision) for means in MEANS.values()]
+    beside = [*models, *(replace(base, **means) for means in MEANS.values())]
+    alone = [looks(series_of([model]))[0] for model in models]
+    together = {line.cases[0].id: look for line, look in zip_looks(series_of(beside))}
+    assert alone == [together[series_of([model])[0].cases[0].id] for model in models]
+    assert len({look[1:] if attention != "sdpa" else look for look in alone}) == len(models)
+    assert len({*together.values()}) == len(together)
+
+
+def zip_looks(series):
+    return zip(series, looks(series), strict=True)
+
+
+def test_sizes_of_categories_are_told_by_markers_and_models_have_their_colours():
+    models = [replace(BASE, attention=a, **ORDINARY) for a in ("lsh", "sdpa", "local")]
+    draw = np.random.default_rng(3)
+    sizes = [case for model in models for case in grid(model, length=[512, 1024])]
+    cases = gather([make_record(case, ["s"], 0, draw) for case in sizes])
+    series, categories = category_lines(cases, ["attention"], {})
+    view = replace(view_of("s", cases), series=series, categories=categories)
+    found = {
+        (i, case.settings["attention"]): look_of_point(view, i, case)
+        for i, line in enumerate(view.series)
+        for case in line.cases
+    }
+    for name, model in zip(("lsh", "sdpa", "local"), models, strict=True):
+        colours = {found[i, name].colour for i in (0, 1)}
+        assert colours == {look_of(series_of([model])[0]).colour}
+    assert [len({found[i, a].marker for a in ("lsh", "sdpa", "local")}) for i in (0, 1)] == [1, 1]
+    assert found[0, "lsh"].marker != found[1, "lsh"].marker
+
+
+@pytest.mark.parametrize("factor", ["n_rounds", "attention"])
+def test_models_have_their_colours_where_levels_are_compared(factor):
+    models = [*(replace(BASE, n_rounds=n) for n in (1, 4)), VARIANTS["local"], VARIANTS["dense"]]
+    tasks = [replace(model, task=task) for task in ("enwik8", "photos64") for model in models]
+    draw = np.random.default_rng(4)
+    cases = [case for model in tasks for case in grid(model, length=[512])]
+    found = compare_cases(gather([make_record(c, ["s"], 0, draw) for c in cases]), factor)
+    drawn = lines_of(found, [*{one.group: 0 for one in found.levels}])
+    assert len({look for _, _, look in drawn}) == len(drawn)
+    first = drawn if factor == "attention" else drawn[:1] + drawn[2:]
+    for label, levels, look in first:
+        if factor == "attention":
+            assert len(levels) == 1, "models have no order"
+        if "photos64" not in label:
+            known = series_of([VARIANTS["local"]]) if "local" in label else None
+            known = series_of([VARIANTS["dense"]]) if "dense" in label else known
+            of_rounds = [replace(BASE, n_rounds=int(label[4]))] if "LSH-" in label else [BASE]
+            assert look == look_of((known or series_of(of_rounds))[0]), label
 
 
 def test_no_two_lines_of_a_figure_look_alike():
