@@ -10,9 +10,9 @@ from report.figures.looks import looks
 from report.reading.cases import CaseResult
 from report.reading.judged import Judged, scores_of
 from report.reading.measures import MEASURES
-from report.reading.series import Series, View
+from report.reading.series import USUAL_PRECISION, Series, View
 from report.statistics.estimates import Estimate
-from report.text import STATUS_TEXT, length_text
+from report.text import STATUS_TEXT, length_text, plural
 
 Value = Callable[[CaseResult], Estimate | None]
 THICK: Mapping[str, Any] = {"linewidth": 1.8, "markersize": 6}
@@ -190,6 +190,27 @@ def subject_of(view: View) -> str:
     """Return what a suite measures one of: "attention call" or "training step"."""
     attention = all(case.settings.get("subject") == "attention" for case in view.cases)
     return "attention call" if attention else "training step"
+
+
+def call_sizes_text(view: View) -> str:
+    """Tell the sizes of an attention call, as far as all cases share them; "" of training steps."""
+    if subject_of(view) != "attention call":
+        return ""
+    found = [case.settings for case in view.cases]
+    batches, tokens = {s["batch"] for s in found}, {s["batch"] * s["length"] for s in found}
+    if len(tokens) == 1:
+        fewer = " in all (longer sequences are fewer)" if len(batches) > 1 else ""
+        told = [f"{tokens.pop():,} tokens a call{fewer}"]
+    else:
+        told = [f"{plural(batches.pop(), 'sequence')} a call"] if len(batches) == 1 else []
+    heads = {(s["n_heads"], s["d_model"] // s["n_heads"]) for s in found}
+    told += [f"{n} heads x {width}" for n, width in heads if len(heads) == 1]
+    chunks = {case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"}
+    told += [f"chunks of {chunk}" for chunk in chunks if len(chunks) == 1]
+    precisions = {str(s.get("precision", USUAL_PRECISION)) for s in found}
+    mixed = f"{USUAL_PRECISION} unless named otherwise"
+    told += ["causal", mixed if len(precisions) > 1 else precisions.pop()]
+    return f"{', '.join(told)}."
 
 
 def error_bars(found: Sequence[Estimate]) -> list[list[float]]:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from report.figures.drawing import THICK, THIN, Value, draw_failures, draw_lines, subject_of
+from report.figures.drawing import (
+    THICK,
+    THIN,
+    Value,
+    call_sizes_text,
+    draw_failures,
+    draw_lines,
+    subject_of,
+)
 from report.figures.looks import looks
 from report.figures.style import (
     GREY,
@@ -51,7 +59,8 @@ def draw_memory(view: View, folder: Path) -> list[Path]:
             [], [], "_", color=GREY, markersize=12, markeredgewidth=2, label="predicted peak"
         )
     add_legend(figure, whole)
-    add_words(figure, suite_finding(view, "memory"), f"{view.caption} {memory_note(view)}")
+    words = " ".join(filter(None, [view.caption, call_sizes_text(view), memory_note(view)]))
+    add_words(figure, suite_finding(view, "memory"), words)
     return save(figure, folder, f"{view.name}_memory")
 
 

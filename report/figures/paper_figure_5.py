@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from report import paper
-from report.figures.drawing import draw_failures, draw_lines
+from report.figures.drawing import call_sizes_text, draw_failures, draw_lines
 from report.figures.looks import Look, looks
 from report.figures.style import (
     GREY,
@@ -27,11 +27,10 @@ from report.reading.rivals import (
     common_points,
     crossover_of,
     plain_name,
-    precision_of,
     rivals_of,
     way_text,
 )
-from report.reading.series import USUAL_PRECISION, View
+from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.text import length_text, speed_text
 
@@ -54,20 +53,6 @@ def draw_paper_figure_5(view: View, folder: Path) -> list[Path]:
     )
     add_words(figure, attention_finding(view), caption)
     return save(figure, folder, f"{view.name}_paper")
-
-
-def call_sizes_text(view: View) -> str:
-    """Tell the sizes of one evaluation, which all cases share."""
-    settings = view.cases[0].settings
-    tokens, width = settings["batch"] * settings["length"], settings["d_model"]
-    heads = settings["n_heads"]
-    ours = [case.settings["chunk_length"] for case in view.cases if case.kind == "reformer"]
-    chunks = f", chunks of {ours[0]}" if ours else ""
-    mixed = any(precision_of(line) != USUAL_PRECISION for line in view.series)
-    precision = f"{USUAL_PRECISION}{' unless named otherwise' if mixed else ''}"
-    return (
-        f"{tokens:,} tokens a call, {heads} heads x {width // heads}{chunks}, causal, {precision}."
-    )
 
 
 def forward_time(case: CaseResult) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from report.figures.drawing import draw_failures, draw_lines, subject_of
+from report.figures.drawing import call_sizes_text, draw_failures, draw_lines, subject_of
 from report.figures.style import add_legend, add_words, new_figure, save, tick_unit, x_axis, y_axis
 from report.findings import suite_finding
 from report.reading.cases import CaseResult
@@ -37,5 +37,6 @@ def draw_time(view: View, folder: Path) -> list[Path]:
         f"Mean of the medians of {plural_range(counts, 'process')} per case; bars: 95 % intervals "
         "(Student's t over processes)."
     )
-    add_words(figure, suite_finding(view, "time"), f"{view.caption} {note}")
+    words = " ".join(filter(None, [view.caption, call_sizes_text(view), note]))
+    add_words(figure, suite_finding(view, "time"), words)
     return save(figure, folder, f"{view.name}_time")

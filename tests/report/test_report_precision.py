@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from readable import figure_drawn_by
 from synthetic import BASE, make_record
 
-from report.figures.paper_figure_5 import attention_finding, call_sizes_text
+from report.figures import memory, time
+from report.figures.drawing import call_sizes_text
+from report.figures.paper_figure_5 import attention_finding
 from report.findings import suite_finding
 from report.reading.gathering import gather, noise_kind
 from report.reading.rivals import common_points, crossover_of, precision_of, rivals_of
@@ -88,6 +91,19 @@ def test_findings_are_on_float32_where_both_are_in_it_and_say_so(both):
         assert "dense sdpa" in told
         assert "bfloat16" not in told
     assert "float32 unless named otherwise" in call_sizes_text(both)
+
+
+@pytest.mark.parametrize("draw", [time.draw_time, memory.draw_memory])
+def test_captions_tell_how_many_tokens_a_call_has(draw, monkeypatch, tmp_path):
+    """Else a line that is flat over the length looks as if time did not grow with the tokens."""
+    found = view(*cases_of("lsh", "float32"), *cases_of("sdpa", "float32"))
+    caption = " ".join(
+        figure_drawn_by(draw, found, monkeypatch, tmp_path).texts[1].get_text().split()
+    )
+    assert "32,768 tokens a call in all (longer sequences are fewer)" in caption
+    single = [make_case(replace(c.settings, batch=1)) for c in cases_of("lsh", "float32")]
+    found = view(*single, suite="attention_length")
+    assert call_sizes_text(found).startswith("1 sequence a call, ")
 
 
 def test_findings_on_bfloat16_alone_say_so():
