@@ -44,8 +44,8 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
         axes.set_ylabel("held-out bits per dim")
         for other in further:
             draw_curves(other, named, looks_of, over_time=True)
-            other.set_ylim(axes.get_ylim())
-            other.set_yticklabels([])
+            other.tick_params(labelleft=False)
+    share_axes(panels, n_columns)
     panels[-n_columns].set_xlabel("training steps")
     if timed:
         panels[-1].set_xlabel("training time (s)")
@@ -55,6 +55,16 @@ def draw_learning_curves(view: View, folder: Path) -> list[Path]:
     cases = [case for named in rows.values() for _, case in named]
     add_words(figure, lead_finding(view), f"{view.caption} {curve_note(cases, timed)}")
     return save(figure, folder, f"{view.name}_curves")
+
+
+def share_axes(panels: Sequence[Axes], n_columns: int) -> None:
+    """Give all rows the same axes: titles compare what stands in different rows."""
+    lowest, highest = zip(*(axes.get_ylim() for axes in panels), strict=True)
+    for i in range(n_columns):
+        first, last = zip(*(axes.get_xlim() for axes in panels[i::n_columns]), strict=True)
+        for axes in panels[i::n_columns]:
+            axes.set_ylim(min(lowest), max(highest))
+            axes.set_xlim(min(first), max(last))
 
 
 def rows_of(view: View) -> dict[str, list[tuple[str, CaseResult]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from readable import figure_drawn_by
 from synthetic import BASE, DENSE, make_record
 
 from report.figures.learning_curves import draw_learning_curves, rows_of
@@ -200,6 +201,32 @@ def test_changes_are_told_from_the_base_at_equal_time() -> None:
     assert one.startswith("behind base: LSH-4 at all times, after 40 s by 0.200 (")
     # after half of its steps it has 4 - 0.5, the base 4 - 1
     assert other.startswith("behind base: LSH-4 at all times, after 40 s by 0.500 (")
+
+
+@pytest.mark.parametrize("suite", ["layers", "sequence_length"])
+def test_rows_of_panels_have_the_same_axes(
+    suite: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A title compares models that stand in different rows."""
+    sizes: dict[str, list[int]] = (
+        {"n_layers": [1, 4]} if suite == "layers" else {"length": [512, 4096]}
+    )
+    records = [
+        make_record(case, [suite], seed, np.random.default_rng(seed))
+        for model in (OURS, replace(DENSE, train_steps=400))
+        for case in grid(model, **sizes)
+        for seed in range(2)
+    ]
+    view = view_of(suite, gather(records))
+    figure = figure_drawn_by(draw_learning_curves, view, monkeypatch, tmp_path)
+    assert len(figure.axes) == 4
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    for column in (figure.axes[::2], figure.axes[1::2]):
+        assert len({axes.get_xlim() for axes in column}) == 1
+        for axes in column:
+            low, high = axes.get_xlim()
+            drawn = [x for one in axes.get_lines() for x in one.get_xdata()]
+            assert low <= min(drawn) <= max(drawn) <= high
 
 
 def test_layers_have_panels_of_their_own_for_each_model() -> None:
