@@ -18,7 +18,7 @@ from report.text import plural
 
 Array = NDArray[Any]
 COLOURS = (COLD[0], WARM[1], COLD[1], WARM[2])  # of the four buckets
-NEAR, FAR = 30, 60  # degrees
+NEAR, FAR, RIGHT = 30, 60, 90  # degrees
 
 
 def draw_angular_hashing(
@@ -26,7 +26,7 @@ def draw_angular_hashing(
 ) -> list[Path]:
     """Draw the vectors of a head on the circle, once for each rotation, coloured by bucket."""
     angles, buckets = angles_of(head), np.asarray(head["plane_buckets"])
-    pairs = near_and_far(angles)
+    pairs = near_and_far(angles, buckets)
     figure = Figure(figsize=(WIDTH, 4.6), dpi=DPI)
     panels = np.atleast_1d(figure.subplots(1, len(buckets)))
     figure.subplots_adjust(left=0.02, right=0.98, top=0.76, bottom=0.27, wspace=0.05)
@@ -42,7 +42,7 @@ def draw_angular_hashing(
             f"{name}: {apart(angles, *pair):.0f} degrees apart, one bucket in {n_shared} of "
             f"{plural(len(buckets), 'rotation')}"
         )
-        figure.text(0.02 + 0.5 * at, 0.225, text, fontsize=9.5)
+        figure.text(0.02 + 0.49 * at, 0.225, text, fontsize=9)
     add_words(figure, hashing_finding(head), caption_text(view, case, head))
     return save(figure, folder, f"{view.name}_angular_hashing")
 
@@ -59,13 +59,25 @@ def apart(angles: Array, i: Any, j: Any) -> Any:
     return np.degrees(np.minimum(turned, 2 * np.pi - turned))
 
 
-def near_and_far(angles: Array) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Choose two pairs to follow: those whose angles are nearest to half of NEAR and to FAR."""
+def near_and_far(angles: Array, buckets: Array) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Choose two pairs to follow: typical ones of those within NEAR and of those beyond RIGHT.
+
+    Typical is a pair that shares a bucket as often as the median one, of several the one whose
+    angle is nearest to the median. Where there are none so near, or so far, it is of all pairs.
+    """
     i, j = np.triu_indices(len(angles), 1)
     between = apart(angles, i, j)
-    chosen = [int(np.argmin(np.abs(between - wanted))) for wanted in (NEAR / 2, FAR)]
-    near, far = ((int(i[at]), int(j[at])) for at in chosen)
-    return near, far
+    shared = (buckets[:, i] == buckets[:, j]).mean(axis=0)
+    near, far = typical(between, shared, between < NEAR), typical(between, shared, between >= RIGHT)
+    return (int(i[near]), int(j[near])), (int(i[far]), int(j[far]))
+
+
+def typical(between: Array, shared: Array, wanted: Array) -> int:
+    """Return the place of the pair that is typical of those wanted (`near_and_far`)."""
+    among = wanted if wanted.any() else np.ones_like(wanted)
+    unlike = np.abs(shared - np.median(shared[among]))
+    askew = np.abs(between - np.median(between[among]))
+    return int(np.lexsort((askew, unlike, ~among))[0])
 
 
 def draw_circle(axes: Axes, angles: Array, buckets: Array, rotated: Any) -> None:
@@ -108,10 +120,12 @@ def hashing_finding(head: Mapping[str, Any]) -> str:
     """Say how often near and far vectors share a bucket."""
     near, far = shared_within(head, 0, NEAR), shared_within(head, FAR, 181)
     if isnan(near):
-        return f"No two vectors of this head are less than {NEAR} degrees apart"
+        return (
+            f"Projected on a plane, no two vectors of this head are less than {NEAR} degrees apart"
+        )
     text = (
-        f"Vectors of a trained head less than {NEAR} degrees apart share a bucket in {near:.0f} % "
-        "of rotations"
+        f"Projected on a plane, vectors of a trained head less than {NEAR} degrees apart share a "
+        f"bucket in {near:.0f} % of rotations"
     )
     if isnan(far):
         return f"{text}; none are more than {FAR} degrees apart"

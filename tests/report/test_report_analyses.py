@@ -191,9 +191,9 @@ def test_figure_1_holds_what_is_true_of_the_vectors():
                 same += sum(row[i] == row[j] for row in head["plane_buckets"])
     assert shared_within(head, 0, 30) == pytest.approx(100 * same / n_near, abs=2)
     assert shared_within(head, 90.5, 181) == 0, "a sector is 90 degrees wide"
-    near, far = near_and_far(angles)
+    near, far = near_and_far(angles, np.array(head["plane_buckets"]))
     assert apart(angles, *near) == pytest.approx(15, abs=3)
-    assert apart(angles, *far) == pytest.approx(60, abs=3)
+    assert apart(angles, *far) >= 90
 
 
 def test_a_suite_shows_the_analyses_that_it_or_all_its_cases_ask_for(rounds):
