@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import error_bars
 from report.figures.looks import Look, looks
-from report.figures.style import GREY, add_legend, add_words, new_figure, save
+from report.figures.style import GREY, PAPERS, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
 from report.reading.series import View, level
 from report.statistics.seeds import is_different
@@ -36,7 +35,6 @@ from report.tables.evaluated_with_table import (
 
 # How far the markers of a category lie apart, all in all, of the distance between categories.
 SPREAD = 0.56
-PAPERS: dict[str, Any] = {"linestyle": "", "fillstyle": "none", "markersize": 9}
 
 
 def draw_evaluated_with(view: View, folder: Path) -> list[Path]:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from report import paper
 from report.figures.drawing import draw_failures, draw_lines, draw_seeds, failed_points
+from report.figures.looks import looks
 from report.figures.style import (
     GREY,
+    PAPERS,
     add_legend,
     add_words,
     new_figure,
@@ -23,6 +26,7 @@ from report.findings import suite_finding
 from report.reading.captions import stand_in_text
 from report.reading.judged import ACCURACY, Judged, judged_together, score_of
 from report.reading.series import View
+from report.tables.evaluated_with_table import is_papers_task, papers_row, papers_values
 from suites.engine.store.records import part_of
 
 
@@ -35,6 +39,7 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     x_axis(axes, view, sorted(at))
     seen = draw_lines(axes, view, lambda case: score_of(case, judged), spread=True)
     seen += draw_seeds(axes, view, judged)
+    seen += draw_papers_diagonal(axes, view)
     if seen:
         margin = 0.15 * (max(seen) - min(seen)) or 0.1
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
@@ -48,6 +53,31 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     words = f"{view.caption} {quality_note(view, 'Dots: seeds; bars')}"
     add_words(figure, suite_finding(view, "quality"), words)
     return save(figure, folder, f"{view.name}_quality")
+
+
+def draw_papers_diagonal(axes: Axes, view: View) -> list[float]:
+    """Draw what Table 2 of the paper says of models evaluated as they were trained, on its task.
+
+    These are circles over hash rounds. Over what the table does not tell they are dotted lines, in
+    the colours of ours. Returns the values drawn.
+    """
+    found: set[float] = set()
+    papers_task = is_papers_task(view.cases)
+    for series, look in zip(view.series, looks(view.series), strict=True):
+        for x, case in series.points if papers_task and series.kind == "reformer" else ():
+            told = papers_values(papers_row(case), [str(case.settings["n_rounds"])])
+            for value in {*told.values()} - found:
+                if view.varies == "n_rounds":
+                    axes.plot([x], [value], color=GREY, marker="o", **PAPERS)
+                else:
+                    axes.axhline(value, color=look.colour, linestyle=(0, (1, 4)), linewidth=1.5)
+                found.add(value)
+    if found and view.varies == "n_rounds":
+        axes.plot([], [], color=GREY, marker="o", **PAPERS, label=paper.NAME)
+    elif found:
+        label = f"dots: {paper.NAME}, which does not tell its {view.varies.replace('_', ' ')}"
+        axes.plot([], [], color=GREY, linestyle=(0, (1, 4)), label=label)
+    return list(found)
 
 
 def quality_note(view: View, marks: str = "Bars") -> str:

@@ -29,7 +29,8 @@ from report.text import length_text
 WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
 COLD = ("#0072B2", "#009E73", "#56B4E9", "#332288")
 GREY = "#666666"
-MARKERS = "osD^vP*X"
+# Numbers of the paper are hollow and large.
+PAPERS: dict[str, Any] = {"linestyle": "", "fillstyle": "none", "markersize": 9}
 DPI = 110
 KINDS = ("png", "svg", "pdf")
 # For a paper: as wide as a column of text is, in inches, its letters as small as footnotes.

@@ -13,8 +13,10 @@ from synthetic import make_record
 
 from report import paper
 from report.figures import evaluated_in_buckets as in_buckets
+from report.figures import quality
+from report.reading.cases import CaseResult
 from report.reading.gathering import gather
-from report.reading.series import View
+from report.reading.series import View, lines
 from report.reading.view import view_of
 from report.tables.cases_table import suite_table
 from report.tables.evaluated_with_table import rounds_note, rounds_table
@@ -109,6 +111,30 @@ def test_a_panel_is_a_row_of_table_2_and_a_line_a_size(
         for container, size in zip(axes.containers, sizes, strict=True):
             expected = [100 * accuracy(n_rounds, size, str(r)) for r in ROUNDS]
             assert list(container[0].get_ydata()) == pytest.approx(expected)
+
+
+def test_table_2_stands_beside_models_evaluated_as_they_were_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    view = view_of_buckets()
+    told = [paper.TABLE_2[n][n] for n in ("1", "2")]
+    [axes] = figure_drawn_by(quality.draw_quality, view, monkeypatch, tmp_path).axes
+    levels = [line.get_ydata()[0] for line in axes.get_lines() if len({*line.get_ydata()}) == 1]
+    assert {*told} <= {*levels}
+    assert axes.get_ylim()[0] < min(told), "they are on the axis"
+    cases = [case for case in view.cases if case.settings.get("bucket_size") == 8]
+    over_rounds = view_by_rounds(cases)
+    [axes] = figure_drawn_by(quality.draw_quality, over_rounds, monkeypatch, tmp_path).axes
+    points = {
+        (float(x), y) for line in axes.get_lines() for x, y in zip(*line.get_data(), strict=True)
+    }
+    assert {(1.0, told[0]), (2.0, told[1])} <= points
+    assert axes.get_ylim()[0] < min(told)
+
+
+def view_by_rounds(cases: Sequence[CaseResult]) -> View:
+    by_rounds = tuple(lines(cases, "n_rounds"))
+    return replace(view_of("duplication_buckets", cases), varies="n_rounds", series=by_rounds)
 
 
 def test_no_text_stands_on_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
