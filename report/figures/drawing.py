@@ -199,8 +199,7 @@ def call_sizes_text(view: View) -> str:
     found = [case.settings for case in view.cases]
     batches, tokens = {s["batch"] for s in found}, {s["batch"] * s["length"] for s in found}
     if len(tokens) == 1:
-        fewer = " in all (longer sequences are fewer)" if len(batches) > 1 else ""
-        told = [f"{tokens.pop():,} tokens a call{fewer}"]
+        told = [f"{tokens.pop():,} tokens a call{' at every length' if len(batches) > 1 else ''}"]
     else:
         told = [f"{plural(batches.pop(), 'sequence')} a call"] if len(batches) == 1 else []
     heads = {(s["n_heads"], s["d_model"] // s["n_heads"]) for s in found}

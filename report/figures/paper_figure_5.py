@@ -9,10 +9,8 @@ from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.drawing import call_sizes_text, draw_failures, draw_lines
-from report.figures.looks import Look, looks
+from report.figures.looks import DENSE, LSH
 from report.figures.style import (
-    GREY,
-    WARM,
     add_legend,
     add_words,
     new_figure,
@@ -34,12 +32,15 @@ from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.text import length_text, speed_text
 
+# For the names right of the curves, in doublings of the length.
+ROOM = 2.0
+
 
 def draw_paper_figure_5(view: View, folder: Path) -> list[Path]:
     """Draw seconds per attention evaluation by length, beside the paper's curves."""
     figure, (ours, theirs) = new_figure(2)
     x_axis(ours, view)
-    seconds = [*draw_lines(ours, view, forward_time), *draw_published_curves(theirs, view)]
+    seconds = [*draw_lines(ours, view, forward_time), *draw_published_curves(theirs)]
     for axes, unit in ((ours, "seconds per attention evaluation"), (theirs, "")):
         y_axis(axes, seconds, always_log=True)
         tick_unit(axes, unit)
@@ -67,32 +68,30 @@ def forward_s(case: CaseResult) -> float | None:
     return time.value if time else None
 
 
-def draw_published_curves(axes: Axes, view: View) -> list[float]:
-    """Draw the paper's curves, named at their ends, and return all their seconds.
+def draw_published_curves(axes: Axes) -> list[float]:
+    """Draw the paper's curves, named right of their ends, and return all their seconds.
 
-    They look like our lines of the same name; full attention looks like our twin of it, or else
-    like the first dense line.
+    They have the looks of our variants, whether or not these were measured; full attention has that
+    of our twin of it.
     """
-    lines = list(zip(view.series, looks(view.series), strict=True))
-    ours = {series.name: look for series, look in lines}
-    dense = [look for series, look in lines if series.kind == "dense"]
-    ours["full"] = ours.get("dense memory-efficient", dense[0] if dense else Look(WARM[0], "X"))
     for name, seconds in paper.FIGURE_5_SECONDS.items():
-        look = ours.get(name, Look(GREY, "."))
+        is_lsh = name.startswith("LSH-")
+        look = LSH[int(name.removeprefix("LSH-"))] if is_lsh else DENSE["memory_efficient"]
         axes.plot(paper.FIGURE_5_LENGTHS, seconds, **look.style)
         axes.annotate(
             name,
             (paper.FIGURE_5_LENGTHS[-1], seconds[-1]),
-            xytext=(0, 5),
+            xytext=(6, 0),
             textcoords="offset points",
             fontsize=8.5,
-            ha="right",
+            va="center",
             color=look.colour,
         )
     axes.set_xscale("log", base=2)
     axes.set_xticks(
         paper.FIGURE_5_LENGTHS, [length_text(x) for x in paper.FIGURE_5_LENGTHS], fontsize=9
     )
+    axes.set_xlim(paper.FIGURE_5_LENGTHS[0] / 2**0.4, paper.FIGURE_5_LENGTHS[-1] * 2**ROOM)
     axes.set_xlabel("sequence length (tokens)")
     axes.set_title(paper.NAME, fontsize=10)
     return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]

@@ -70,13 +70,13 @@ def draw_papers_diagonal(axes: Axes, view: View) -> list[float]:
                 if view.varies == "n_rounds":
                     axes.plot([x], [value], color=GREY, marker="o", **PAPERS)
                 else:
-                    axes.axhline(value, color=look.colour, linestyle=(0, (1, 4)), linewidth=1.5)
+                    axes.axhline(value, color=look.colour, linestyle=(0, (1, 2.5)), linewidth=1.5)
                 found.add(value)
     if found and view.varies == "n_rounds":
         axes.plot([], [], color=GREY, marker="o", **PAPERS, label=paper.NAME)
     elif found:
         label = f"dots: {paper.NAME}, which does not tell its {view.varies.replace('_', ' ')}"
-        axes.plot([], [], color=GREY, linestyle=(0, (1, 4)), label=label)
+        axes.plot([], [], color=GREY, linestyle=(0, (1, 2.5)), label=label)
     return list(found)
 
 

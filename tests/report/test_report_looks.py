@@ -5,13 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from readable import figure_drawn_by, require_readable
 from synthetic import BASE, DENSE, make_record, make_records
 
+from report import paper
 from report.compare.ablation import compare_cases
+from report.figures import paper_figure_5
 from report.figures.categories import look_of_point
 from report.figures.cost import lines_of
 from report.figures.learning_curves import looks_by_name, rows_of
-from report.figures.looks import look_of, looks
+from report.figures.looks import DENSE as DENSE_LOOKS
+from report.figures.looks import LSH, look_of, looks
 from report.page.svg import inline_svg
 from report.reading.cases import suite_names
 from report.reading.categories import category_lines
@@ -180,6 +184,30 @@ def test_the_usual_variant_keeps_its_look_beside_unusual_ones():
         found = series_of(models)
         looked = dict(zip([line.name for line in found], looks(found), strict=True))
         assert looked["LSH-4"] == look_of(series_of([BASE])[0])
+
+
+def test_curves_of_the_paper_have_the_looks_of_our_variants(monkeypatch, tmp_path):
+    """Also where these were not measured; names stand right of the curves, not on them."""
+    call = replace(BASE, subject="attention", measures=("time", "memory"), precision="bfloat16")
+    calls = [replace(call, length=n, batch=32768 // n) for n in (1024, 4096)]
+    draw = np.random.default_rng(5)
+    cases = [case for s in calls for case in grid(s, attention=["lsh", "sdpa"])]
+    records = [make_record(case, ["attention_speed"], 0, draw) for case in cases]
+    view = view_of("attention_speed", gather(records))
+    figure = figure_drawn_by(paper_figure_5.draw_paper_figure_5, view, monkeypatch, tmp_path)
+    theirs = figure.axes[1]
+    drawn = {
+        text.get_text(): (line.get_color(), line.get_marker(), line.get_fillstyle())
+        for line, text in zip(theirs.get_lines(), theirs.texts, strict=True)
+    }
+    assert list(drawn) == list(paper.FIGURE_5_SECONDS)
+    for name, found in drawn.items():
+        known = DENSE_LOOKS["memory_efficient"] if name == "full" else LSH[int(name[4:])]
+        assert found == known[:3]
+    assert len({*drawn.values(), *(look[:3] for look in looks(view.series))}) == len(drawn) + 2
+    end = max(line.get_window_extent().x1 for line in theirs.get_lines())
+    assert all(end <= text.get_window_extent().x0 for text in theirs.texts)
+    require_readable(figure, theirs.texts)
 
 
 def test_numbers_that_a_figure_says_are_no_coordinates(tmp_path):

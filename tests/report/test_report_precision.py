@@ -100,7 +100,7 @@ def test_captions_tell_how_many_tokens_a_call_has(draw, monkeypatch, tmp_path):
     caption = " ".join(
         figure_drawn_by(draw, found, monkeypatch, tmp_path).texts[1].get_text().split()
     )
-    assert "32,768 tokens a call in all (longer sequences are fewer)" in caption
+    assert "32,768 tokens a call at every length" in caption
     single = [make_case(replace(c.settings, batch=1)) for c in cases_of("lsh", "float32")]
     found = view(*single, suite="attention_length")
     assert call_sizes_text(found).startswith("1 sequence a call, ")
