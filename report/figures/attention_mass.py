@@ -9,6 +9,8 @@ from report.reading.analyses import analysed, by_rounds, most_rounds
 from report.reading.series import View, level, name_among
 from report.text import plural
 
+DODGE = 0.09  # between lines, of the distance between rounds: no marker hides another
+
 
 def draw_attention_mass(view: View, folder: Path) -> list[Path]:
     """Draw a line per trained model over the rounds that count, and one of the pairs that met."""
@@ -17,9 +19,9 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
     lines = [level(name_among(case, cases), case) for case in cases]
     for i, (case, look) in enumerate(zip(cases, looks(lines), strict=True)):
         mass, pairs = by_rounds(case, "mass"), by_rounds(case, "pairs")
-        rounds = range(1, len(mass) + 1)
+        xs = [r + DODGE * (i - (len(cases) - 1) / 2) for r in range(1, len(mass) + 1)]
         axes.errorbar(
-            [r + 0.04 * (i - (len(cases) - 1) / 2) for r in rounds],
+            xs,
             [e.value for e in mass],
             yerr=error_bars(mass),
             capsize=3,
@@ -28,7 +30,7 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
             label=f"trained with {lines[i].name}",
         )
         shares = [e.value for e in pairs]
-        axes.plot(rounds, shares, **look._replace(line=":").style, markersize=4)
+        axes.plot(xs, shares, **look._replace(line=":", fill="none").style, markersize=4.5)
     axes.plot(
         [],
         [],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report.figures.drawing import Value, error_bars, failed_points, subject_of
-from report.figures.looks import Look, look_of_case
+from report.figures.looks import OF_SIZES, Look, look_of_case
 from report.figures.memory import memory_in_mib, memory_note
 from report.figures.quality import quality_note
 from report.figures.style import (
@@ -31,7 +31,6 @@ from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
 
 NAME_WIDTH = 22  # characters of a name in a line
-OF_SIZES = "sD^vPX*"  # a hollow "o" is another reading
 ROW, LINE = 0.26, 0.11  # inches of a row, and more for each line of points in it
 
 

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 
 from report import paper
 from report.figures.evaluated_with import accuracy_axis, draw_case
-from report.figures.looks import looks
+from report.figures.looks import OF_SIZES, Look, look_of_case
 from report.figures.style import GREY, add_words, new_figure, save
 from report.reading.cases import CaseResult
-from report.reading.series import View, level
+from report.reading.series import View
 from report.tables.evaluated_with_table import (
     all_columns,
     block_of,
@@ -26,11 +26,11 @@ from report.tables.evaluated_with_table import (
     is_papers_task,
     papers_row,
     papers_values,
-    trained_name,
 )
 
 # How far the markers of a category lie apart, all in all, of the distance between categories.
 SPREAD = 0.3
+LINES = ("-", "--", ":", "-.")  # of sizes
 
 
 def has_bucket_sizes(view: View) -> bool:
@@ -45,24 +45,31 @@ def draw_evaluated_in_buckets(view: View, folder: Path) -> list[Path]:
     columns = [column for column in all_columns(cases) if block_of(column) == "LSH attention"]
     panels = [(row, list(alike)) for row, alike in groupby(cases, key=papers_row)]
     figure, all_axes = new_figure(len(panels))
-    figure.subplots_adjust(right=0.98, wspace=0.12)
-    lines = [level(trained_name(case, cases), case) for case in cases]
-    look = dict(zip([case.id for case in cases], looks(lines), strict=True))
+    figure.subplots_adjust(right=0.98, wspace=0.12, top=0.78)
+    sizes = sorted({bucket_of(case) for case in cases}, reverse=True)
     for axes, (row, alike) in zip(all_axes, panels, strict=True):
         for i, case in enumerate(alike):
             shift = SPREAD * ((i + 0.5) / len(alike) - 0.5)
             name = f"buckets of {bucket_of(case):g}"
-            draw_case(axes, case, columns, shift, look[case.id], name)
+            draw_case(axes, case, columns, shift, look_of_size(case, sizes), name)
         values = papers_values(row, columns)
         places = [columns.index(column) for column in values]
         numbers = list(values.values())
         axes.scatter(places, numbers, 90, edgecolors=GREY, facecolors="none", label=paper.NAME)
-        name_panel(axes, f"trained with {row}", columns)
+        alone = "\n(buckets in evaluation alone)" if row == "full" else ""
+        name_panel(axes, f"trained with {row}{alone}", columns)
     for axes in all_axes[1:]:
         axes.tick_params(labelleft=False)
     all_axes[0].set_ylabel("accuracy (%)")
     add_words(figure, buckets_finding(cases), view.caption)
     return save(figure, folder, f"{view.name}_evaluated_with")
+
+
+def look_of_size(case: CaseResult, sizes: Sequence[float]) -> Look:
+    """Return the look of a model, whose marker and broken line tell the size of its buckets."""
+    place = sizes.index(bucket_of(case))
+    line, marker = LINES[place % len(LINES)], OF_SIZES[place % len(OF_SIZES)]
+    return look_of_case(case)._replace(marker=marker, line=line, fill="full")
 
 
 def name_panel(axes: Axes, title: str, columns: Sequence[str]) -> None:

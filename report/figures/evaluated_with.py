@@ -38,35 +38,49 @@ SPREAD = 0.56
 
 
 def draw_evaluated_with(view: View, folder: Path) -> list[Path]:
-    """Draw a line per trained model, broken between kinds of attention, and the paper's numbers."""
+    """Draw a line per trained model, broken between kinds of attention, and the paper's numbers.
+
+    What was trained across buckets has a panel of its own, below.
+    """
     cases = evaluated_cases(view.cases)
-    name, columns = rounds_measure(cases), all_columns(cases)
-    figure, (axes,) = new_figure()
+    columns = all_columns(cases)
+    rows = [[case for case in cases if is_across(case.settings) is way] for way in (False, True)]
+    rows = [row for row in rows if row]
+    figure, panels = new_figure(1, 2.0 + 2.8 * len(rows), len(rows))
+    figure.subplots_adjust(hspace=0.45)
+    for axes, row in zip(panels, rows, strict=True):
+        draw_row(axes, row, cases, columns)
+    panels[-1].set_xlabel("evaluated with")
+    add_legend(figure, *panels)
+    shape = f"{paper.TABLE_2_SOURCE.split(':')[0]} of {paper.NAME} in shape."
+    add_words(figure, evaluated_finding(cases), f"{view.caption} {shape}")
+    return save(figure, folder, f"{view.name}_evaluated_with")
+
+
+def draw_row(
+    axes: Axes, row: Sequence[CaseResult], cases: Sequence[CaseResult], columns: Sequence[str]
+) -> None:
+    """Draw the trained models of a panel among all of the figure."""
     compared: set[str] = set()  # rows of the paper that are drawn
-    lines = [level(trained_name(case, cases), case) for case in cases]
-    for i, (case, look) in enumerate(zip(cases, looks(lines), strict=True)):
-        shift = SPREAD * ((i + 0.5) / len(cases) - 0.5)
+    lines = [level(trained_name(case, cases), case) for case in row]
+    for i, (case, look) in enumerate(zip(row, looks(lines), strict=True)):
+        shift = SPREAD * ((i + 0.5) / len(row) - 0.5)
         draw_case(axes, case, columns, shift, look, f"trained with {lines[i].name}")
-        row = papers_row(case)
-        if not is_papers_task(cases) or row in compared or is_across(case.settings):
+        name = papers_row(case)
+        if not is_papers_task(cases) or name in compared or is_across(case.settings):
             continue
-        values = papers_values(row, columns)
+        values = papers_values(name, columns)
         xs = [columns.index(column) + shift for column in values]
         axes.plot(xs, list(values.values()), color=look.colour, **PAPERS, marker=look.marker)
-        compared |= {row} if values else set()
+        compared |= {name} if values else set()
     if compared:
-        label = f"hollow: {paper.NAME}"
-        axes.plot([], [], color=GREY, marker="o", **PAPERS, label=label)
+        axes.plot([], [], color=GREY, marker="o", **PAPERS, label=f"large: {paper.NAME}")
     name_categories(axes, columns)
-    if name == "accuracy":
+    if rounds_measure(cases) == "accuracy":
         accuracy_axis(axes)
         axes.set_ylabel("accuracy (%)")
     else:
         axes.set_ylabel("held-out bits per dim (lower is better)")
-    add_legend(figure, axes)
-    shape = f"{paper.TABLE_2_SOURCE.split(':')[0]} of {paper.NAME} in shape."
-    add_words(figure, evaluated_finding(cases), f"{view.caption} {shape}")
-    return save(figure, folder, f"{view.name}_evaluated_with")
 
 
 def accuracy_axis(axes: Axes) -> None:
@@ -110,7 +124,6 @@ def name_categories(axes: Axes, columns: Sequence[str]) -> None:
     axes.set_xticks(range(len(columns)), ticks, fontsize=8.5 if len(columns) > 6 else None)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel("evaluated with")
     for block, alike in groupby(range(len(columns)), key=lambda at: block_of(columns[at])):
         places = list(alike)
         if places[0]:

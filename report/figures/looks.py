@@ -66,6 +66,7 @@ BROKEN = {ORDINARY: "--", "reversible": "-.", "chunked": ":", WITH_MEANS: "--"}
 # Further variants of one look are lighter, and have the next of these.
 MARKERS = "osD^vPXh"
 LIGHTEST = 0.65
+OF_SIZES = "sD^vPX*"  # where markers tell sizes; a hollow "o" is another reading
 
 
 def looks(series: Sequence[Series]) -> list[Look]:

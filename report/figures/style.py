@@ -122,12 +122,14 @@ def fit_legend(figure: Figure, legend: Legend, low: float, high: float) -> None:
             text.set_fontsize(size)
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Write the legend right of the panels, wrapped to fit, with models first.
+def add_legend(figure: Figure, *panels: Axes) -> None:
+    """Write the legend of these panels right of all, wrapped to fit, with models first.
 
     What is grey explains, and comes after them.
     """
-    handles, labels = axes.get_legend_handles_labels()
+    found = [axes.get_legend_handles_labels() for axes in panels]
+    handles = [handle for some, _ in found for handle in some]
+    labels = [label for _, some in found for label in some]
     # without the error bars, which would hide marker and dashes
     handles = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
     entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_grey(entry[0]))

@@ -14,6 +14,7 @@ from synthetic import make_record
 from report import paper
 from report.figures import evaluated_in_buckets as in_buckets
 from report.figures import quality
+from report.figures.looks import LSH, SDPA
 from report.reading.cases import CaseResult
 from report.reading.gathering import gather
 from report.reading.series import View, lines
@@ -101,7 +102,11 @@ def test_a_panel_is_a_row_of_table_2_and_a_line_a_size(
         in_buckets.draw_evaluated_in_buckets, view_of_buckets(DENSE_TOO), monkeypatch, tmp_path
     )
     rows = {"full": (0, [32, 8]), "LSH-2": (2, [32, 8]), "LSH-1": (1, [32, 16, 8])}
-    assert [axes.get_title() for axes in figure.axes] == [f"trained with {row}" for row in rows]
+    titles = [axes.get_title().split("\n") for axes in figure.axes]
+    assert [first for first, *_ in titles] == [f"trained with {row}" for row in rows]
+    # full attention is trained without any
+    assert [more for _, *more in titles] == [["(buckets in evaluation alone)"], [], []]
+    looks = {}
     for axes, (row, (n_rounds, sizes)) in zip(figure.axes, rows.items(), strict=True):
         [hollow] = [found for found in axes.collections if found.get_label() == paper.NAME]
         told = paper.TABLE_2[row.removeprefix("LSH-")]
@@ -109,8 +114,14 @@ def test_a_panel_is_a_row_of_table_2_and_a_line_a_size(
         names = [container.get_label() for container in axes.containers]
         assert names == [f"buckets of {size}" for size in sizes]
         for container, size in zip(axes.containers, sizes, strict=True):
+            line = container[0]
+            looks.setdefault(size, set()).add((line.get_marker(), line.get_linestyle()))
+            known = [LSH[n_rounds]] if n_rounds else SDPA.values()
+            assert line.get_color() in {look.colour for look in known}, "no paler one"
             expected = [100 * accuracy(n_rounds, size, str(r)) for r in ROUNDS]
             assert list(container[0].get_ydata()) == pytest.approx(expected)
+    assert all(len(found) == 1 for found in looks.values())
+    assert len({*map(tuple, looks.values())}) == len(looks) == 3
 
 
 def test_table_2_stands_beside_models_evaluated_as_they_were_trained(

@@ -12,7 +12,7 @@ from readable import figure_drawn_by, require_readable
 from synthetic import make_record
 
 from report import paper
-from report.figures import evaluated_with
+from report.figures import evaluated_with, looks
 from report.page.sections import tables_of
 from report.reading.gathering import gather
 from report.reading.series import View
@@ -140,6 +140,23 @@ def test_the_note_says_what_each_column_means_and_no_more() -> None:
     for words in ("full, standard", "itself too", "across"):
         assert words not in note
     assert rounds_note(view().cases) in [note for _, _, note in tables_of(view())]
+
+
+def test_what_was_trained_across_buckets_has_a_panel_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of each family in a panel no line is paler than it is elsewhere."""
+    figure = figure_drawn_by(evaluated_with.draw_evaluated_with, view(), monkeypatch, tmp_path)
+    names = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
+    within, across = ([n for n in found if "LSH" in n] for found in names)
+    assert within == ["trained with LSH-4", "trained with LSH-1"]
+    assert across == [f"{name}, across buckets" for name in within]
+    for axes in figure.axes:
+        colours = {c.get_label(): c[0].get_color() for c in axes.containers if c.get_label()}
+        of_lsh = [colour for name, colour in colours.items() if "LSH" in name]
+        assert of_lsh == [looks.LSH[4].colour, looks.LSH[1].colour]
+    told = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert len(told) == len(TRAINED) + 1
 
 
 @pytest.mark.parametrize("task", ["duplication", "enwiki-head"])
