@@ -1,6 +1,6 @@
 """Numbers become text for people: times, bytes, lengths, factors and intervals."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import isclose, isfinite
 
 from report.statistics.estimates import Estimate, Ratio
@@ -143,7 +143,13 @@ def off_text(off: float) -> str:
 
 def plural(n: int, word: str) -> str:
     """Write a count with its noun: 1 seed, 3 seeds, 4 processes."""
-    return f"{n} {word}" + ("" if n == 1 else "es" if word.endswith("s") else "s")
+    return f"{n:,} {word}" + ("" if n == 1 else "es" if word.endswith("s") else "s")
+
+
+def any_of_text(counts: Sequence[int]) -> str:
+    """Write counts as "800, 1,200 or 1,800"."""
+    *first, last = (f"{n:,}" for n in counts)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def plural_range(counts: Collection[int], word: str) -> str:

@@ -30,7 +30,8 @@ def draw_attention_mass(view: View, folder: Path) -> list[Path]:
             label=f"trained with {lines[i].name}",
         )
         shares = [e.value for e in pairs]
-        axes.plot(xs, shares, **look._replace(line=":", fill="none").style, markersize=4.5)
+        (drawn,) = axes.plot(xs, shares, **look._replace(line=":", fill="full").style, markersize=5)
+        drawn.set(markerfacecolor="white", zorder=5)
     axes.plot(
         [],
         [],

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import log10
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from report.reading.measures import MEASURES
 from report.reading.series import Series, View
 from report.statistics.estimates import Estimate
 
+DECADE = 0.6  # inches that two labels of a log axis need
 NAME_WIDTH = 22  # characters of a name in a line
 ROW, LINE = 0.26, 0.11  # inches of a row, and more for each line of points in it
 
@@ -58,7 +60,8 @@ def draw_categories(view: View, folder: Path, measure: str) -> list[Path]:
         value_axis(axes, seen, from_zero=measure != "quality")
         if measure == "quality" and judged_together(view.cases) is ACCURACY:
             possible_ticks(axes.xaxis)
-        axes.set_title(panel.title, fontsize=10)
+        is_log = axes.get_xscale() == "log"
+        axes.set_title(f"{panel.title}, log" if is_log else panel.title, fontsize=10)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         names = row_names(view, rows) if axes is all_axes[0] else []
         axes.set_yticks(range(len(rows)), names or [""] * len(rows), fontsize=9.5)
@@ -144,8 +147,11 @@ def value_axis(axes: Axes, seen: Sequence[float], from_zero: bool) -> None:
     if low > 0 and high / low > LOG_FROM:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.4, high * 1.4)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 100 else (1.0,)))
+        # room for a label more in each decade
+        inches = axes.bbox.width / axes.figure.dpi / log10(high / low)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if inches > DECADE else (1.0,)))
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="x", labelsize=8)
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}")
         )
@@ -192,7 +198,8 @@ def _time(view: View) -> tuple[list[Panel], str]:
     parts = ["forward", "backward", "step"]
     names = {"step": subject_of(view)}
     panels = [Panel(f"{names.get(part, part)} ({unit})", of(part)) for part in parts]
-    return panels, "Means of the medians of processes; bars: 95 % intervals (Student's t)."
+    note = "Geometric means of the medians of processes; bars: 95 % intervals (Student's t)."
+    return panels, note
 
 
 def _memory(view: View) -> tuple[list[Panel], str]:

@@ -1,12 +1,13 @@
 """All figures draw lines with intervals, levels, seeds and failures alike."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from math import nan
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from report.figures.looks import looks
+from report.figures.looks import Look, looks
 from report.reading.cases import CaseResult
 from report.reading.judged import Judged, scores_of
 from report.reading.measures import MEASURES
@@ -31,7 +32,7 @@ def draw_lines(
     each other.
     """
     seen: list[float] = []
-    for i, (series, look) in enumerate(zip(view.series, looks(view.series), strict=True)):
+    for series, look, place in placed(view):
         found = [(x, e) for x, case in series.points if (e := value(case)) is not None]
         drawing = {**look.style, **(THIN if thin else {**THICK, "label": series.name})}
         seen += [y for _, e in found for y in (e.value, e.low, e.high) if y == y]
@@ -39,7 +40,7 @@ def draw_lines(
             draw_levels(axes, [e for _, e in found], drawing)
             continue
         drawn = with_gaps(series, value)
-        xs = [shifted(x, i, view) if spread else x for x, _ in drawn]
+        xs = [shifted(x, place, view) if spread else x for x, _ in drawn]
         if found:
             axes.errorbar(
                 xs,
@@ -76,10 +77,16 @@ def draw_levels(axes: Axes, found: Sequence[Estimate], drawing: Mapping[str, Any
             axes.axhspan(estimate.low, estimate.high, color=colour, alpha=0.15, linewidth=0)
 
 
-def shifted(x: float, i: float, view: View) -> float:
+def placed(view: View) -> list[tuple[Series, Look, int]]:
+    """Return the lines with their looks and their places among those that x applies to."""
+    before = accumulate((one.on_axis for one in view.series), initial=0)
+    return list(zip(view.series, looks(view.series), before, strict=False))
+
+
+def shifted(x: float, place: float, view: View) -> float:
     """Move x sideways by a fiftieth of the axis at most, its own way for each line."""
-    count = max(len(view.series), 2)
-    share = 0.04 * ((i + 0.5) / count - 0.5)
+    count = sum(one.on_axis for one in view.series) or 1
+    share = 0.04 * ((place + 0.5) / count - 0.5)
     span = view.x_values[-1] / view.x_values[0] if view.x_values[0] > 0 else 1.0
     if view.log_x and span > 1:
         return float(x * span**share)
@@ -89,12 +96,12 @@ def shifted(x: float, i: float, view: View) -> float:
 def draw_seeds(axes: Axes, view: View, judged: Judged) -> list[float]:
     """Draw each seed's score as a small dot, and return the values drawn."""
     seen = []
-    for i, (series, look) in enumerate(zip(view.series, looks(view.series), strict=True)):
+    for series, look, place in placed(view):
         for x, case in series.points:
             values = list(scores_of(case, judged).values())
             seen += values
             if series.on_axis and len(values) > 1:
-                at = [shifted(x, i + 0.35, view)] * len(values)
+                at = [shifted(x, place + 0.35, view)] * len(values)
                 axes.plot(at, values, ".", color=look.colour, markersize=4, alpha=0.7)
     return seen
 

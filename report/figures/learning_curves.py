@@ -8,6 +8,7 @@ from math import inf, isnan
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from report.figures.looks import LIGHTEST, MARKERS, Look, lighter, look_of, looks
 from report.figures.style import GREY, add_legend, add_words, new_figure, save
@@ -150,6 +151,7 @@ def draw_curves(axes: Axes, named: Named, looks_of: Mapping[str, Look], over_tim
             axes.fill_between(xs, low, high, color=look.colour, alpha=0.13, linewidth=0)
         seen += [p.bits.value for p in points if p.step >= LEFT_OUT * points[-1].step]
     axes.ticklabel_format(axis="y", useOffset=False)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     if seen:
         margin = 0.08 * (max(seen) - min(seen)) or 0.1
         axes.set_ylim(min(seen) - margin, max(seen) + margin)

@@ -92,7 +92,7 @@ def draw_published_curves(axes: Axes) -> list[float]:
         paper.FIGURE_5_LENGTHS, [length_text(x) for x in paper.FIGURE_5_LENGTHS], fontsize=9
     )
     axes.set_xlim(paper.FIGURE_5_LENGTHS[0] / 2**0.4, paper.FIGURE_5_LENGTHS[-1] * 2**ROOM)
-    axes.set_xlabel("sequence length (tokens)")
+    axes.set_xlabel("sequence length (tokens), log")
     axes.set_title(paper.NAME, fontsize=10)
     return [s for values in paper.FIGURE_5_SECONDS.values() for s in values]
 

@@ -4,6 +4,7 @@ Beside it are count models of the same text, or chance.
 """
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ from report.reading.captions import stand_in_text
 from report.reading.judged import ACCURACY, Judged, judged_together, score_of
 from report.reading.series import View
 from report.tables.evaluated_with_table import is_papers_task, papers_row, papers_values
+from report.text import any_of_text
 from suites.engine.store.records import part_of
+
+CLOSE = 0.05  # references nearer than this share of the axis are named together
 
 
 def draw_quality(view: View, folder: Path) -> list[Path]:
@@ -43,7 +47,7 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     if seen:
         margin = 0.15 * (max(seen) - min(seen)) or 0.1
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
-        draw_references(axes, references_of(view, judged))
+        draw_references(axes, references_of(view, judged), min(seen))
     axes.set_ylabel(judged.axis)
     draw_failures(axes, view, "quality")
     if judged is ACCURACY:
@@ -88,7 +92,7 @@ def quality_note(view: View, marks: str = "Bars") -> str:
     trained = [case for case in view.cases if case.quality()]
     steps = sorted({case.settings["train_steps"] for case in trained})
     seeds = {len(case.quality()) for case in trained}
-    told = [f"After {' or '.join(map(str, steps))} training steps."] if steps else []
+    told = [f"After {any_of_text(steps)} training steps."] if steps else []
     if seeds == {1}:
         told.append("One seed: no interval.")
     else:
@@ -114,36 +118,45 @@ def references_of(view: View, judged: Judged) -> dict[str, float]:
     return found
 
 
-def draw_references(axes: Axes, found: Mapping[str, float]) -> None:
+def draw_references(axes: Axes, found: Mapping[str, float], lowest: float) -> None:
     """Draw trivial models as dotted lines, or name them in the legend if they are far off.
 
-    Drawn all, they would squeeze the lines.
+    Drawn all, they would squeeze the lines. lowest: of what else is drawn; the name of what lies
+    below stands under its line, where no bar crosses it.
     """
     low, high = axes.get_ylim()
     room = high - low
     near = [v for v in found.values() if low - room <= v <= high + room]
     low, high = (
-        min([low, *(v - 0.08 * room for v in near)]),
+        min([low, *(v - 0.12 * room for v in near)]),
         max([high, *(v + 0.08 * room for v in near)]),
     )
     axes.set_ylim(low, high)
-    off = []
+    off, drawn, top = [], "", -inf
     for name, value in sorted(found.items(), key=lambda item: item[1]):
         if not low <= value <= high:
             off.append(f"{name}: {value:.2f} ({'above' if value > high else 'below'})")
             continue
+        text = f"count model, {name}: {value:.2f}" if "order" in name else f"{name}: {value:.2f}"
+        is_close = value - top < CLOSE * (high - low)
+        if is_close:  # one text for both, above the upper line
+            axes.texts[-1].remove()
+            text = f"{drawn}; {text}"
         side = side_with_room(axes, value)
         axes.axhline(value, color=GREY, linestyle=":", linewidth=1.3)
+        is_lowest = value < lowest and not is_close
         axes.annotate(
-            f"count model, {name}: {value:.2f}" if "order" in name else f"{name}: {value:.2f}",
+            text,
             (0.01 if side == "left" else 0.99, value),
             xycoords=axes.get_yaxis_transform(),
             ha=side,
-            xytext=(0, 2),
+            va="top" if is_lowest else "bottom",
+            xytext=(0, -2 if is_lowest else 2),
             textcoords="offset points",
             fontsize=8.5,
             color=GREY,
         )
+        drawn, top = text, value
     if off:
         axes.plot([], [], ":", color=GREY, label="off the axis: " + ", ".join(off))
 

@@ -23,7 +23,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from report.reading.series import AXIS_LABELS, View
-from report.text import length_text
+from report.text import all_digits, length_text
 
 # Okabe and Ito's palette, for what has no look of its own (looks.py).
 WARM = ("#D55E00", "#E69F00", "#CC79A7", "#8C510A")
@@ -147,19 +147,23 @@ def x_axis(axes: Axes, view: View, values: Sequence[float] | None = None) -> Non
     `values` replaces the values at which ticks may stand.
     """
     values = view.x_values if values is None else values
-    axes.set_xlabel(AXIS_LABELS.get(view.varies, view.varies.replace("_", " ")))
+    label = AXIS_LABELS.get(view.varies, view.varies.replace("_", " "))
+    axes.set_xlabel(label)
     if not values:
         axes.set_xticks([])
         return
     if view.log_x and values[0] > 0:
         axes.set_xscale("log", base=2)
+        axes.set_xlabel(f"{label}, log")
         axes.set_xlim(values[0] / 2**0.4, values[-1] * 2**0.4)
     else:
         margin = 0.06 * (values[-1] - values[0]) or 1
         axes.set_xlim(values[0] - margin, values[-1] + margin)
     every = -(-len(values) // 8)
     ticks = values[::-1][::every][::-1]
-    axes.set_xticks(ticks, [length_text(x) if view.varies == "length" else f"{x:g}" for x in ticks])
+    axes.set_xticks(
+        ticks, [length_text(x) if view.varies == "length" else all_digits(x) for x in ticks]
+    )
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -196,11 +200,11 @@ def possible_ticks(axis: Axis) -> None:
 
 
 def tick_unit(axes: Axes, unit: str) -> None:
-    """Write ticks without exponents (0.5, 20, 1,000), and the unit beside them."""
+    """Write ticks without exponents (0.5, 20, 1,000), and the unit beside them; "" for none."""
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"{y:,.4g}" if y < 1e4 else f"{y:,.0f}")
     )
-    axes.set_ylabel(unit)
+    axes.set_ylabel(f"{unit}, log" if unit and axes.get_yscale() == "log" else unit)
 
 
 @contextmanager

@@ -34,8 +34,8 @@ def draw_time(view: View, folder: Path) -> list[Path]:
     add_legend(figure, axes)
     counts = [n for case in view.cases if (n := len(case.processes()))]
     note = (
-        f"Mean of the medians of {plural_range(counts, 'process')} per case; bars: 95 % intervals "
-        "(Student's t over processes)."
+        f"Geometric mean of the medians of {plural_range(counts, 'process')} per case; bars: "
+        "95 % intervals (Student's t over processes)."
     )
     words = " ".join(filter(None, [view.caption, call_sizes_text(view), note]))
     add_words(figure, suite_finding(view, "time"), words)
