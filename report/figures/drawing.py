@@ -131,7 +131,7 @@ def draw_failures(axes: Axes, view: View, measure: str) -> None:
                 height,
                 label,
                 color=colour,
-                fontsize=8.5,
+                fontsize=8,
                 ha="right",
                 va="center",
                 transform=axes.transAxes,
@@ -157,7 +157,7 @@ def draw_failures(axes: Axes, view: View, measure: str) -> None:
             textcoords="offset points",
             ha="right" if in_right_half else "left",
             va="center",
-            fontsize=8.5,
+            fontsize=8,
             color=colour,
         )
 

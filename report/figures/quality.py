@@ -46,7 +46,8 @@ def draw_quality(view: View, folder: Path) -> list[Path]:
     seen += draw_papers_diagonal(axes, view)
     if seen:
         margin = 0.15 * (max(seen) - min(seen)) or 0.1
-        axes.set_ylim(min(seen) - margin, max(seen) + margin)
+        high = max(seen) + margin
+        axes.set_ylim(min(seen) - margin, min(high, 105) if judged is ACCURACY else high)
         draw_references(axes, references_of(view, judged), min(seen))
     axes.set_ylabel(judged.axis)
     draw_failures(axes, view, "quality")

@@ -204,7 +204,8 @@ def tick_unit(axes: Axes, unit: str) -> None:
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"{y:,.4g}" if y < 1e4 else f"{y:,.0f}")
     )
-    axes.set_ylabel(f"{unit}, log" if unit and axes.get_yscale() == "log" else unit)
+    is_log = unit and axes.get_yscale() == "log"
+    axes.set_ylabel(f"{unit}, log" if is_log else unit)
 
 
 @contextmanager

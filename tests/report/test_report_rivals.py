@@ -52,7 +52,7 @@ def test_each_model_is_a_line_of_its_own(lengths):
         (ORDINARY, "dense"),
         (FAIR, "dense"),
     ]
-    assert len({look for look, _ in looks(lengths.series)}) == 4
+    assert len({*looks(lengths.series)}) == 4
     assert {*suite_table(lengths.cases)["model"]} == {s.name for s in lengths.series}
 
 

@@ -15,6 +15,7 @@ from synthetic import BASE, DENSE, make_record, write_lines
 from report.compare.ablation import compare_by
 from report.figures.cost import draw_path, time_cost
 from report.figures.drawing import draw_lines
+from report.figures.looks import LSH
 from report.figures.style import new_figure
 from report.findings import suite_finding
 from report.page.page import write_report
@@ -102,7 +103,7 @@ def test_no_path_of_levels_crosses_one_that_failed() -> None:
         if record["case"] == cases[1].id:
             record.update(status="oom", reason="too much", time=None, memory=None, quality=None)
     _, (axes,) = new_figure()
-    draw_path(axes, compare_by(records, "n_rounds").levels, time_cost, "blue", "", True)
+    draw_path(axes, compare_by(records, "n_rounds").levels, time_cost, LSH[4], "", True)
     (path,) = axes.containers
     assert [isnan(x) for x in path.lines[0].get_data()[0]] == [False, True, False]
 
