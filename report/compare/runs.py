@@ -1,13 +1,14 @@
 """Two runs are compared case by case, and told apart from chance over all cases together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from report.compare.pairs import Pair, numbers_of, pairs_of, standing, words_of, worse_of
-from report.reading.cases import code_text
-from report.reading.gathering import gather, identity_differences
+from report.reading.cases import CaseResult, code_text
+from report.reading.gathering import gather, identity_differences, identity_key
 from report.statistics.estimates import BAND, Ratio
 from report.statistics.noise import Noise
 from report.tables.markup import to_markdown
@@ -86,13 +87,12 @@ def compare_runs(
     differing = identity_differences([*before, *after])
     if differing and not mixed:
         gather([*before, *after])  # says in what they differ
-    olds = {case.id: case for case in gather(before, mixed, after)}
-    news = {case.id: case for case in gather(after, mixed, before)}
-    common = [(olds[i], news[i]) for i in olds if i in news]
+    olds, news = gather(before, mixed, after), gather(after, mixed, before)
+    common = in_common(olds, news)
     if not common:
         raise ValueError(
             f"the two runs have no case in common ({len(olds)} and {len(news)} cases); "
-            "compare runs of the same suites, preset and method"
+            "compare runs of the same suites, preset and method, on the same machine"
         )
     pairs = pairs_of(common, noise_by_case or {}, band, ratios or {})
     rows = list(zip(pairs, standing(pairs), strict=True))
@@ -102,7 +102,7 @@ def compare_runs(
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
     code = SOMETHING_WORSE if table["worse"].ne("").any() else NOTHING_WORSE
-    notes = (*provenance(before, after), *unmatched(olds, news))
+    notes = (*provenance(before, after), *unmatched(len(olds), len(news), len(common)))
     return RunComparison(table, people, mark, code, reason_of(rows), notes)
 
 
@@ -144,8 +144,24 @@ def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, 
     return (f"{'. '.join(told)}.",) if told else ()
 
 
-def unmatched(olds: Iterable[str], news: Iterable[str]) -> tuple[str, ...]:
+def in_common(
+    olds: Sequence[CaseResult], news: Sequence[CaseResult]
+) -> list[tuple[CaseResult, CaseResult]]:
+    """Pair the cases (old, new) that both have of one machine, with its versions and method.
+
+    A case that each side has once is a pair on whatever it was measured: there is no other choice.
+    """
+    at = {(case.id, identity_key(case.records[0])): case for case in news}
+    n_olds, n_news = (Counter(case.id for case in cases) for cases in (olds, news))
+    once = {case.id: case for case in news if n_olds[case.id] == n_news[case.id] == 1}
+    found = [
+        (old, at.get((old.id, identity_key(old.records[0])), once.get(old.id))) for old in olds
+    ]
+    return [(old, new) for old, new in found if new is not None]
+
+
+def unmatched(n_olds: int, n_news: int, n_common: int) -> tuple[str, ...]:
     """Count in a sentence the cases that only one of the two has, if there are any."""
-    alone = {"first": len({*olds} - {*news}), "second": len({*news} - {*olds})}
+    alone = {"first": n_olds - n_common, "second": n_news - n_common}
     told = [f"{plural(n, 'case')} only in the {which}" for which, n in alone.items() if n]
     return (f"Not compared: {', '.join(told)}.",) if told else ()

@@ -58,7 +58,7 @@ def gather(
         )
     groups: dict[tuple[str, str], dict[int, Record]] = {}
     for record in records:
-        key = record["case"], json.dumps(comparable(record), sort_keys=True)
+        key = record["case"], identity_key(record)
         by_seed, seed = groups.setdefault(key, {}), record["seed"]
         by_seed[seed] = _newest(by_seed[seed], record) if seed in by_seed else record
     counted = [record for by_seed in groups.values() for record in by_seed.values()]
@@ -91,6 +91,11 @@ def _noise_of(
 def comparable(record: Record) -> dict[str, Any]:
     """Return what must agree for two records to be compared: machine, versions, method."""
     return {**record["identity"], **record.get("versions", {}), "method": record["method"]}
+
+
+def identity_key(record: Record) -> str:
+    """Return `comparable` as a text, to be a key."""
+    return json.dumps(comparable(record), sort_keys=True)
 
 
 def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:

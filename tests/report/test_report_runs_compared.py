@@ -1,0 +1,59 @@
+"""What two runs lost is told: `compare` pairs like with like and looks at all that was measured."""
+
+import copy
+
+import pytest
+from synthetic import make_records
+
+from report.compare.runs import compare_runs
+
+
+def rounds_of(seed):
+    return [record for record in make_records(seed) if "hash_rounds" in record["suites"]]
+
+
+@pytest.fixture(scope="module")
+def before():
+    return rounds_of(0)
+
+
+@pytest.fixture(scope="module")
+def after():
+    return rounds_of(1)
+
+
+def on(machine, records, slower=1.0):
+    found = copy.deepcopy(records)
+    for record in found:
+        record["identity"] = {**record["identity"], "machine": machine}
+        for process in (record.get("time") or {}).get("processes", ()):
+            process["samples_ms"] = {
+                part: [slower * ms for ms in samples]
+                for part, samples in process["samples_ms"].items()
+            }
+    return found
+
+
+def test_each_machine_is_compared_with_itself(before, after):
+    """Y is 3 times slower than before, X as it was; the order of the two differs."""
+    olds = [*on("X", before), *on("Y", before, 3)]
+    found = compare_runs(olds, [*on("Y", after, 9), *on("X", after)], mixed=True)
+    assert found.exit_code == 1
+    assert len(found.table) == 2 * len({record["case"] for record in before})
+    timed = found.table.dropna(subset=["time_ratio"])
+    for machine, ratio in (("X", 1), ("Y", 3)):
+        own = timed[timed["label"].str.contains(f"machine {machine}", regex=False)]
+        assert list(own["time_ratio"]) == [pytest.approx(ratio, rel=0.03)] * len(own)
+        assert len(own) == len(timed) / 2
+    assert not any("Not compared" in note for note in found.notes)
+
+
+def test_a_machine_that_only_one_side_has_is_not_compared_with_another(before, after):
+    olds = [*on("X", before), *on("Y", before, 3)]
+    n_cases = len({record["case"] for record in before})
+    found = compare_runs(olds, [*on("X", after), *on("Z", after)], mixed=True)
+    assert len(found.table) == n_cases
+    assert f"Not compared: {n_cases} cases only in the first, {n_cases} cases" in found.notes[-1]
+    with pytest.raises(ValueError, match="no case in common"):
+        compare_runs(olds, on("Z", after), mixed=True)
+    assert len(compare_runs(on("X", before), on("Z", after), mixed=True).table) == n_cases
