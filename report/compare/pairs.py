@@ -36,12 +36,17 @@ class Pair:
     def verdict(self) -> str:
         """Return the verdict on this case alone: on its time, or on how it ended."""
         if self.old.failure[0] or self.new.failure[0]:
-            if self.old.failure[0] and self.new.failure[0]:
+            if self.old.failure[0] and self.new.failure[0] and not self.loses:
                 return "fails in both"
             if self.new.failure[0] == "skipped":
                 return "left out now"
             return "fails now" if self.new.failure[0] else "runs now"
         return "not timed" if self.time is None else time_verdict(self.new, self.old, self.time)
+
+    @property
+    def loses(self) -> bool:
+        """Return whether a part, or the quality of a seed, was measured before and is not now."""
+        return not _measured(self.old) <= _measured(self.new)
 
     @property
     def has_time_test(self) -> bool:
@@ -100,6 +105,14 @@ def pairs_of(
         time = ratios.get(old.id) or time_ratio(new, old, band=band)
         pairs.append(Pair(old, new, time, bits))
     return pairs
+
+
+def _measured(case: CaseResult) -> set[tuple[str, int]]:
+    """Return what was measured: parts, of the quality the seeds too."""
+    parts = [("time", bool(case.processes())), ("memory", case.memory("peak_bytes") is not None)]
+    return {(name, 0) for name, is_known in parts if is_known} | {
+        ("quality", seed) for seed in case.quality()
+    }
 
 
 def _task(case: CaseResult) -> str:

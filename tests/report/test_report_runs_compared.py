@@ -57,3 +57,35 @@ def test_a_machine_that_only_one_side_has_is_not_compared_with_another(before, a
     with pytest.raises(ValueError, match="no case in common"):
         compare_runs(olds, on("Z", after), mixed=True)
     assert len(compare_runs(on("X", before), on("Z", after), mixed=True).table) == n_cases
+
+
+def failing(records, status, parts, seeds=(0, 1, 2)):
+    found = copy.deepcopy(records)
+    for record in found:
+        if record["seed"] in seeds:
+            record.update({"status": status, "reason": "planted", **dict.fromkeys(parts)})
+    return found
+
+
+ALL = ("time", "memory", "quality")
+
+
+@pytest.mark.parametrize(
+    ("status", "parts", "seeds", "verdict"),
+    [
+        ("crash", ALL, (0, 1, 2), "fails now"),
+        ("oom", ["time"], [0], "fails now"),
+        ("diverged", ["quality"], [1], "fails now"),
+        ("diverged", ["quality"], [2], "fails in both"),
+        ("skipped", ALL, (0, 1, 2), "left out now"),
+    ],
+)
+def test_a_seed_that_failed_before_hides_no_other_failure(
+    before, after, status, parts, seeds, verdict
+):
+    olds = failing(before, "diverged", ["quality"], [2])
+    found = compare_runs(olds, failing(after, status, parts, seeds))
+    assert set(found.table["verdict"]) == {verdict}
+    assert found.exit_code == int(verdict == "fails now")
+    assert ("fails now: 5 of 5 cases" in found.reason) == (verdict == "fails now")
+    assert compare_runs(olds, after).exit_code == 0
