@@ -1,36 +1,35 @@
-"""A case of two runs is compared in time, memory, bits per dim and how it ended."""
+"""A case of two runs is compared in time, memory, quality and how it ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from report.compare.quality import QualityChange, quality_changes
 from report.reading.cases import CaseResult
 from report.reading.differences import time_ratio, time_verdict
-from report.statistics.estimates import Estimate, Ratio
+from report.statistics.estimates import Ratio
 from report.statistics.holm import holm
 from report.statistics.noise import Noise
-from report.statistics.seeds import MIN_SEEDS, difference_noise, paired_difference
 from report.text import factor_digits, percent_text, plural, signed_text
 
 MIB = 2**20
 # Memory grows visibly from this share on, the process's own peak only from so many bytes on too:
 # it varies by about 1 MiB with two threads.
 MEMORY_GROWS, PROCESS_GROWS_BYTES = 0.03, 4 * MIB
-# Share of the bits per dim below which a change is none.
-VISIBLE_BITS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A pair is one case as two runs measured it.
 
-    time: new over old; bits: new less old, paired over seeds. None where either was not measured.
+    time: new over old, None where either was not measured. changes: of the quality, as trained
+    first.
     """
 
     old: CaseResult
     new: CaseResult
     time: Ratio | None
-    bits: Estimate | None
+    changes: tuple[QualityChange, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -55,15 +54,9 @@ class Pair:
         return self.time is not None and self.time.has_interval and not disturbed
 
     @property
-    def has_bits_test(self) -> bool:
-        """Return whether the bits per dim rest on enough seeds to be tested."""
-        return self.bits is not None and self.bits.n >= MIN_SEEDS
-
-    @property
-    def bits_visible(self) -> bool:
-        """Return whether the bits per dim differ by more than 1 % of what they were."""
-        level = self.old.bits()
-        return bool(self.bits and level and abs(self.bits.value) > VISIBLE_BITS * level.value)
+    def trained(self) -> QualityChange | None:
+        """Return the change of the model as it was trained; None if it was not in both."""
+        return next((one for one in self.changes if not one.evaluated_with), None)
 
     def memory(self, name: str) -> float | None:
         """Return one entry of the memory, new over old; None if not measured in both."""
@@ -89,21 +82,14 @@ def pairs_of(
     """Pair the cases (old, new) that two runs have in common.
 
     noise: between processes by case, where the records do not tell. ratios: of times, by case,
-    where they are known better than from the two sides apart. The noise of differences over seeds
-    is moderated within a task.
+    where they are known better than from the two sides apart.
     """
-    by_task: dict[str, list[tuple[dict[int, float], dict[int, float]]]] = {}
-    for old, new in common:
-        by_task.setdefault(_task(old), []).append((new.quality(), old.quality()))
-    priors = {task: difference_noise(found) for task, found in by_task.items()}
     pairs = []
-    for both in common:
+    for both, changes in zip(common, quality_changes(common), strict=True):
         known = noise.get(both[0].id)
         old, new = (replace(c, noise={"step": known}) if known else c for c in both)
-        one, other = new.quality(), old.quality()
-        bits = paired_difference(one, other, priors[_task(old)]) if set(one) & set(other) else None
         time = ratios.get(old.id) or time_ratio(new, old, band=band)
-        pairs.append(Pair(old, new, time, bits))
+        pairs.append(Pair(old, new, time, changes))
     return pairs
 
 
@@ -115,44 +101,64 @@ def _measured(case: CaseResult) -> set[tuple[str, int]]:
     }
 
 
-def _task(case: CaseResult) -> str:
-    return str(case.settings.get("task"))
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test of a pair asks for a change for the worse and, apart from that, for the better.
+
+    p: the chances of such a change if there were none. counts: is it beyond the threshold?
+    """
+
+    p: tuple[float, float]
+    counts: bool
+    words: tuple[str, str]
+
+
+def tests_of(pair: Pair) -> list[Test]:
+    """List what is tested of a pair: its time, and each change of its quality."""
+    found = []
+    if pair.time is not None and pair.has_time_test:
+        p = pair.time.p_above, pair.time.p_below
+        found.append(Test(p, _beyond(pair.time), ("slower", "faster")))
+    for one in pair.changes:
+        if one.has_test:
+            p = one.difference.p_above, one.difference.p_below
+            p = p[::-1] if one.judged.higher_is_better else p
+            found.append(Test(p, one.is_visible, (one.words(True), one.words(False))))
+    return found
 
 
 def standing(pairs: Sequence[Pair]) -> list[list[str]]:
     """Tell for each pair which of its changes stand over all cases together.
 
-    "slower" and "more bits" are one family of one-sided tests, each of no change at all against a
-    change that way; "faster" and "fewer bits" are another. Holm holds the chance of any false alarm
-    at 2.5 % over each, so at 5 % in all. What is within the threshold is no change, whatever its p.
+    All changes for the worse are one family of one-sided tests, each of no change at all against a
+    change that way; those for the better are another. Holm holds the chance of any false alarm at
+    2.5 % over each, so at 5 % in all. What is within the threshold is no change, whatever its p.
     """
     found: list[list[str]] = [[] for _ in pairs]
-    tests: list[tuple[int, Estimate | None, str]]
-    tests = [(i, pair.time, "time") for i, pair in enumerate(pairs) if pair.has_time_test]
-    tests += [(i, pair.bits, "bits") for i, pair in enumerate(pairs) if pair.has_bits_test]
-    for side, words in (
-        ("p_above", {"time": "slower", "bits": "more bits"}),
-        ("p_below", {"time": "faster", "bits": "fewer bits"}),
-    ):
-        stands = holm([getattr(estimate, side) for _, estimate, _ in tests])
-        for (i, _, what), stood in zip(tests, stands, strict=True):
-            counts = pairs[i].bits_visible if what == "bits" else _beyond(pairs[i].time)
-            if stood and counts:
-                found[i].append(words[what])
+    tests = [(i, test) for i, pair in enumerate(pairs) for test in tests_of(pair)]
+    for side in (0, 1):
+        stands = holm([test.p[side] for _, test in tests])
+        for (i, test), stood in zip(tests, stands, strict=True):
+            if stood and test.counts:
+                found[i].append(test.words[side])
     return found
 
 
-def _beyond(ratio: Ratio | None) -> bool:
-    return ratio is not None and not 1 / ratio.band <= ratio.value <= ratio.band
+def _beyond(ratio: Ratio) -> bool:
+    return not 1 / ratio.band <= ratio.value <= ratio.band
 
 
 def worse_of(pair: Pair, stands: Sequence[str]) -> list[str]:
-    """List in what a case got worse: "time", "status", "memory", "quality"."""
+    """List in what a case got worse: WORSE_IN_WORDS in report.compare.runs has them all."""
+    quality = {one.words(True): one for one in pair.changes}
+    worse = [quality[words] for words in stands if words in quality]
     found = {
         "time": "slower" in stands,
         "status": pair.verdict == "fails now",
         "memory": pair.memory_grows,
         "quality": "more bits" in stands,
+        "accuracy": "less accuracy" in stands,
+        "evaluated": any(one.evaluated_with for one in worse),
     }
     return [name for name, is_worse in found.items() if is_worse]
 
@@ -161,7 +167,9 @@ def numbers_of(pair: Pair, stands: Sequence[str]) -> dict[str, Any]:
     """Return a row of numbers."""
     row: dict[str, Any] = {"case": pair.old.id, "label": pair.old.label, "verdict": pair.verdict}
     row |= {"stands": ", ".join(stands), "worse": " ".join(worse_of(pair, stands))}
-    for name, estimate in (("time_ratio", pair.time), ("bits_change", pair.bits)):
+    change = pair.trained
+    quality = (change.judged.change, change.difference) if change else ("", None)
+    for name, estimate in (("time_ratio", pair.time), quality):
         if estimate is not None:
             row |= {name: estimate.value, f"{name}_low": estimate.low}
             row[f"{name}_high"] = estimate.high
@@ -189,8 +197,10 @@ def words_of(pair: Pair, stands: Sequence[str]) -> dict[str, str]:
         factor = pair.memory(name)
         if factor is not None:
             words[column] = f"{factor_digits(factor)}x"
-    if pair.bits is not None:
-        words["bits per dim"] = f"{signed_text(pair.bits)}, {plural(pair.bits.n, 'seed')}"
+    change = pair.trained
+    if change is not None:
+        told = signed_text(change.difference, change.judged.decimals)
+        words[change.judged.difference] = f"{told}, {plural(change.difference.n, 'seed')}"
     if pair.old.failure[0] or pair.new.failure[0]:
         words["reason"] = ": ".join(pair.new.failure)
     return words

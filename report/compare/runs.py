@@ -1,14 +1,16 @@
 """Two runs are compared case by case, and told apart from chance over all cases together."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from report.compare.pairs import Pair, numbers_of, pairs_of, standing, words_of, worse_of
+from report.compare.quality import QualityChange
 from report.reading.cases import CaseResult, code_text
 from report.reading.gathering import gather, identity_differences, identity_key
+from report.reading.judged import ACCURACY, BITS
 from report.statistics.estimates import BAND, Ratio
 from report.statistics.noise import Noise
 from report.tables.markup import to_markdown
@@ -18,13 +20,15 @@ from suites.engine.terminal import table_text, wrapped
 
 NOTHING_WORSE, SOMETHING_WORSE = 0, 1
 COLUMNS_FOR_PEOPLE = ["case", "verdict", "stands", "time", "visible from"]
-COLUMNS_FOR_PEOPLE += ["live tensors", "process", "bits per dim", "reason"]
+COLUMNS_FOR_PEOPLE += ["live tensors", "process", BITS.difference, ACCURACY.difference, "reason"]
 # A sentence names as many cases; the table has the rest.
 N_NAMED = 3
 WORSE_IN_WORDS = {
     "time": "slower",
     "memory": "more memory",
     "quality": "more bits per dim",
+    "accuracy": "less accuracy",
+    "evaluated": "worse with other attention",
     "status": "fails now",
 }
 
@@ -74,15 +78,16 @@ def compare_runs(
     band: float = BAND,
     ratios: Mapping[str, Ratio] | None = None,
 ) -> RunComparison:
-    """Compare `after` with `before` for each common case: time, memory, bits per dim.
+    """Compare `after` with `before` for each common case: time, memory, quality.
 
     Each case has its own verdict on its time, from its own 95 % interval. Worse is what is slower
-    by more than `band` or has over 1 % more bits per dim, where that stands over all cases
-    together (`standing`), and what fails now though it did not, or takes more memory (over 3 % of
-    live tensors, or over 3 % and 4 MiB of the process). noise_by_case: the noise between processes
-    where the records do not tell. ratios: of times, by case, of runs measured in turns
-    (`paired_ratios`). Raises ValueError if no case is in common, or, naming the difference, if the
-    identities differ and not `mixed`.
+    by more than `band` or has over 1 % more bits per dim, or over 1 point less accuracy where its
+    task is judged by that, as trained or as evaluated with other attention, where that stands over
+    all cases together (`standing`), and what fails now though it did not, or takes more memory
+    (over 3 % of live tensors, or over 3 % and 4 MiB of the process). noise_by_case: the noise
+    between processes where the records do not tell. ratios: of times, by case, of runs measured in
+    turns (`paired_ratios`). Raises ValueError if no case is in common, or, naming the difference,
+    if the identities differ and not `mixed`.
     """
     differing = identity_differences([*before, *after])
     if differing and not mixed:
@@ -111,7 +116,9 @@ def reason_of(rows: Sequence[tuple[Pair, list[str]]]) -> str:
     counted = {
         "time": sum(pair.has_time_test for pair, _ in rows),
         "memory": sum(pair.memory("peak_bytes") is not None for pair, _ in rows),
-        "quality": sum(pair.has_bits_test for pair, _ in rows),
+        "quality": _n_tested(rows, lambda one: one.judged is BITS and not one.evaluated_with),
+        "accuracy": _n_tested(rows, lambda one: one.judged is ACCURACY and not one.evaluated_with),
+        "evaluated": _n_tested(rows, lambda one: bool(one.evaluated_with)),
         "status": len(rows),
     }
     told = []
@@ -126,6 +133,13 @@ def reason_of(rows: Sequence[tuple[Pair, list[str]]]) -> str:
     n_alone = sum(pair.verdict == "slower" for pair, _ in rows)
     alone = f"; {plural(n_alone, 'case')} slower alone, which chance explains" if n_alone else ""
     return f"Nothing is worse over all cases together{alone}."
+
+
+def _n_tested(
+    rows: Sequence[tuple[Pair, list[str]]], is_meant: Callable[[QualityChange], bool]
+) -> int:
+    """Count the cases of which such a change was tested."""
+    return sum(any(is_meant(one) and one.has_test for one in pair.changes) for pair, _ in rows)
 
 
 def _named(pair: Pair, what: str) -> str:

@@ -89,3 +89,60 @@ def test_a_seed_that_failed_before_hides_no_other_failure(
     assert found.exit_code == int(verdict == "fails now")
     assert ("fails now: 5 of 5 cases" in found.reason) == (verdict == "fails now")
     assert compare_runs(olds, after).exit_code == 0
+
+
+def of_recall(records):
+    return [{**record, "settings": {**record["settings"], "task": "recall"}} for record in records]
+
+
+def with_quality(records, change):
+    found = copy.deepcopy(records)
+    for record in found:
+        change(record["quality"])
+    return found
+
+
+def less_right(quality):
+    quality["accuracy"] -= 0.2
+
+
+def more_bits(quality):
+    quality["bits_per_dim"] += 0.5
+
+
+def test_a_task_is_judged_by_what_it_is_judged_by_everywhere(before):
+    bits, recall = before, of_recall(before)
+    for records, change, worse in (
+        (bits, more_bits, "quality"),
+        (bits, less_right, ""),
+        (recall, less_right, "accuracy"),
+        (recall, more_bits, ""),
+    ):
+        found = compare_runs(records, with_quality(records, change))
+        assert set(found.table["worse"]) == {worse}
+        assert found.exit_code == int(worse != "")
+    found = compare_runs(recall, with_quality(recall, less_right))
+    assert "less accuracy: 5 of 5 cases" in found.reason
+    assert list(found.table["accuracy_change"]) == [pytest.approx(-20)] * 5
+    assert set(found.for_people["points of accuracy"].str.split().str[0]) == {"-20.0"}
+    assert set(found.for_people["stands"]) == {"less accuracy"}
+    back = compare_runs(with_quality(recall, less_right), recall)
+    assert set(back.table["stands"]) == {"more accuracy"}
+    assert back.exit_code == 0
+
+
+@pytest.mark.parametrize(("task", "change"), [("", more_bits), ("recall", less_right)])
+def test_a_change_with_other_attention_is_told(before, task, change):
+    records = of_recall(before) if task else before
+    n_reformers = len({r["case"] for r in records if r["settings"]["attention"] == "lsh"})
+
+    def with_full(quality):
+        if "full" in quality["evaluated_with"]:
+            change(quality["evaluated_with"]["full"])
+
+    found = compare_runs(records, with_quality(records, with_full))
+    assert found.exit_code == 1
+    assert list(found.table["worse"]).count("evaluated") == n_reformers
+    assert f"worse with other attention: {n_reformers} of {n_reformers} cases" in found.reason
+    words = "less accuracy" if task else "more bits"
+    assert f"{words} evaluated with full attention" in set(found.table["stands"])
