@@ -1,7 +1,5 @@
 """Say in a sentence how the Reformer stands at the longest lengths, computed from the data."""
 
-from math import isinf
-
 from report.comparison import comparison_text, is_visible, standing_text
 from report.reading.cases import CaseResult
 from report.reading.differences import score_difference
@@ -116,9 +114,9 @@ def crossing_text(line: Series, dense: Series) -> str:
     found = crossover_of(line, dense)
     if not found:
         return ""
-    beyond = isinf(found.estimate.value) or found.estimate.value == 0
-    where = found.text() if beyond else f"at {found.text()} tokens"
-    return f"crossover with dense attention {where}"
+    crossover, where, rest = found.phrase().partition("crossover")
+    rival = "with dense attention"
+    return f"{crossover}{where} {rival}{rest}" if where else f"{crossover} {rival}"
 
 
 def peer_text(view: View, line: Series) -> str:

@@ -111,7 +111,7 @@ def attention_finding(view: View) -> str:
     ratio = time_ratio(a, b, "forward")
     assert ratio is not None  # both were measured
     crossing = crossover_of(ours, dense, "forward")
-    where = f"; crossover {crossing.text()}" if crossing else ""
+    where = f"; {crossing.phrase()}" if crossing else ""
     way = way_text(ours, [s for s in view.series if any(map(forward_s, s.cases))])
     at = f"{way[0].upper()}{way[1:]}, at" if way else "At"
     return (

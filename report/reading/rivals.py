@@ -1,19 +1,24 @@
 """Lines of a suite are set against each other: which is typical, and where one overtakes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 
 from report.reading.cases import CaseResult
 from report.reading.judged import judged_of, score_of
 from report.reading.measures import MEASURES, Measured
 from report.reading.series import USUAL_PRECISION, Series
+from report.statistics.estimates import Estimate
 from report.statistics.scaling import Crossover, Scaling, crossover, scaling
+from report.text import STATUS_TEXT
 from suites.labels import means_text, phrase
 
 # What stands for the Reformer, and for its rivals.
 TYPICAL_ROUNDS = 4
 TYPICAL_DENSE = "sdpa"
-
+# What was tried and did not succeed; "skipped" and "missing" were not tried.
+FAILURES = ("oom", "timeout", "crash", "diverged")
+NOTHING = Estimate(nan)
 
 IN_GRAPHS = f", {phrase('cuda_graph', True)}"
 ORDINARY, WITH_MEANS = "ordinary layers", "reversible and chunked"
@@ -168,7 +173,8 @@ def common_points(
 def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover | None:
     """Find the length from which on `ours` is faster than `dense` in a part.
 
-    It is None below two common lengths.
+    It is None below two common lengths, and not known where it may lie between two of them between
+    which one of the lines failed.
     """
     common = common_points(ours, dense, lambda case: sum(map(sum, case.processes(part))) or None)
     if len(common) < 2:
@@ -182,7 +188,18 @@ def crossover_of(ours: Series, dense: Series, part: str = "step") -> Crossover |
         [one.noise.get(part) for _, one, _ in common],
         [two.noise.get(part) for _, _, two in common],
     )
-    return crossover(lengths, a, b, noise_a, noise_b)
+    found = crossover(lengths, a, b, noise_a, noise_b)
+    reach = found.until or found.estimate
+    low, high = (reach.low, reach.high) if reach.has_interval else (reach.value, reach.value)
+    first = max((x for x in lengths if x <= low), default=lengths[0])
+    last = min((x for x in lengths if x >= high), default=lengths[-1])
+    across: dict[str, list[str]] = {}
+    for x, case in sorted([*ours.points, *dense.points], key=lambda point: point[0]):
+        status, _ = case.failure
+        if first < x < last and status in FAILURES and not case.processes(part):
+            across.setdefault(STATUS_TEXT[status], []).append(f"{x:,.0f}")
+    told = [f"{words} at {' and '.join(dict.fromkeys(at))}" for words, at in across.items()]
+    return replace(found, estimate=NOTHING, unknown=", ".join(told)) if told else found
 
 
 def scaling_of(line: Series, measure: str) -> Scaling | None:

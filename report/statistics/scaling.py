@@ -1,7 +1,7 @@
 """Time and memory scale with length, and from some length on one method is faster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isnan, nan
 
 import numpy as np
@@ -47,16 +47,36 @@ class Scaling:
 class Crossover:
     """A crossover is the length from which on one method is faster.
 
-    0 is "already at the shortest", inf "beyond the measured range".
+    0 is "already at the shortest", inf "beyond the measured range". until: of a method that is
+    ahead at some length and visibly behind at the longest, the length from which on it is slower.
+    is_level: there is no visible difference at any length. unknown: why nothing can be told.
     """
 
     estimate: Estimate
     shortest: int
     longest: int
+    until: Estimate | None = None
+    is_level: bool = False
+    unknown: str = ""
 
     def text(self) -> str:
         """Tell the length to people, with the interval."""
-        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        if self.unknown:
+            return f"not known: {self.unknown}"
+        if self.is_level:
+            return "no visible difference"
+        return f"faster below {self._ends(self.until)} only" if self.until else self._ends()
+
+    def phrase(self) -> str:
+        """Tell it so that it follows a sentence: "crossover at 2,345 (2,020 to 2,592) tokens"."""
+        if self.is_level or self.until:
+            return f"{self.text()}{' tokens' if self.until else ' at any length'}"
+        is_inside = not self.unknown and 0 < self.estimate.value < inf
+        return f"crossover at {self.text()} tokens" if is_inside else f"crossover {self.text()}"
+
+    def _ends(self, estimate: Estimate | None = None) -> str:
+        one = estimate or self.estimate
+        value, low, high = one.value, one.low, one.high
         told = {0.0: f"under {self.shortest:,}", inf: f"over {self.longest:,}"}
         where = {0.0: "below the measured range", inf: "beyond the measured range"}
         if isnan(low) or low == value == high:
@@ -105,17 +125,35 @@ def crossover(
     a[i], b[i]: samples at lengths[i], ascending; between lengths, lines are straight in log-log.
     The interval holds every length at which a visible difference does not speak against a crossing
     (Fieller 1954), after the last one at which a is visibly above. Where one case has no interval
-    alone, there is none.
+    alone, there is none. Where no length shows a difference, it holds every length.
     """
     one, other = _means(a, noise_a), _means(b, noise_b)
     difference = np.array(
         [log_medians(p).mean() - log_medians(q).mean() for p, q in zip(a, b, strict=True)]
     )
     x = np.log(np.asarray(lengths, float))
-    value, low, high = _last_crossing(x, difference), nan, nan
+    reach = np.zeros(len(x))
     if one is not None and other is not None:
-        low, high = _possible_crossings(x, difference, one, other, value)
-    return Crossover(Estimate(value, low, high, len(lengths)), lengths[0], lengths[-1])
+        error, df = error_of_sum(np.hstack([np.eye(len(x))] * 2), [*one, *other])
+        # the chance of any false difference is 5 % over all lengths together (Bonferroni)
+        reach = special.stdtrit(df, 1 - TAILS[0] / len(x)) * error
+    until = None
+    if (difference < -reach).any() and difference[-1] > reach[-1]:
+        until = _crossing(x, -difference, one, other)
+    is_level = bool((abs(difference) <= reach).all())
+    found = _crossing(x, difference, one, other)
+    if is_level and found.has_interval:
+        found = replace(found, low=0.0, high=inf)
+    return Crossover(found, lengths[0], lengths[-1], until, is_level)
+
+
+def _crossing(
+    x: Array, difference: Array, a: list[Noise] | None, b: list[Noise] | None
+) -> Estimate:
+    value, low, high = _last_crossing(x, difference), nan, nan
+    if a is not None and b is not None:
+        low, high = _possible_crossings(x, difference, a, b, value)
+    return Estimate(value, low, high, len(x))
 
 
 def _means(groups: Sequence[Processes], noise: Priors) -> list[Noise] | None:
