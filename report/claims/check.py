@@ -1,11 +1,12 @@
 """Claims are judged by the records of one or several runs, each machine and method by itself."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import isfinite, nan
 from pathlib import Path
 
 from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE, Claim
+from report.claims.notes import cases_of, notes_of, too_few_seeds
 from report.claims.quantities import Ambiguous, NotMeasured, quantity_of
 from report.reading.cases import CaseResult, load_run
 from report.reading.gathering import gather
@@ -22,13 +23,14 @@ class Judgement:
     """A judgement says what the records have to a claim.
 
     found: the quantity, None where it was not measured; reason: then what is missing. mark: the
-    machine and method, where the records are of several.
+    machine and method, where the records are of several. notes: what went wrong in its cases.
     """
 
     claim: Claim
     found: Estimate | None
     reason: str = ""
     mark: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -81,8 +83,14 @@ def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]], strict: bool) 
                 raise
             missing.append(Judgement(claim, None, str(error), mark))
             continue
-        reason = "" if estimate else "its cases have no such measure"
-        (found if estimate else missing).append(Judgement(claim, estimate, reason, mark))
+        if estimate is None:
+            missing.append(Judgement(claim, None, "its cases have no such measure", mark))
+            continue
+        used = cases_of(claim, cases)
+        reason = too_few_seeds(claim, estimate, used)
+        if reason:
+            estimate = replace(estimate, low=nan, high=nan)
+        found.append(Judgement(claim, estimate, reason, mark, tuple(notes_of(claim, used))))
     return found or missing[:1]
 
 
@@ -132,7 +140,8 @@ def _line_of(one: Judgement) -> str:
         verdict = f"{'as claimed' if verdict == HOLDS else verdict}; the paper: {one.answer}"
         why = "; ".join(filter(None, (why, f"the paper's bar: {one.bar}")))
     about = f"{one.claim.question} " if one.claim.asks else f"{one.claim.name}: "
-    return f"{verdict}: {about}{one.sentence}" + (f" ({why})" if why else "")
+    notes = f"; but {', '.join(one.notes)}" if one.notes else ""
+    return f"{verdict}: {about}{one.sentence}" + (f" ({why})" if why else "") + notes
 
 
 def _bounds_text(claim: Claim, low: float, high: float) -> str:

@@ -50,12 +50,16 @@ class Ambiguous(ValueError):
 class Quantity:
     """A quantity computes an estimate from the cases of one machine, and knows its unit.
 
-    where: the entry of a claim's `where` that it reads, "" for none.
+    measure: the part of records that it is of. where: the entry of a claim's `where` that it reads,
+    "" for none. compares: is it of two cases? of_lines: is it of lines of cases, not of cases?
     """
 
     compute: Callable[[Claim, Cases], Estimate | None]
     text: Callable[[Estimate], str]
+    measure: str
     where: str = ""
+    compares: bool = False
+    of_lines: bool = False
 
 
 def pick(
@@ -104,10 +108,11 @@ def line(cases: Cases, wanted: Mapping[str, Any], claim: Claim) -> Series:
     return found[0]
 
 
-def _both(claim: Claim, cases: Cases) -> tuple[CaseResult, CaseResult]:
-    """Return the case a claim is of, and the one it is compared with."""
+def pick_both(claim: Claim, cases: Cases, compares: bool = True) -> list[CaseResult]:
+    """Return the case a claim is of, and the one it is compared with, if it is."""
     inherited = {name: v for name, v in claim.of.items() if name not in claim.against}
-    return pick(cases, claim.of, claim), pick(cases, claim.against, claim, inherited)
+    other = [pick(cases, claim.against, claim, inherited)] if compares else []
+    return [pick(cases, claim.of, claim), *other]
 
 
 def _exact(value: float | None) -> Estimate | None:
@@ -120,12 +125,12 @@ def _time(claim: Claim, cases: Cases) -> Estimate | None:
 
 
 def _times_faster(claim: Claim, cases: Cases) -> Estimate | None:
-    mine, other = _both(claim, cases)
+    mine, other = pick_both(claim, cases)
     return time_ratio(other, mine, claim.where.get("part", "step"))
 
 
 def _times_longer(claim: Claim, cases: Cases) -> Estimate | None:
-    mine, other = _both(claim, cases)
+    mine, other = pick_both(claim, cases)
     return time_ratio(mine, other, claim.where.get("part", "step"))
 
 
@@ -141,7 +146,7 @@ def _memory(claim: Claim, cases: Cases) -> Estimate | None:
 
 
 def _times_less_memory(claim: Claim, cases: Cases) -> Estimate | None:
-    mine, other = _both(claim, cases)
+    mine, other = pick_both(claim, cases)
     return _exact(memory_ratio(other, mine))
 
 
@@ -150,7 +155,7 @@ def _bits(claim: Claim, cases: Cases) -> Estimate | None:
 
 
 def _bits_better(claim: Claim, cases: Cases) -> Estimate | None:
-    mine, other = _both(claim, cases)
+    mine, other = pick_both(claim, cases)
     return bits_difference(other, mine)
 
 
@@ -170,7 +175,7 @@ def _accuracy(claim: Claim, cases: Cases) -> Estimate | None:
 
 def _points_better(claim: Claim, cases: Cases) -> Estimate | None:
     """Return by how many points of accuracy a case is ahead of another, paired over seeds."""
-    mine, other = _both(claim, cases)
+    mine, other = pick_both(claim, cases)
     return score_difference(mine, other) if judged_of(mine) == ACCURACY else None
 
 
@@ -209,20 +214,22 @@ def _tokens(found: Estimate) -> str:
 
 
 QUANTITIES = {
-    "time": Quantity(_time, ms_text, "part"),
-    "times faster": Quantity(_times_faster, _factor, "part"),
-    "times longer": Quantity(_times_longer, _factor, "part"),
-    "share of the floor": Quantity(_floor_share, _number(0, " %")),
-    "memory": Quantity(_memory, lambda found: bytes_text(found.value), "bytes"),
-    "times less memory": Quantity(_times_less_memory, _factor),
-    "bits per dim": Quantity(_bits, _number(3)),
-    "bits per dim better": Quantity(_bits_better, _number(3)),
-    "bits per dim of later tokens": Quantity(_bits_of_later_tokens, _number(4)),
-    "attention met": Quantity(_mass_met, _number(0, " %")),
-    "accuracy": Quantity(_accuracy, _number(1, " %"), "evaluated_with"),
-    "points of accuracy better": Quantity(_points_better, _number(1, " points")),
-    "crossover": Quantity(_crossover, _tokens, "part"),
-    "exponent": Quantity(_exponent, _number(2), "of"),
+    "time": Quantity(_time, ms_text, "time", "part"),
+    "times faster": Quantity(_times_faster, _factor, "time", "part", compares=True),
+    "times longer": Quantity(_times_longer, _factor, "time", "part", compares=True),
+    "share of the floor": Quantity(_floor_share, _number(0, " %"), "time"),
+    "memory": Quantity(_memory, lambda found: bytes_text(found.value), "memory", "bytes"),
+    "times less memory": Quantity(_times_less_memory, _factor, "memory", compares=True),
+    "bits per dim": Quantity(_bits, _number(3), "quality"),
+    "bits per dim better": Quantity(_bits_better, _number(3), "quality", compares=True),
+    "bits per dim of later tokens": Quantity(_bits_of_later_tokens, _number(4), "quality"),
+    "attention met": Quantity(_mass_met, _number(0, " %"), "quality"),
+    "accuracy": Quantity(_accuracy, _number(1, " %"), "quality", "evaluated_with"),
+    "points of accuracy better": Quantity(
+        _points_better, _number(1, " points"), "quality", compares=True
+    ),
+    "crossover": Quantity(_crossover, _tokens, "time", "part", compares=True, of_lines=True),
+    "exponent": Quantity(_exponent, _number(2), "time", "of", of_lines=True),
 }
 
 
