@@ -1,11 +1,11 @@
 """A claim is told with what went wrong when its cases were measured."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from report.claims.claim import Claim
 from report.claims.quantities import Cases, line, pick_both, quantity_of
-from report.reading.cases import CaseResult
+from report.reading.cases import CaseResult, failed_parts
 from report.reading.rivals import FAILURES
 from report.statistics.estimates import Estimate
 from report.statistics.seeds import MIN_SEEDS
@@ -57,13 +57,15 @@ def notes_of(claim: Claim, used: Sequence[CaseResult]) -> list[str]:
     return found
 
 
-def _tried(case: CaseResult, measure: str) -> Iterator[Record]:
-    """Yield the records in which a measure was tried: that of the first seed, but for quality."""
+def _tried(case: CaseResult, measure: str) -> list[Record]:
+    """Return the records that have a measure, or in which it failed."""
     first = case.records[0]["seed"]
-    return (r for r in case.records if measure == "quality" or r["seed"] == first)
+    # time and memory are of the first seed alone
+    told = [r for r in case.records if measure == "quality" or r["seed"] == first]
+    return [r for r in told if part_of(r, measure) or _has_failed(r, measure)]
 
 
 def _has_failed(record: Record, measure: str) -> bool:
     """Return whether this measure failed; where jobs do not tell which one did, it may have."""
-    kinds = {job["kind"] for job in record.get("jobs") or [] if job["status"] != "ok"}
+    kinds = failed_parts(record)
     return record["status"] in FAILURES and (not kinds or measure in kinds)

@@ -24,6 +24,7 @@ PARTS = ("forward", "backward", "optimizer", "step")
 class CaseResult:
     """A case result holds all records of one case on one machine, by seed, ascending.
 
+    Where several runs measured a seed, its newest record is the first (gathering.newest_parts).
     `mark` tells machines apart in mixed reports.
     """
 
@@ -156,6 +157,12 @@ def samples_of(record: Record, part: str) -> Processes:
     processes = part_of(record, "time").get("processes") or []
     samples = [process.get("samples_ms", {}).get(part) for process in processes]
     return [s for s in samples if s]
+
+
+def failed_parts(record: Record) -> set[str]:
+    """Return which of "time", "memory" and "quality" failed, as far as the jobs tell."""
+    jobs = [job for job in record.get("jobs") or [] if not job.get("replaced")]
+    return {job["kind"] for job in jobs if job["status"] != "ok"}
 
 
 def resolved(settings: dict[str, Any]) -> dict[str, Any]:

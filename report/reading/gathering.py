@@ -3,12 +3,20 @@
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import floor, log10
-from typing import Any
+from typing import Any, cast
 
-from report.reading.cases import PARTS, CaseResult, kind_of, resolved, samples_of
+from report.reading.cases import (
+    PARTS,
+    CaseResult,
+    failed_parts,
+    kind_of,
+    resolved,
+    samples_of,
+)
 from report.statistics.noise import Noise, noise_by_kind
 from report.statistics.samples import geometric_mean_of_medians
-from suites.engine.store.records import Record
+from suites.engine.store.records import PARTS as MEASURED
+from suites.engine.store.records import Record, part_of
 from suites.labels import labels
 
 
@@ -44,9 +52,9 @@ def gather(
 ) -> list[CaseResult]:
     """Gather records into cases, in their order; another identity makes another case.
 
-    Of a case and seed that several runs measured the newest record counts. beside: records of other
-    runs that tell the noise of a kind too. Raises ValueError naming the difference if identities
-    differ and not `mixed`.
+    Of a case and seed that several runs measured the newest of each part counts (`newest_parts`).
+    beside: records of other runs that tell the noise of a kind too. Raises ValueError naming the
+    difference if identities differ and not `mixed`.
     """
     records = list(records)
     differing = identity_differences(records)
@@ -56,14 +64,15 @@ def gather(
             f"these records do not compare, they differ in {told}; "
             "report one machine at a time, or ask for --mixed, which labels them"
         )
-    groups: dict[tuple[str, str], dict[int, Record]] = {}
+    groups: dict[tuple[str, str], dict[int, list[Record]]] = {}
     for record in records:
-        key = record["case"], identity_key(record)
-        by_seed, seed = groups.setdefault(key, {}), record["seed"]
-        by_seed[seed] = _newest(by_seed[seed], record) if seed in by_seed else record
-    counted = [record for by_seed in groups.values() for record in by_seed.values()]
-    noise = noise_of_parts([*counted, *beside])
-    ordered = [tuple(by_seed[s] for s in sorted(by_seed)) for by_seed in groups.values()]
+        by_seed = groups.setdefault((record["case"], identity_key(record)), {})
+        by_seed.setdefault(record["seed"], []).append(record)
+    ordered = [
+        tuple(record for seed in sorted(by_seed) for record in newest_parts(by_seed[seed]))
+        for by_seed in groups.values()
+    ]
+    noise = noise_of_parts([*(record for found in ordered for record in found), *beside])
     names = [found[0]["label"] for found in ordered]
     if len({*names}) < len({found[0]["case"] for found in ordered}):
         names = labels([resolved(found[0]["settings"]) for found in ordered])
@@ -73,11 +82,30 @@ def gather(
     ]
 
 
-def _newest(one: Record, other: Record) -> Record:
-    """Return the record that began later, the other one of equally old, in the suites of both."""
-    newest = max(other, one, key=lambda record: record.get("started") or "")
-    suites = [*(one.get("suites") or []), *(other.get("suites") or [])]
-    return {**newest, "suites": [*dict.fromkeys(suites)]}
+def newest_parts(records: Sequence[Record]) -> list[Record]:
+    """Return the newest record of a case and seed, and of older ones what no newer one measured.
+
+    All are in the suites of all. Of equally old ones the later counts as newer. An older record
+    keeps only the parts that are its own, beside the code that measured them, and its failure only
+    if that is of something that was not measured since.
+    """
+    if len(records) == 1:
+        return list(records)
+    suites = [*dict.fromkeys(name for one in records for name in one.get("suites") or [])]
+    newest_first = sorted(records, key=lambda record: record.get("started") or "")[::-1]
+    known: set[str] = set()
+    wanted = {name for record in records for name in MEASURED if part_of(record, name)}
+    found: list[Record] = []
+    for record in newest_first:
+        own = {name for name in MEASURED if part_of(record, name)} - known
+        fails = record["status"] != "ok" and bool((failed_parts(record) or wanted - own) - known)
+        if own or fails or not found:
+            told = {"suites": suites, **dict.fromkeys(known)}
+            if found and not fails:
+                told |= {"status": "ok", "reason": ""}
+            found.append(cast(Record, {**record, **told}))
+        known |= own
+    return found
 
 
 def _noise_of(
