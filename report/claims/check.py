@@ -9,7 +9,12 @@ from report.claims.claim import FAILS, HOLDS, INCONCLUSIVE, Claim
 from report.claims.notes import cases_of, notes_of, too_few_seeds
 from report.claims.quantities import Ambiguous, NotMeasured, quantity_of
 from report.reading.cases import CaseResult, load_run
-from report.reading.gathering import gather
+from report.reading.gathering import (
+    gather,
+    groups_alike,
+    identity_differences,
+    identity_mark,
+)
 from report.statistics.estimates import Estimate
 from suites.engine.store.records import Record
 
@@ -66,16 +71,19 @@ def judge(
     A claim that none of them has is inconclusive. strict: raise Ambiguous, a ValueError, on a claim
     that several cases fit; else it is inconclusive too.
     """
-    groups: dict[str, list[CaseResult]] = {}
-    for case in gather(records, mixed=True):
-        groups.setdefault(case.mark, []).append(case)
-    return [judgement for claim in claims for judgement in _judge_one(claim, groups, strict)]
+    records = list(records)
+    differing = list(identity_differences(records))
+    groups = list(groups_alike(gather(records, mixed=True), differing))
+    return [one for claim in claims for one in _judge_one(claim, groups, differing, strict)]
 
 
-def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]], strict: bool) -> list[Judgement]:
+def _judge_one(
+    claim: Claim, groups: Sequence[list[CaseResult]], differing: Sequence[str], strict: bool
+) -> list[Judgement]:
     compute, missing = quantity_of(claim).compute, []
-    found: list[Judgement] = []
-    for mark, cases in groups.items():
+    found: dict[tuple[int, ...], Judgement] = {}
+    for cases in groups:
+        mark = identity_mark([case.records[0] for case in cases], differing)
         try:
             estimate = compute(claim, cases)
         except (NotMeasured, Ambiguous) as error:
@@ -87,11 +95,14 @@ def _judge_one(claim: Claim, groups: dict[str, list[CaseResult]], strict: bool) 
             missing.append(Judgement(claim, None, "its cases have no such measure", mark))
             continue
         used = cases_of(claim, cases)
+        mark = identity_mark([case.records[0] for case in used], differing)
         reason = too_few_seeds(claim, estimate, used)
         if reason:
             estimate = replace(estimate, low=nan, high=nan)
-        found.append(Judgement(claim, estimate, reason, mark, tuple(notes_of(claim, used))))
-    return found or missing[:1]
+        # cases without what differs are in several groups, and are judged once
+        notes = tuple(notes_of(claim, used))
+        found[tuple(map(id, used))] = Judgement(claim, estimate, reason, mark, notes)
+    return [*found.values()] or missing[:1]
 
 
 def exit_code(judgements: Sequence[Judgement]) -> int:

@@ -1,7 +1,8 @@
 """Records are gathered into cases, with what the noise of their kind is."""
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from math import floor, log10
 from typing import Any, cast
 
@@ -77,7 +78,7 @@ def gather(
     if len({*names}) < len({found[0]["case"] for found in ordered}):
         names = labels([resolved(found[0]["settings"]) for found in ordered])
     return [
-        CaseResult(found, _noise_of(found, noise), identity_mark(found[0], differing), name)
+        CaseResult(found, _noise_of(found, noise), identity_mark(found[:1], differing), name)
         for found, name in zip(ordered, names, strict=True)
     ]
 
@@ -138,7 +139,35 @@ def identity_differences(records: Sequence[Record]) -> dict[str, list[str]]:
     return {name: list(values) for name, values in seen.items() if len(values) > 1}
 
 
-def identity_mark(record: Record, differing: dict[str, list[str]]) -> str:
-    """Return what tells this record's identity from the others'; "" if nothing does."""
-    own = comparable(record)
-    return ", ".join(f"{name} {own.get(name)}" for name in differing)
+def identity_mark(records: Sequence[Record], differing: Iterable[str]) -> str:
+    """Return what tells the identity of these records from others; "" if nothing does.
+
+    A name that they do not have, such as a peer's version, tells nothing.
+    """
+    own = {name: value for record in records for name, value in comparable(record).items()}
+    return ", ".join(f"{name} {own[name]}" for name in differing if name in own)
+
+
+def groups_alike(
+    cases: Sequence[CaseResult], differing: Iterable[str]
+) -> Iterator[list[CaseResult]]:
+    """Yield groups of cases that were measured with the same of all that differs.
+
+    A case that lacks a name, such as a peer's version, belongs to each group of its machine.
+    """
+    own = [{k: str(v) for k, v in comparable(case.records[0]).items()} for case in cases]
+    names = list(differing)
+    everywhere = [name for name in names if all(name in one for one in own)]
+    machines: dict[tuple[str, ...], list[int]] = {}
+    for i, one in enumerate(own):
+        machines.setdefault(tuple(one[name] for name in everywhere), []).append(i)
+    for members in machines.values():
+        values = {
+            name: dict.fromkeys(own[i][name] for i in members if name in own[i]) for name in names
+        }
+        known = {name: found for name, found in values.items() if found}
+        for chosen in product(*known.values()):
+            wanted = dict(zip(known, chosen, strict=True))
+            yield [
+                cases[i] for i in members if all(own[i].get(k, v) == v for k, v in wanted.items())
+            ]

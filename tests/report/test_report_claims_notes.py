@@ -7,6 +7,7 @@ from synthetic import make_records
 
 from report.claims.check import exit_code, judge, lines_of
 from report.claims.claim import Claim
+from report.reading.gathering import gather
 
 OF = {"attention": "lsh", "length": 2048, "n_rounds": 4}
 DENSE = {"attention": "sdpa", "reversible": False}
@@ -98,3 +99,34 @@ def test_different_code_of_two_sides_is_told(whole, quantity):
     found, line = judged(quantity, changed(whole, other, attention="lsh"))
     assert found.verdict == "holds"
     assert "; but measured with different code, 0ther and feedfeedfeed" in line
+
+
+def test_a_case_without_a_version_belongs_to_the_group_of_each(whole):
+    """Two versions of what a peer attends with split the peer's records, not the machine's."""
+    peer = [r for r in whole if r["settings"]["attention"] == "naive"]
+    two = [
+        {**r, "versions": {"naive": version}, "settings": {**r["settings"]}}
+        for version in ("4.1", "5.0")
+        for r in peer
+    ]
+    records = [*(r for r in whole if r["settings"]["attention"] != "naive"), *two]
+    [own] = judge([claim("times faster")], records)
+    assert (own.verdict, own.mark) == ("holds", "")
+    across = Claim(
+        name="planted",
+        says="it is {value}",
+        suite="sequence_length",
+        quantity="times faster",
+        of=OF,
+        against={"attention": "naive", "reversible": False},
+        at_least=0,
+    )
+    found = judge([across], records)
+    assert [one.mark for one in found] == ["naive 4.1", "naive 5.0"]
+    assert [one.verdict for one in found] == ["holds", "holds"]
+    assert {case.mark for case in gather(records, mixed=True)} == {"", "naive 4.1", "naive 5.0"}
+    machine = [{**r, "identity": {**r["identity"], "machine": "another"}} for r in records]
+    marks = [one.mark for one in judge([claim("times faster"), across], [*records, *machine])]
+    assert len(marks) == 6
+    assert sum("naive" in mark for mark in marks) == 4
+    assert all(mark.startswith("machine ") for mark in marks)
