@@ -107,7 +107,11 @@ def compare_runs(
     told = [f"{name}: {' and '.join(values)}" for name, values in differing.items()]
     mark = f"MIXED, differing in {'; '.join(told)}" if differing else ""
     code = SOMETHING_WORSE if table["worse"].ne("").any() else NOTHING_WORSE
-    notes = (*provenance(before, after), *unmatched(len(olds), len(news), len(common)))
+    notes = (
+        *provenance(before, after),
+        *not_paired(pairs, ratios),
+        *unmatched(len(olds), len(news), len(common)),
+    )
     return RunComparison(table, people, mark, code, reason_of(rows), notes)
 
 
@@ -156,6 +160,17 @@ def provenance(before: Sequence[Record], after: Sequence[Record]) -> tuple[str, 
         if commits:
             told.append(f"{which}: {', '.join(commits)}; kernels {', '.join(kernels)}")
     return (f"{'. '.join(told)}.",) if told else ()
+
+
+def not_paired(pairs: Sequence[Pair], ratios: Mapping[str, Ratio] | None) -> tuple[str, ...]:
+    """Count in a sentence the cases of runs measured in turns that were not compared in pairs."""
+    n = sum(pair.time is not None and pair.old.id not in (ratios or {}) for pair in pairs)
+    if ratios is None or not n:
+        return ()
+    return (
+        f"Of {plural(n, 'case')} the processes make no pairs, one soon after the other: the "
+        "machine may have been faster for one side.",
+    )
 
 
 def in_common(

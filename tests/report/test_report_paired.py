@@ -1,5 +1,6 @@
 """Runs measured in turns are compared pair by pair: drift of the machine cancels, truth is told."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -115,3 +116,38 @@ def test_what_makes_no_pairs_is_left_out(side: str, lost: str) -> None:
     other = [record(one, case="b") for one in (before, after)]
     found = paired_ratios([both["before"], other[0]], [both["after"], other[1]])
     assert {case: ratio.n for case, ratio in found.items()} == {"b": 4}
+
+
+def at_times(one: Any, starts_s: list[float]) -> Any:
+    jobs = [
+        {"kind": "time", "index": i, "status": "ok", "wall_s": 2.0, "started": in_iso(start)}
+        for i, start in enumerate(starts_s)
+    ]
+    again = {**jobs[0], "started": in_iso(-1e6), "replaced": True}
+    return {**one, "jobs": [again, *jobs, {**jobs[0], "kind": "memory"}]}
+
+
+def in_iso(seconds: float) -> str:
+    return datetime.fromtimestamp(1.8e9 + seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def test_what_was_measured_much_later_makes_no_pair() -> None:
+    rng = np.random.default_rng(17)
+    before, after = timings(rng, 1.0, 5, drift=0.0, noise=0.01)
+    starts = [100.0 * i for i in range(5)]
+    old, new = (whole_record(one) for one in (before, after))
+    for later_s, n_later, n_pairs in ((3, 5, 5), (-3, 5, 5), (1e6, 2, 3), (1e6, 3, 0), (1e6, 5, 0)):
+        moved = [start + (later_s if i < n_later else 3) for i, start in enumerate(starts)]
+        runs = [at_times(old, starts)], [at_times(new, moved)]
+        ratios = paired_ratios(*runs)
+        assert [ratio.n for ratio in ratios.values()] == [n_pairs] * (n_pairs > 0)
+        notes = " ".join(compare_runs(*runs, ratios=ratios).notes)
+        assert ("Of 1 case the processes make no pairs" in notes) == (n_pairs == 0)
+        assert "make no pairs" not in " ".join(compare_runs(*runs).notes)
+
+
+def test_a_case_of_two_machines_makes_no_pairs() -> None:
+    rng = np.random.default_rng(19)
+    before, after = timings(rng, 1.0, 4, drift=0.1, noise=0.01)
+    other = record(before, identity={**IDENTITY, "machine": "another"})
+    assert paired_ratios([record(before), other], [record(after)]) == {}
