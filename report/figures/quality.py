@@ -3,9 +3,10 @@
 Beside it are count models of the same text, or chance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,9 +92,8 @@ def quality_note(view: View, marks: str = "Bars") -> str:
     marks: what is named before "95 % intervals".
     """
     trained = [case for case in view.cases if case.quality()]
-    steps = sorted({case.settings["train_steps"] for case in trained})
     seeds = {len(case.quality()) for case in trained}
-    told = [f"After {any_of_text(steps)} training steps."] if steps else []
+    told = [steps_text(case.settings for case in trained)] if trained else []
     if seeds == {1}:
         told.append("One seed: no interval.")
     else:
@@ -102,6 +102,17 @@ def quality_note(view: View, marks: str = "Bars") -> str:
         told += ["Cases of one seed have no interval."] if 1 in seeds else []
     told.append(stand_in_text(record for case in view.cases for record in case.records))
     return " ".join(filter(None, told))
+
+
+def steps_text(trained: Iterable[Mapping[str, Any]]) -> str:
+    """Say after how many training steps, and how many of them were on short windows."""
+    found = [(s["train_steps"], s.get("first_steps") or 0, s.get("first_length")) for s in trained]
+    all_steps = any_of_text(sorted({steps for steps, _, _ in found}))
+    if not any(short for _, short, _ in found):
+        return f"After {all_steps} training steps."
+    whole = any_of_text(sorted({steps - short for steps, short, _ in found}))
+    lengths = any_of_text(sorted({length for _, short, length in found if short}))
+    return f"After {all_steps} training steps, the last {whole} on more than {lengths} tokens."
 
 
 def references_of(view: View, judged: Judged) -> dict[str, float]:

@@ -48,7 +48,7 @@ def ordinary_autograd():
         return x1, x2
 
     def in_pieces(self, x, choices):
-        generator = self._generator(x, choices)
+        generator = self.mask_generator(x, choices)
         pieces = x.chunk(self.n_chunks, dim=1)
         return torch.cat([self._piece(piece, generator) for piece in pieces], dim=1)
 

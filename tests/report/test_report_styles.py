@@ -120,6 +120,9 @@ def test_log_axes_say_so_and_captions_separate_thousands(
     view = replace(view, series=tuple(level(str(i), one) for i, [one] in enumerate(steps)))
     assert "After 200 or 1,200 training steps" in quality.quality_note(view)
     assert any_of_text([800, 1000, 1800]) == "800, 1,000 or 1,800"
+    short = {"first_steps": 1200, "first_length": 64}
+    told = quality.steps_text([{"train_steps": steps, **short} for steps in (1800, 1275)])
+    assert told == "After 1,275 or 1,800 training steps, the last 75 or 600 on more than 64 tokens."
 
 
 def test_names_of_trivial_models_stand_free(
