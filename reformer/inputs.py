@@ -166,7 +166,7 @@ def require_length(length: int, longest: int, first_position: Any) -> None:
     """Raise ValueError unless a sequence fits a model of `longest` positions from there on."""
     require_integer("first_position", first_position, 0)
     require(
-        first_position < longest,
+        first_position <= longest,
         f"first_position is {first_position}; this model has positions 0 to {longest - 1}",
     )
     fits = longest - first_position

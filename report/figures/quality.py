@@ -106,7 +106,9 @@ def quality_note(view: View, marks: str = "Bars") -> str:
 
 def steps_text(trained: Iterable[Mapping[str, Any]]) -> str:
     """Say after how many training steps, and how many of them were on short windows."""
-    found = [(s["train_steps"], s.get("first_steps") or 0, s.get("first_length")) for s in trained]
+    found = [
+        (s["train_steps"], s.get("first_steps") or 0, s.get("first_length") or 0) for s in trained
+    ]
     all_steps = any_of_text(sorted({steps for steps, _, _ in found}))
     if not any(short for _, short, _ in found):
         return f"After {all_steps} training steps."

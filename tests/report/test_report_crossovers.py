@@ -91,7 +91,7 @@ def test_no_crossover_lies_across_a_failure(records, attention, status):
 def test_findings_and_claims_do_not_tell_it_either(records):
     lost = without_time(records, "lsh", "crash", 2048, 4096)
     told = suite_finding(view_of("sequence_length", gather(lost)), "time")
-    assert "crossover not known: crashed at 2,048 and 4,096" in told
+    assert "crossover with dense attention not known: crashed at 2,048 and 4,096" in told
     [found] = judge([CLAIM], lost)
     assert found.verdict == "inconclusive"
     assert "it is not known: crashed at 2,048 and 4,096" in lines_of([found])[0]
