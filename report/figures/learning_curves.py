@@ -160,6 +160,16 @@ def draw_curves(axes: Axes, named: Named, looks_of: Mapping[str, Look], over_tim
         axes.axvline(steps, color=GREY, linewidth=1, linestyle=":")
 
 
+def spread_text(cases: Sequence[CaseResult]) -> str:
+    """Say by how much the seconds of one model's trainings differ; "" where each has one.
+
+    Nothing watches what else the machine does during a training.
+    """
+    ends = [[curve.seconds[-1] for curve in curves_of(c).values()] for c in cases if has_seconds(c)]
+    spread = max((max(some) / min(some) for some in ends if len(some) > 1), default=None)
+    return f", which differ by up to {spread:.2g} times" if spread else ""
+
+
 def curve_note(cases: Sequence[CaseResult], timed: bool) -> str:
     """Say what lines, bands and seconds are."""
     records = [record for case in cases for record in case.records]
@@ -172,7 +182,7 @@ def curve_note(cases: Sequence[CaseResult], timed: bool) -> str:
         with_threads = f" with {plural(max(threads), 'thread')}" if max(threads) else ""
         words.append(
             f"Seconds: each training's own{with_threads}, others beside it on a CPU, evaluations "
-            "not counted; mean over seeds. Rates decay over each one's own steps: at equal time "
-            "the slower one has the higher rate still."
+            f"not counted; mean over seeds{spread_text(cases)}. Rates decay over each one's own "
+            "steps: at equal time the slower one has the higher rate still."
         )
     return " ".join(filter(None, [*words, stand_in_text(records)]))

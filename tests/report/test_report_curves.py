@@ -13,7 +13,7 @@ import pytest
 from readable import figure_drawn_by
 from synthetic import BASE, DENSE, make_record
 
-from report.figures.learning_curves import draw_learning_curves, rows_of
+from report.figures.learning_curves import draw_learning_curves, rows_of, spread_text
 from report.reading.cases import CaseResult
 from report.reading.curves import bits_at, lead_of, mean_curve, shortest_training_s
 from report.reading.gathering import gather
@@ -181,6 +181,9 @@ def test_table_and_title_say_who_is_ahead(tmp_path: Path) -> None:
     assert rows.loc["dense sdpa", "at equal time"] == ""
     draw_learning_curves(view, tmp_path)
     text = (tmp_path / "hash_rounds_curves.svg").read_text()
+    slower = [record_of(OURS, line(4, 0.001), 0.1 * (1 + i), seed=i) for i in range(2)]
+    assert spread_text(gather(slower)) == ", which differ by up to 2 times"
+    assert spread_text(gather(slower[:1])) == ""
     for part in ("training steps", "training time (s)", "evaluations", "Bands: 95 %"):
         assert part in html.unescape(" ".join(re.findall(r">([^<>]+)</text>", text))), part
 
