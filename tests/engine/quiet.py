@@ -7,6 +7,7 @@ from suites.engine.measure.readings import ForeignLoad
 
 WATCH_S = 1.0
 PATIENCE_S = 20.0
+PAUSE_S = 10.0
 
 
 def is_quiet() -> bool:
@@ -21,9 +22,11 @@ def quiet_tries(n: int) -> Iterator[int]:
 
     What is measured wrong is wrong every time, and fails. What others did to one try they do not do
     to `n`: a neighbour on the same hardware takes its caches and its clock without a trace in this
-    machine's counters. Before each try the machine has PATIENCE_S seconds to get quiet.
+    machine's counters, some for half a minute. Before each try the machine has PATIENCE_S seconds
+    to get quiet, and before each but the first the neighbour PAUSE_S to be done.
     """
     for i in range(n):
+        time.sleep(PAUSE_S if i else 0)
         deadline = time.monotonic() + PATIENCE_S
         while not is_quiet() and time.monotonic() < deadline:
             pass

@@ -39,7 +39,7 @@ CHECKS = (
 # What compares two pieces of work needs a quiet moment. The others are right at any load: the spin
 # counts what interrupts it as its own, and memory is no matter of time.
 NEED_QUIET = CHECKS[-2:]
-TRIES = 4
+TRIES = 6
 
 Found = dict[str, tuple[str, bool]]
 
