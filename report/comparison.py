@@ -71,17 +71,12 @@ def size_words(factor: float) -> str:
     return f"{factor_digits(max(factor, 1 / factor))} times {word}"
 
 
-def is_visible(change: Estimate) -> bool:
-    """Return whether a difference over seeds has an interval, and that leaves out 0."""
-    return change.has_interval and not change.low <= 0 <= change.high
-
-
 def difference_text(change: Estimate, judged: Judged) -> str:
     """Tell a difference: "0.053 (0.043 to 0.063) bits per dim worse".
 
     "" if it is not visible, or too small for the digits that are told.
     """
-    if not is_visible(change) or round(change.value, judged.decimals) == 0:
+    if not change.leaves_out_0 or round(change.value, judged.decimals) == 0:
         return ""
     word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
     if change.value < 0:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from report.comparison import (
     change_words,
     comparison_text,
-    is_visible,
     no_difference_text,
 )
 from report.reading.cases import CaseResult
@@ -139,4 +138,4 @@ def no_visible_difference(a: CaseResult, b: CaseResult, measure: str) -> bool:
     if measure == "memory":
         return (rest_bytes(b) or 0) <= BAND * (rest_bytes(a) or 0)
     change = score_difference(a, b)
-    return change is None or not is_visible(change)
+    return change is None or not change.leaves_out_0

@@ -1,6 +1,6 @@
 """Say in a sentence how the Reformer stands at the longest lengths, computed from the data."""
 
-from report.comparison import comparison_text, is_visible, standing_text
+from report.comparison import comparison_text, standing_text
 from report.reading.cases import CaseResult
 from report.reading.differences import score_difference
 from report.reading.judged import judged_of
@@ -152,6 +152,6 @@ def best_rounds_text(view: View, line: Series, dense: Series, x: float) -> str:
     sign = -1 if judged_of(ours).higher_is_better else 1
     best, case = min(others, key=lambda one: sign * (measured(one[1]) or 0.0), default=(line, ours))
     change = score_difference(case, ours)
-    if best is line or change is None or not is_visible(change):
+    if best is line or change is None or not change.leaves_out_0:
         return ""
     return f"{plain_name(best)} {comparison_text(case, theirs, 'quality')} {plain_name(dense)}"

@@ -52,7 +52,7 @@ class Lead(NamedTuple):
     @property
     def is_visible(self) -> bool:
         """Return whether the interval of the difference leaves out 0."""
-        return self.difference.low > 0 or self.difference.high < 0
+        return self.difference.leaves_out_0
 
 
 def curves_of(case: CaseResult) -> dict[int, Curve]:

@@ -33,6 +33,11 @@ class Estimate:
         return not isnan(self.low)
 
     @property
+    def leaves_out_0(self) -> bool:
+        """Return whether there is an interval, and that leaves out 0."""
+        return self.low > 0 or self.high < 0  # nan is neither
+
+    @property
     def shift(self) -> float:
         """Return how far the value lies from no difference, on the scale of `error`."""
         return self.value
@@ -69,6 +74,11 @@ class Ratio(Estimate):
     """
 
     band: float = BAND
+
+    @property
+    def leaves_out_0(self) -> bool:
+        """Return whether there is an interval, and that leaves out 0."""
+        return self.low > 0 or self.high < 0  # nan is neither
 
     @property
     def shift(self) -> float:

@@ -46,8 +46,7 @@ def paired_difference(a: BySeed, b: BySeed, prior: Noise | None = None) -> Estim
 
 def is_different(a: BySeed, b: BySeed) -> bool:
     """Return whether two differ visibly: the interval of their paired difference leaves out 0."""
-    change = paired_difference(a, b) if set(a) & set(b) else Estimate(0.0)
-    return change.low > 0 or change.high < 0  # nan where there is no interval
+    return bool(a.keys() & b.keys()) and paired_difference(a, b).leaves_out_0
 
 
 def difference_noise(pairs: Sequence[tuple[BySeed, BySeed]]) -> Noise | None:
