@@ -122,6 +122,20 @@ def test_a_planted_slow_down_is_found_though_the_machine_drifts(
     assert ratio == pytest.approx(planted_ratio, rel=0.02)
 
 
+@pytest.mark.parametrize("planted_ratio", [1.0, 1.05])
+def test_a_planted_slow_down_is_found_beside_a_neighbour_on_the_hardware(
+    fake_time: FakeTime, planted_ratio: float
+) -> None:
+    """Work takes half as long again in 0.2 of each 0.5 s, as where the hardware is shared."""
+
+    def work(ms: float) -> Callable[[], None]:
+        return lambda: fake_time.pass_ms(ms * (1.5 if fake_time.monotonic() % 0.5 < 0.2 else 1))
+
+    ratio = ruler.ratio_of(work(3.0), work(3.0 * planted_ratio))
+    assert fake_time.monotonic() > 1, "the neighbour comes and goes"
+    assert ratio == pytest.approx(planted_ratio, rel=0.005)
+
+
 def test_the_check_of_a_slow_down_passes_on_spins_that_keep_time(fake_time: FakeTime) -> None:
     what, text, passed = ruler.check_slow_down()
     assert passed, text

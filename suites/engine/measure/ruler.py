@@ -58,11 +58,18 @@ class Spin:
         self.truth_ms.append((now - start) * 1e3)
 
 
+def samples_of(
+    parts: dict[str, Callable[[], object]], budget_s: float = 0.6, device: Device | None = None
+) -> dict[str, list[float]]:
+    """Return the milliseconds of each sampled call of `parts` and of "step", timed as cases are."""
+    return dict(measure_time(parts, device or CPU(), budget_s)["samples_ms"])
+
+
 def time_of(
     work: Callable[[], object], budget_s: float = 0.6, device: Device | None = None
 ) -> list[float]:
-    """Return the milliseconds of each sampled call of `work`, timed as cases are."""
-    return list(measure_time({"work": work}, device or CPU(), budget_s)["samples_ms"]["step"])
+    """Return the milliseconds of each sampled call of `work`."""
+    return samples_of({"work": work}, budget_s, device)["step"]
 
 
 def check_spin() -> tuple[str, str, bool]:
@@ -153,19 +160,18 @@ def check_pair() -> tuple[str, str, bool]:
     return "identical pair", f"ratio {ratio:.3f} measured", abs(ratio - 1) <= SAME
 
 
-def ratio_of(first: Callable[[], object], second: Callable[[], object], tries: int = 4) -> float:
-    """Return the time of `second` over that of `first`, of medians, in the quietest of some tries.
+def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: int = 4) -> float:
+    """Return the time of `second` over that of `first`, the median over pairs of calls.
 
-    A try has both twice: first, second, second, first, so that what drifts falls on both alike. A
-    neighbour on the same hardware makes work slower, by 15 % for a second or two, and never faster:
-    the try that took least is what the ruler says of undisturbed work.
+    They take turns call by call, as the parts of one step, and every other round the other one
+    begins: what slows the machine down, for half a minute or as it drifts, slows both.
     """
-    found = []
-    for _ in range(tries):
-        order = (first, second, second, first)
-        a, b, c, d = (median(time_of(work, budget_s=0.2)) for work in order)
-        found.append((a + b + c + d, sqrt(b * c / (a * d))))
-    return min(found)[1]
+    ratios: tuple[list[float], list[float]] = ([], [])
+    for i in range(rounds):
+        order = (first, second) if i % 2 == 0 else (second, first)
+        samples = samples_of(dict(zip(("one", "other"), order, strict=True)))
+        ratios[i % 2].extend(b / a for a, b in zip(samples["one"], samples["other"], strict=True))
+    return sqrt(median(ratios[0]) / median(ratios[1]))
 
 
 def tensor_of(n_bytes: int, device: str = "cpu") -> Tensor:
