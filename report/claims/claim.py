@@ -23,10 +23,12 @@ class Claim:
 
     quantity: of `quantities.QUANTITIES`. of, against: settings that pick the case, or the line,
     that the quantity is of, and the one it is compared with, which is equal in all that `against`
-    does not name. where: what else the quantity must know, such as the part of a step. says: the
-    sentence, with {value} for the quantity and its interval. asks, paper: question and answer of
-    the paper, for a row of the table of answers; a claim without is only checked. alone: what it
-    asks where it must be understood without the row before.
+    does not name; "tokens" are those of all its sequences at once. What the sentence says of sizes
+    is named there, or it would be told of a run with others. where: what else the quantity must
+    know, such as the part of a step. says: the sentence, with {value} for the quantity and its
+    interval. asks, paper: question and answer of the paper, for a row of the table of answers; a
+    claim without is only checked. alone: what it asks where it must be understood without the row
+    before.
     paper_at_least, paper_at_most: between these the quantity lies if the paper is right, where that
     is another condition than the claim's. why: what explains the difference from the paper.
     """

@@ -89,7 +89,14 @@ def pick(
 
 def _has(case: CaseResult, wanted: Mapping[str, Any]) -> bool:
     told = {name: tuple(v) if isinstance(v, list) else v for name, v in wanted.items()}
-    return all(case.settings.get(name) == value for name, value in told.items())
+    return all(_setting(case, name) == value for name, value in told.items())
+
+
+def _setting(case: CaseResult, name: str) -> Any:
+    """Return a setting of a case, or "tokens", those of all its sequences at once."""
+    if name == "tokens":
+        return case.settings.get("batch", 1) * case.settings["length"]
+    return case.settings.get(name)
 
 
 def line(cases: Cases, wanted: Mapping[str, Any], claim: Claim) -> Series:
