@@ -1,6 +1,8 @@
 """TensorBoard reads from the event files what the records hold."""
 
 import builtins
+import resource
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,25 @@ def test_curves_are_read_as_written(tmp_path: Path) -> None:
     assert [point[:2] for point in held_out] == [(100, 4.5), (200, 3.25)]
     assert held_out[1][2] - held_out[0][2] == pytest.approx(11.0)
     assert [point[:2] for point in scalars(folder, TRAINING)] == [(50, 5.5), (200, 3.5)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_disk_that_takes_no_more_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread prints a traceback of its own beside it."""
+    pytest.importorskip("tensorboard")
+    of_threads: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", of_threads.append)
+    one = record_of("a", 1, curve=[[100, 4.5]], curve_s=[10.0], train_curve=[[50, 5.5]] * 999)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_event_files([one], {"a": "LSH-4"}, tmp_path / "curves")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert of_threads == []
 
 
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
