@@ -50,6 +50,13 @@ def test_measured_durations_replace_and_correct_predicted_ones(tmp_path) -> None
         assert estimates.seconds(job) == pytest.approx(factor * predicted[job.key], rel=1e-3)
 
 
+def test_a_plan_without_the_speed_of_its_machine_is_refused(tmp_path: Path) -> None:
+    plan = plan_of([Settings()])
+    plan.gflops = 0.0
+    with pytest.raises(ValueError, match=r"run 'test' says gflops 0; .* another --run name"):
+        Estimates(Backlog(RunFolder(tmp_path / "test"), plan), 1)
+
+
 def test_trainings_take_as_long_as_predicted() -> None:
     """Within a factor of 2 for the median of a case's seeds, at the rate of one core."""
     ratios: dict[str, list[float]] = {}

@@ -5,6 +5,7 @@ No torch.
 
 from collections.abc import Iterable
 
+from reformer.checks import require
 from suites.engine.job import Job
 from suites.engine.sweep.backlog import Backlog
 from suites.engine.sweep.prediction import predict_job_s
@@ -15,11 +16,17 @@ class Estimates:
 
     It takes as long as the same kind of job of the same case took, if one was measured; else as
     predicted, corrected by how measured and predicted durations of that kind compare so far.
-    n_trainings: how many trainings run side by side.
+    n_trainings: how many trainings run side by side. Raises ValueError on a plan without the
+    machine's speed, as damage leaves it.
     """
 
     def __init__(self, backlog: Backlog, n_trainings: int) -> None:
         self.gflops, self.n_trainings = backlog.plan.gflops, n_trainings
+        require(
+            self.gflops > 0,
+            f"the plan of run {backlog.plan.name!r} says gflops {self.gflops:g}; a machine's speed "
+            "is above 0: use another --run name",
+        )
         self.may_grow = backlog.may_grow()
         self.measured: dict[tuple[str, str], float] = {}
         totals: dict[str, list[float]] = {}
