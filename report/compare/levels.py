@@ -158,16 +158,18 @@ def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: s
     def shared(case: CaseResult) -> dict[str, Any]:
         return {k: v for k, v in case.settings.items() if k not in {*HOW, *FAMILY, "attention"}}
 
+    marks = [
+        (case, shared(case))
+        for case in cases
+        if case.kind in ("dense", "local") and factor not in case.settings and _n_measured(case)
+    ]
     found = []
     for first in {one.group: one for one in levels}.values():
+        of_group = shared(first.base)
         like = [
             case
-            for case in cases
-            if case.kind in ("dense", "local")
-            and factor not in case.settings
-            and case.mark == first.case.mark
-            and shared(case) == shared(first.base)
-            and _n_measured(case)
+            for case, settings in marks
+            if case.mark == first.case.mark and settings == of_group
         ]
         names = [name_among(case, like) for case in like]
         found += [

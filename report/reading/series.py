@@ -121,15 +121,14 @@ def distinguishing(
     by = [varies] * bool(varies) + ["task"] * (n_tasks > 1)
     keys = []
     for key in SETTINGS:
-        told = by if key in COMPARED else [*by, *columns]
+        having = [case.settings for case in cases if key in case.settings]
+        if key in HOW or key == varies or len({one[key] for one in having}) < 2:
+            continue
+        told = [other for other in (by if key in COMPARED else [*by, *columns]) if other != key]
         values: dict[object, set[object]] = {}
-        for case in cases:
-            if key in case.settings:
-                at = tuple(case.settings.get(other) for other in told if other != key)
-                values.setdefault(at, set()).add(case.settings[key])
-        several = len(set().union(*values.values())) > 1 if values else False
-        tied = bool({*told} - {key}) and all(len(found) == 1 for found in values.values())
-        if key not in HOW and key != varies and several and not tied:
+        for one in having:
+            values.setdefault(tuple(map(one.get, told)), set()).add(one[key])
+        if not told or any(len(found) > 1 for found in values.values()):
             keys.append(key)
     for key in SCHEDULE:
         rest = [other for other in keys if other != key]
