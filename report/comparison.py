@@ -7,7 +7,14 @@ from report.reading.differences import memory_ratio, score_difference, time_rati
 from report.reading.judged import Judged, judged_of
 from report.reading.measures import rest_bytes
 from report.statistics.estimates import BAND, Estimate
-from report.text import bytes_text, factor_digits, signed_text, speed_text, speed_words
+from report.text import (
+    bracketed_text,
+    bytes_text,
+    factor_digits,
+    signed_text,
+    speed_text,
+    speed_words,
+)
 
 
 def comparison_text(a: CaseResult, b: CaseResult, measure: str) -> str:
@@ -79,9 +86,7 @@ def difference_text(change: Estimate, judged: Judged) -> str:
     if not change.leaves_out_0 or round(change.value, judged.decimals) == 0:
         return ""
     word = "better" if (change.value < 0) != judged.higher_is_better else "worse"
-    if change.value < 0:
-        change = Estimate(-change.value, -change.high, -change.low, change.n)
-    return f"{interval_in_brackets(change, judged.decimals)} {judged.difference} {word}"
+    return f"{bracketed_text(change.size(), judged.decimals)} {judged.difference} {word}"
 
 
 def no_difference_text(change: Estimate, judged: Judged) -> str:
@@ -92,11 +97,3 @@ def no_difference_text(change: Estimate, judged: Judged) -> str:
         told = f"less than {10.0**-judged.decimals:g} {judged.difference}"
     what = "no visible difference" if change.has_interval else "a difference of one seed"
     return f"{what} ({told})"
-
-
-def interval_in_brackets(estimate: Estimate, decimals: int) -> str:
-    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
-    value, low, high = (
-        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} ({low} to {high})" if estimate.has_interval else value

@@ -136,6 +136,14 @@ def signed_text(difference: Estimate, decimals: int = 3) -> str:
     return f"{value} ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
 
 
+def bracketed_text(estimate: Estimate, decimals: int) -> str:
+    """Write a value with its interval, without signs: "0.053 (0.043 to 0.063)"."""
+    value, low, high = (
+        f"{number:.{decimals}f}" for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} ({low} to {high})" if estimate.has_interval else value
+
+
 def off_text(off: float) -> str:
     """Say by what share something is off: 0.45 is "45 % too high"."""
     return f"{100 * abs(off):.0f} % too {'high' if off > 0 else 'low'}"

@@ -14,6 +14,7 @@ from report.figures.evaluated_with import accuracy_axis, draw_case
 from report.figures.looks import OF_SIZES, Look, look_of_case
 from report.figures.style import GREY, add_words, new_figure, save
 from report.reading.cases import CaseResult
+from report.reading.judged import ACCURACY
 from report.reading.series import View
 from report.tables.evaluated_with_table import (
     all_columns,
@@ -92,14 +93,14 @@ def buckets_finding(cases: Sequence[CaseResult]) -> str:
     ours = [case for case in cases if case.kind == "reformer" and not is_across(case.settings)]
     by_rounds: dict[int, list[CaseResult]] = {}
     for case in sorted(ours, key=lambda one: one.settings["bucket_size"]):
-        if evaluated_value(case, str(case.settings["n_rounds"]), "accuracy"):
+        if evaluated_value(case, str(case.settings["n_rounds"]), ACCURACY):
             by_rounds.setdefault(case.settings["n_rounds"], []).append(case)
     several = sorted(rounds for rounds, found in by_rounds.items() if len(found) > 1)
     if not several:
         return ""
     column, told = str(several[0]), []
     for n_rounds in dict.fromkeys((several[0], several[-1])):
-        found = [(c, evaluated_value(c, column, "accuracy")) for c in by_rounds[n_rounds]]
+        found = [(c, evaluated_value(c, column, ACCURACY)) for c in by_rounds[n_rounds]]
         values = [(f"buckets of {bucket_of(c):g}", v.value) for c, v in found if v]
         (small, right), *_, (large, before) = values
         text = f"trained with LSH-{n_rounds}, {before:.1f} % right in {large}, "

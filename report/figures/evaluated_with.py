@@ -15,6 +15,7 @@ from report.figures.drawing import error_bars
 from report.figures.looks import Look, looks
 from report.figures.style import GREY, PAPERS, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
+from report.reading.judged import ACCURACY, Judged, judged_together
 from report.reading.series import View, level
 from report.statistics.seeds import is_different
 from report.tables.evaluated_with_table import (
@@ -29,7 +30,6 @@ from report.tables.evaluated_with_table import (
     is_papers_task,
     papers_row,
     papers_values,
-    rounds_measure,
     trained_name,
 )
 
@@ -76,11 +76,11 @@ def draw_row(
     if compared:
         axes.plot([], [], color=GREY, marker="o", **PAPERS, label=f"large: {paper.NAME}")
     name_categories(axes, columns)
-    if rounds_measure(cases) == "accuracy":
+    judged = judged_together(cases)
+    axes.set_ylabel(judged.axis)
+    if judged is ACCURACY:
         accuracy_axis(axes)
-        axes.set_ylabel("accuracy (%)")
-    else:
-        axes.set_ylabel("held-out bits per dim (lower is better)")
+        axes.set_ylabel("accuracy (%)")  # the longer one does not fit here
 
 
 def accuracy_axis(axes: Axes) -> None:
@@ -98,12 +98,12 @@ def draw_case(
     label: str,
 ) -> None:
     """Draw the means of a model with their intervals, a line within each kind of attention."""
-    name = rounds_measure([case])
+    judged = judged_together([case])
     for i, (_, alike) in enumerate(groupby(columns, key=block_of)):
         found = [
             (columns.index(column) + shift, estimate)
             for column in alike
-            if (estimate := evaluated_value(case, column, name)) is not None
+            if (estimate := evaluated_value(case, column, judged)) is not None
         ]
         axes.errorbar(
             [x for x, _ in found],
@@ -145,10 +145,10 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
     On the paper's task it is what full attention makes of a model trained with LSH attention, with
     and without a position's own key; else what costs most, and the best pair.
     """
-    name, columns = rounds_measure(cases), all_columns(cases)
+    judged, columns = judged_together(cases), all_columns(cases)
     lsh = next((c for c in cases if c.kind == "reformer" and not is_across(c.settings)), None)
-    if name == "accuracy" and lsh and {"full", "full standard"} <= set(columns):
-        alone, standard = (evaluated_value(lsh, c, name) for c in ("full", "full standard"))
+    if judged is ACCURACY and lsh and {"full", "full standard"} <= set(columns):
+        alone, standard = (evaluated_value(lsh, c, judged) for c in ("full", "full standard"))
         if alone and standard:
             in_the_paper = papers_values(papers_row(lsh), columns) if is_papers_task(cases) else {}
             told = in_the_paper.get("full standard")
@@ -157,21 +157,21 @@ def evaluated_finding(cases: Sequence[CaseResult]) -> str:
                 f"{alone.value:.1f} % right where no position attends to itself, "
                 f"{standard.value:.1f} % with the standard one"
             ) + (f" (in the paper {told} %)" if told else "")
-    costs, best = cost_text(cases, name, columns), best_text(cases, name, columns)
+    costs, best = cost_text(cases, judged, columns), best_text(cases, judged, columns)
     return f"{costs}; {best}" if costs else f"B{best[1:]}"
 
 
-def cost_text(cases: Sequence[CaseResult], name: str, columns: Sequence[str]) -> str:
+def cost_text(cases: Sequence[CaseResult], judged: Judged, columns: Sequence[str]) -> str:
     """Say which other number of rounds, or full attention, a model trained with LSH bears worst.
 
     It is "" where evaluating otherwise than in training makes no model visibly worse.
     """
-    sign, digits, unit = (-1, 1, "% right") if name == "accuracy" else (1, 3, "bits per dim")
+    sign = -1 if judged.higher_is_better else 1
     losses, seen = [0.0], []
     for case in cases:
-        own = evaluated_scores(case, own_column(case), name)
+        own = evaluated_scores(case, own_column(case), judged)
         for column in columns:
-            other = evaluated_scores(case, column, name)
+            other = evaluated_scores(case, column, judged)
             if own and other:
                 before, after = fmean(own.values()), fmean(other.values())
                 losses.append(sign * (after - before))
@@ -190,7 +190,7 @@ def cost_text(cases: Sequence[CaseResult], name: str, columns: Sequence[str]) ->
         what = f"{'Fewer' if is_fewer else 'More'} hash rounds than in training cost"
     return (
         f"{what} {'most' if loss == max(losses) else 'quality'}: {trained_name(case, cases)} goes "
-        f"from {before:.{digits}f} to {after:.{digits}f} {unit} with {column_name(column)}"
+        f"from {before:.{judged.decimals}f} to {judged.text(after)} with {column_name(column)}"
     )
 
 
@@ -201,17 +201,17 @@ def own_column(case: CaseResult) -> str:
     return found[0] if found and case.kind == "reformer" else ""
 
 
-def best_text(cases: Sequence[CaseResult], name: str, columns: Sequence[str]) -> str:
+def best_text(cases: Sequence[CaseResult], judged: Judged, columns: Sequence[str]) -> str:
     """Name the best pair of training and evaluation, and from which it does not differ visibly."""
-    pick, digits, unit = (max, 1, " %") if name == "accuracy" else (min, 3, " bits per dim")
+    pick = max if judged.higher_is_better else min
     found = [
         (scores, f"trained with {trained_name(case, cases)} and evaluated with {column_name(c)}")
         for case in cases
         for c in columns
-        if (scores := evaluated_scores(case, c, name))
+        if (scores := evaluated_scores(case, c, judged))
     ]
     best, words = pick(found, key=lambda one: fmean(one[0].values()))
     alike = [w for scores, w in found if scores is not best and not is_different(scores, best)]
     others = alike[0] if len(alike) == 1 else f"{len(alike)} other pairs"
     tied = f", no visible difference from {others}" if alike else ""
-    return f"best: {words} ({fmean(best.values()):.{digits}f}{unit}){tied}"
+    return f"best: {words} ({judged.text(fmean(best.values()))}){tied}"

@@ -68,15 +68,23 @@ def judged_together(cases: Iterable[CaseResult]) -> Judged:
     return ACCURACY if {judged_of(case).name for case in cases} == {ACCURACY.name} else BITS
 
 
-def scores_of(case: CaseResult, judged: Judged | None = None) -> dict[int, float]:
-    """Return by seed what a case is judged by, bits per dim or accuracy in %, or another number."""
+def scores_of(
+    case: CaseResult, judged: Judged | None = None, evaluated_with: str = ""
+) -> dict[int, float]:
+    """Return by seed what a case is judged by, bits per dim or accuracy in %, or another number.
+
+    evaluated_with: another attention than in training, by its name in suites.evaluations.
+    """
     judged = judged or judged_of(case)
-    return {seed: judged.scale * value for seed, value in case.quality(judged.name).items()}
+    found = case.quality(judged.name, evaluated_with)
+    return {seed: judged.scale * value for seed, value in found.items()}
 
 
-def score_of(case: CaseResult, judged: Judged | None = None) -> Estimate | None:
+def score_of(
+    case: CaseResult, judged: Judged | None = None, evaluated_with: str = ""
+) -> Estimate | None:
     """Return the mean of `scores_of` with the interval over seeds; None if not measured."""
     judged = judged or judged_of(case)
-    values = list(scores_of(case, judged).values())
+    values = list(scores_of(case, judged, evaluated_with).values())
     mean = mean_share if judged is ACCURACY else mean_over_seeds
     return mean(values) if values else None

@@ -6,10 +6,12 @@ from math import isnan
 from report.reading.cases import CaseResult
 from report.reading.changes import base_of, names_of_changes
 from report.reading.curves import Lead, curves_of, last_bits, lead_of, mean_curve
+from report.reading.judged import BITS
 from report.reading.rivals import TYPICAL_ROUNDS, rivals_of
 from report.reading.series import View
 from report.statistics.estimates import Estimate
 from report.statistics.seeds import is_different
+from report.text import bracketed_text
 
 # A lead since then, of the time that is compared, is one at its end alone.
 LATE = 0.95
@@ -63,7 +65,8 @@ def lead_text(lead: Lead, name: str) -> str:
     since = " at all times," if isnan(lead.since_s) else f" from {lead.since_s:,.0f} s on,"
     since = "" if lead.since_s > LATE * lead.at_s else since
     least = "at least " if lead.is_least else ""
-    return f"{word} {name}{since} {at} by {least}{unsigned(lead.difference)}"
+    size = bracketed_text(lead.difference.size(), BITS.decimals)
+    return f"{word} {name}{since} {at} by {least}{size} bits per dim"
 
 
 def signed(change: Estimate) -> str:
@@ -71,12 +74,6 @@ def signed(change: Estimate) -> str:
     if not change.has_interval:
         return f"{change.value:+.3f}, no interval"
     return f"{change.value:+.3f}, {change.low:+.3f} to {change.high:+.3f}"
-
-
-def unsigned(change: Estimate) -> str:
-    """Write the size of a difference that has an interval, with that."""
-    low, high = sorted((abs(change.low), abs(change.high)))
-    return f"{abs(change.value):.3f} ({low:.3f} to {high:.3f}) bits per dim"
 
 
 def lead_finding(view: View) -> str:

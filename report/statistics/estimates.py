@@ -59,6 +59,12 @@ class Estimate:
         """Return the same in a unit `divisor` times as large, or per unit of `divisor`."""
         return Estimate(self.value / divisor, self.low / divisor, self.high / divisor, self.n)
 
+    def size(self) -> "Estimate":
+        """Return the same without its sign, of a value whose interval leaves out 0."""
+        if self.value >= 0:
+            return self
+        return Estimate(-self.value, -self.high, -self.low, self.n)
+
     def within(self, least: float, most: float) -> "Estimate":
         """Return the same with the interval cut at the least and the most that is possible."""
         if not self.has_interval:
@@ -74,11 +80,6 @@ class Ratio(Estimate):
     """
 
     band: float = BAND
-
-    @property
-    def leaves_out_0(self) -> bool:
-        """Return whether there is an interval, and that leaves out 0."""
-        return self.low > 0 or self.high < 0  # nan is neither
 
     @property
     def shift(self) -> float:

@@ -10,10 +10,9 @@ import pandas as pd
 
 from report import paper
 from report.reading.cases import CaseResult
-from report.reading.judged import ACCURACY, judged_together
+from report.reading.judged import ACCURACY, Judged, judged_together, score_of, scores_of
 from report.reading.series import distinguishing
 from report.statistics.estimates import Estimate
-from report.statistics.seeds import mean_over_seeds, mean_share
 from report.text import interval_text
 from suites.engine.store.records import part_of
 from suites.evaluations import ACROSS, ACROSS_BUCKETS
@@ -95,25 +94,16 @@ def column_name(column: str) -> str:
     return f"LSH-{rounds}, {way}" if way else f"LSH-{rounds}"
 
 
-def rounds_measure(cases: Sequence[CaseResult]) -> str:
-    """Choose what the table shows: "accuracy" where all are judged by it, else "bits_per_dim"."""
-    return judged_together(cases).name
-
-
-def evaluated_scores(case: CaseResult, column: str, name: str) -> dict[int, float]:
-    """Return by seed what a column says of a case, empty if nothing; accuracy in %."""
+def evaluated_scores(case: CaseResult, column: str, judged: Judged) -> dict[int, float]:
+    """Return by seed what a column says of a case, empty if nothing."""
     recorded = columns_of(case).get(column)
-    scale = 100 if name == ACCURACY.name else 1
-    found = case.quality(name, recorded) if recorded else {}
-    return {seed: scale * value for seed, value in found.items()}
+    return scores_of(case, judged, recorded) if recorded else {}
 
 
-def evaluated_value(case: CaseResult, column: str, name: str) -> Estimate | None:
-    """Return the mean over seeds of a column, None if there is none; accuracy in %."""
-    values = list(evaluated_scores(case, column, name).values())
-    if not values:
-        return None
-    return mean_share(values) if name == ACCURACY.name else mean_over_seeds(values)
+def evaluated_value(case: CaseResult, column: str, judged: Judged) -> Estimate | None:
+    """Return the mean over seeds of a column, None if there is none."""
+    recorded = columns_of(case).get(column)
+    return score_of(case, judged, recorded) if recorded else None
 
 
 def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
@@ -123,13 +113,13 @@ def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
     a column where they differ.
     """
     found = evaluated_cases(cases)
-    name, columns = rounds_measure(found), all_columns(found)
+    judged, columns = judged_together(found), all_columns(found)
     steps = {case.settings.get("train_steps") for case in found}
     with_steps = len(steps) > 1
     rows = []
     for i, case in enumerate(found):
-        values = [evaluated_value(case, column, name) for column in columns]
-        cells = [interval_text(value, 1 if name == "accuracy" else 3) for value in values]
+        values = [evaluated_value(case, column, judged) for column in columns]
+        cells = [interval_text(value, judged.decimals) for value in values]
         trained = [f"{case.settings.get('train_steps'):,}"] if with_steps else []
         rows.append([trained_name(case, found), *trained, *cells])
         is_last = i + 1 == len(found) or papers_row(found[i + 1]) != papers_row(case)
@@ -139,9 +129,8 @@ def rounds_table(cases: Sequence[CaseResult]) -> pd.DataFrame:
             if in_the_paper:
                 label = f"{papers_row(case)} ({paper.NAME})"
                 rows.append([label, *([paper.TABLE_2_STEPS] if with_steps else []), *cells])
-    unit = "accuracy in %" if name == "accuracy" else "bits per dim"
     heads = [*(["steps"] if with_steps else []), *map(column_name, columns)]
-    return pd.DataFrame(rows, columns=[f"trained with ({unit})", *heads])
+    return pd.DataFrame(rows, columns=[f"trained with ({judged.head})", *heads])
 
 
 def rounds_note(cases: Sequence[CaseResult]) -> str:
@@ -152,7 +141,7 @@ def rounds_note(cases: Sequence[CaseResult]) -> str:
     told = [f"{name}: {meaning}" for key, (name, meaning) in FULL.items() if key in columns]
     told += [LSH_MEANS] if "LSH attention" in blocks else []
     told += [ACROSS_MEANS] if f"LSH {ACROSS}" in blocks else []
-    cut = "; one cut at 0 or 100 % is told by its ends" * (rounds_measure(found) == ACCURACY.name)
+    cut = "; one cut at 0 or 100 % is told by its ends" * (judged_together(found) is ACCURACY)
     text = f"Columns: {'; '.join(told)}. +- is half the 95 % interval over seeds{cut}."
     buckets = {_buckets(case, column) for case in found for column in columns} - {None}
     if len(buckets) == 1:
