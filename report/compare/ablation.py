@@ -8,7 +8,14 @@ import pandas as pd
 
 from reformer.checks import refuse_unknown
 from report.compare.level_rows import row_of, step_text, words_of
-from report.compare.levels import Level, dense_beside, group_names, groups_by, levels_of
+from report.compare.levels import (
+    Level,
+    dense_beside,
+    group_names,
+    groups_by,
+    levels_of,
+    n_measured,
+)
 from report.reading.cases import CaseResult
 from report.reading.gathering import gather
 from report.tables.markup import to_markdown, without_empty
@@ -18,6 +25,8 @@ from suites.settings import SETTINGS, Settings
 
 # The columns of the table for people that a terminal is too narrow for.
 NOT_IN_A_TERMINAL = ("where", "costs: memory", "per extra")
+# More levels than these no figure can name.
+CROWD = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +128,19 @@ def _named_groups(
     return groups, group_names(groups, factor)
 
 
-def _place(found: dict[Any, CaseResult]) -> tuple[int, int]:
-    """Return what sorts groups: the presets' own task, then other tasks, then single calls."""
+def _place(found: dict[Any, CaseResult]) -> tuple[int, bool, int, int]:
+    """Return what sorts groups: the presets' own task, then other tasks, then single calls.
+
+    Of these a group that a figure can show comes first, and then one of which more is known.
+    """
     task = next(iter(found.values())).settings.get("task")
-    return 0 if task == Settings().task else 1 if task else 2, -len(found)
+    known = sum(n_measured(case) for case in found.values())
+    return (
+        0 if task == Settings().task else 1 if task else 2,
+        len(found) > CROWD,
+        -known,
+        -len(found),
+    )
 
 
 def _compared(

@@ -80,7 +80,7 @@ def _by_level(members: Sequence[CaseResult], factor: str) -> dict[Any, CaseResul
     for case, level in zip(members, levels, strict=True):
         known = found.get(level)
         # the same settings measured in parts: the case that measured more stands for them
-        if known is None or _n_measured(case) > _n_measured(known):
+        if known is None or n_measured(case) > n_measured(known):
             found[level] = case
     return found
 
@@ -115,7 +115,8 @@ def group_names(groups: Sequence[dict[Any, CaseResult]], factor: str) -> list[st
     return [told(keys, case) for case in firsts]
 
 
-def _n_measured(case: CaseResult) -> int:
+def n_measured(case: CaseResult) -> int:
+    """Count what was measured of a case: time, quality and memory."""
     return bool(case.processes()) + bool(case.quality()) + (rest_bytes(case) is not None)
 
 
@@ -123,7 +124,7 @@ def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) 
     """Return the levels of a group in order, or none if the group lacks the base."""
     ordered = sorted(found, key=_sort_key)
     is_model = factor == "attention"
-    usual = max(ordered, key=lambda v: likeness_to_dense(found[v])) if is_model else ordered[0]
+    usual = max(ordered, key=lambda v: fitness_as_base(found[v])) if is_model else ordered[0]
     start = usual if base is None else base
     levels: list[Level] = []
     for value in ordered if start in found else ():
@@ -134,12 +135,15 @@ def levels_of(group: str, found: dict[Any, CaseResult], factor: str, base: Any) 
     return levels
 
 
-def likeness_to_dense(case: CaseResult) -> tuple[bool, bool, bool]:
-    """Rank cases by how much they are the usual dense one: as published, but for shared QK."""
+def fitness_as_base(case: CaseResult) -> tuple[bool, int, bool, bool]:
+    """Rank models to compare others with: the dense one of which most is known.
+
+    Of several it is the usual one, as published but for shared QK.
+    """
     s = case.settings
     is_dense = s.get("attention") == TYPICAL_DENSE
     is_ordinary, shares = means_text(s) == ORDINARY, s.get("shared_qk") is not False
-    return is_dense, is_dense and is_ordinary, is_dense and shares
+    return is_dense, n_measured(case), is_dense and is_ordinary, is_dense and shares
 
 
 def _sort_key(level: Any) -> tuple[bool, float, str]:
@@ -161,7 +165,7 @@ def dense_beside(cases: Sequence[CaseResult], levels: Sequence[Level], factor: s
     marks = [
         (case, shared(case))
         for case in cases
-        if case.kind in ("dense", "local") and factor not in case.settings and _n_measured(case)
+        if case.kind in ("dense", "local") and factor not in case.settings and n_measured(case)
     ]
     found = []
     for first in {one.group: one for one in levels}.values():

@@ -26,17 +26,22 @@ from report.text import STATUS_TEXT
 
 # More groups than this stand only in the table.
 MAX_GROUPS = 4
+# What an axis has room for; the name of a longer base stands in the caption.
+LONGEST_NAME = 14
 Cost = Callable[[Level], Estimate | None]
 
 
 def write_ablation(found: Ablation, folder: Path) -> list[Path]:
-    """Write compare_by_FACTOR.md and .csv and, with quality, .png and .svg; return their paths."""
+    """Write compare_by_FACTOR.md and .csv and, if there is one, its figure; return their paths.
+
+    There is one where a level beside the base has quality and a cost.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"compare_by_{found.factor}"
     paths = [folder / f"{name}.md", folder / f"{name}.csv"]
     paths[0].write_text(found.markdown(), encoding="utf-8")
     found.table().to_csv(paths[1], index=False)
-    if any(level.score_change is not None for level in found.levels):
+    if any(is_drawn(level) for level in found.levels if level.case is not level.base):
         with own_settings():
             paths += draw_cost(found, folder, name)
     return paths
@@ -53,7 +58,7 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
     judged = judged_of(bases[found.levels[0].group].case)
     # another base has another origin, and another task perhaps another unit
     alike = [g for g, one in bases.items() if one.name == base and judged_of(one.case) is judged]
-    groups = alike[:MAX_GROUPS]
+    groups = alike[: 1 if found.factor == "attention" else MAX_GROUPS]  # models are a mark each
     drawn = lines_of(found, groups)
     for axes, cost in ((by_time, time_cost), (by_memory, memory_cost)):
         for i, (label, levels, look) in enumerate(drawn):
@@ -63,15 +68,17 @@ def draw_cost(found: Ablation, folder: Path, name: str) -> list[Path]:
         axes.margins(0.18, 0.14)
         axes.xaxis.set_major_locator(MaxNLocator(6))
     better = "higher" if judged.higher_is_better else "lower"
-    by_time.set_ylabel(f"{judged.head} less that of {base} ({better} is better)")
-    by_time.set_xlabel(f"time of a training step / that of {base}")
-    by_memory.set_xlabel(f"activations / those of {base}")
+    told = base if len(base) <= LONGEST_NAME else "the base"
+    by_time.set_ylabel(f"{judged.head} less that of {told}\n({better} is better)")
+    by_time.set_xlabel(f"time of a training step / that of {told}")
+    by_memory.set_xlabel(f"activations / those of {told}")
     add_legend(figure, by_time)
     left_out = " More groups stand in the table." if len(bases) > len(groups) else ""
+    of_base = "" if told == base else f"The base is {base}. "
     note = (
-        f"Each mark is a level: further left is cheaper, {better} is better. Bars: 95 % intervals, "
-        "vertical over seeds paired with the base's, horizontal over processes; "
-        f"memory is measured once.{left_out}{failed_levels_text(found)}"
+        f"{of_base}Each mark is a level: further left is cheaper, {better} is better. "
+        "Bars: 95 % intervals, vertical over seeds paired with the base's, horizontal over "
+        f"processes; memory is measured once.{left_out}{failed_levels_text(found)}"
     )
     caption = f"{caption_of([level.case for level in found.levels])} {note}"
     add_words(figure, found.finding(), caption)
@@ -86,14 +93,13 @@ def lines_of(found: Ablation, groups: Sequence[str]) -> list[tuple[str, Sequence
     of_groups = {g: [one for one in found.levels if one.group == g] for g in groups}
     marks = [other for other in found.others if other.group == groups[0]]
     if found.factor == "attention":
-        told = {g: f", {g}" if g and len(groups) > 1 else "" for g in groups}
-        alone = [(f"{one.name}{told[g]}", [one]) for g in groups for one in of_groups[g]]
+        alone = [(one.name, [one]) for one in of_groups[groups[0]]]
     else:
         alone = [(g or found.factor.replace("_", " "), of_groups[g]) for g in groups]
     named = [
         (name, levels)
         for name, levels in (*alone, *((one.name, [one]) for one in marks))
-        if any(one.score_change and (time_cost(one) or memory_cost(one)) for one in levels)
+        if any(map(is_drawn, levels))
     ]
     # of groups that look alike the first has the usual look
     series = [
@@ -101,6 +107,11 @@ def lines_of(found: Ablation, groups: Sequence[str]) -> list[tuple[str, Sequence
         for i, (_, levels) in enumerate(named)
     ]
     return [(*one, look) for one, look in zip(named, looks(series), strict=True)]
+
+
+def is_drawn(level: Level) -> bool:
+    """Has a level both quality and a cost?"""
+    return bool(level.score_change and (time_cost(level) or memory_cost(level)))
 
 
 def time_cost(level: Level) -> Estimate | None:

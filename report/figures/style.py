@@ -39,6 +39,7 @@ PAPER_LETTERS = 0.68
 TITLE_WIDTH = 84  # characters of the title that fit in a line
 LEGEND_WIDTH = 24  # and of the legend
 LEGEND_AT = (0.74, 0.86)  # its upper left corner
+CAPTION_SIZE = 8
 SMALLEST = 5.0  # letters, in points
 NO_BREAK = "\u00a0"
 WIDTH = 9.0  # inches
@@ -103,7 +104,12 @@ def add_words(figure: Figure, title: str, caption: str) -> None:
     above = figure.text(0.02, 0.98, wrapped, ha="left", va="top", fontsize=size, fontweight="bold")
     above.set_gid(TITLE_ID)
     wrapped = textwrap.fill(caption, 140)
-    below = figure.text(0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=8, color="#444444")
+    n_more = max(0, wrapped.count("\n") - 3)  # there is room for four lines
+    up = n_more * 1.2 * CAPTION_SIZE / 72 / figure.get_figheight()
+    figure.subplots_adjust(bottom=figure.subplotpars.bottom + up)
+    below = figure.text(
+        0.02, 0.015, wrapped, ha="left", va="bottom", fontsize=CAPTION_SIZE, color="#444444"
+    )
     below.set_gid(CAPTION_ID)
     for legend in figure.legends:
         fit_legend(figure, legend, below.get_window_extent().y1, above.get_window_extent().y0)

@@ -108,4 +108,5 @@ def test_run_status_report_and_compare(runs):
     assert done.returncode == 0, done.stderr
     same = bench(runs, "compare", "a", "a", script=script)
     assert same.returncode == 0, same.stderr
-    assert "same" in same.stdout or "ambiguous" in same.stdout
+    # what else this machine did meanwhile is no matter of this test
+    assert any(verdict in same.stdout for verdict in ("same", "ambiguous", "disturbed"))
