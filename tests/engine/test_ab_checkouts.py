@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from copies import PLACES, copy_project
+from quiet import quiet_tries
 
 pytestmark = pytest.mark.slow
 SLEEP_S = 0.03
@@ -86,7 +87,7 @@ def jobs_of(this: Path, name: str) -> list[dict[str, Any]]:
 
 def verdicts(out: str) -> list[str]:
     """The verdict of each case, from the columns verdict and stands of the table."""
-    words = ("slower", "faster", "same", "ambiguous", "fails now")
+    words = ("slower", "faster", "same", "ambiguous", "disturbed", "fails now")
     return [cell for line in out.splitlines() for cell in re.split(" {2,}", line) if cell in words]
 
 
@@ -100,14 +101,17 @@ def test_a_slow_down_is_seen_and_the_turns_are_abba(tmp_path: Path, slower: str)
     other = make_checkout(tmp_path / "other", [64, 96, 32], planted.get("other", ""))
     this = make_checkout(tmp_path / "this", [64, 96, 160], planted.get("this", ""))
     before = contents(other)
-    words = ("--processes", "3", "--set", "measures=time", "--run", "x")
-    code, out, err = ab(this, other, *words, cwd=tmp_path)
+    words = ("--processes", "3", "--set", "measures=time", "--run")
+    for i in quiet_tries(3):
+        code, out, err = ab(this, other, *words, f"x{i}", cwd=tmp_path)
+        if "disturbed" not in verdicts(out):
+            break
     assert code == (1 if slower == "this" else 0), out + err
     assert verdicts(out) == ["slower" if slower == "this" else "faster"] * 4
     assert out.count("it is not measured") == 2
     assert "this tests the ruler" not in out
     assert contents(other) == before, "nothing is written there"
-    jobs = jobs_of(this, "x")
+    jobs = jobs_of(this, f"x{i}")
     assert {job["kind"] for job in jobs} == {"time"}
     first = {}
     for job in jobs:
