@@ -128,19 +128,17 @@ def _named_groups(
     return groups, group_names(groups, factor)
 
 
-def _place(found: dict[Any, CaseResult]) -> tuple[int, bool, int, int]:
+def _place(found: dict[Any, CaseResult]) -> tuple[int, bool, int, int, int]:
     """Return what sorts groups: the presets' own task, then other tasks, then single calls.
 
-    Of these a group that a figure can show comes first, and then one of which more is known.
+    Of these a group that a figure can show comes first; then one of which more was trained, and of
+    which more is known.
     """
     task = next(iter(found.values())).settings.get("task")
+    kind = 0 if task == Settings().task else 1 if task else 2
+    trained = sum(bool(case.quality()) for case in found.values())
     known = sum(n_measured(case) for case in found.values())
-    return (
-        0 if task == Settings().task else 1 if task else 2,
-        len(found) > CROWD,
-        -known,
-        -len(found),
-    )
+    return kind, len(found) > CROWD, -trained, -known, -len(found)
 
 
 def _compared(

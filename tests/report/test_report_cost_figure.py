@@ -55,6 +55,15 @@ def test_a_group_that_no_figure_can_show_is_not_the_main_one(monkeypatch, tmp_pa
     assert len(figure.axes[0].containers) == 6, "each model of the main group is a mark"
 
 
+def test_a_group_that_was_trained_is_the_main_one():
+    """Though one that was only timed has more levels."""
+    timed = without(records_of("layers", [BASE], n_layers=[1, 2, 3, 4]), "quality")
+    trained = records_of("layers", [DENSE], n_layers=[2, 4])
+    for records in ([*timed, *trained], [*trained, *timed]):
+        found = compare_by(records, "n_layers")
+        assert [one.level for one in found.levels] == [2, 4, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("is_long", [False, True])
 def test_a_long_name_of_the_base_stands_in_the_caption_alone(monkeypatch, tmp_path, is_long):
     dense = [SHARED, replace(SHARED, shared_qk=False)] if is_long else [SHARED]
