@@ -171,6 +171,7 @@ def ratio_of(first: Callable[[], object], second: Callable[[], object], rounds: 
         order = (first, second) if i % 2 == 0 else (second, first)
         samples = samples_of(dict(zip(("one", "other"), order, strict=True)))
         ratios[i % 2].extend(b / a for a, b in zip(samples["one"], samples["other"], strict=True))
+    # what the second place costs or saves is in both, and cancels out
     return sqrt(median(ratios[0]) / median(ratios[1]))
 
 
