@@ -9,7 +9,7 @@ from synthetic import BASE, DENSE
 from test_report_rivals import records_of
 
 from report.compare.ablation import CROWD, compare_by
-from report.figures import cost
+from report.figures import cost, style
 from report.figures.style import own_settings
 
 LOCAL = replace(BASE, attention="local")
@@ -86,3 +86,15 @@ def test_a_figure_is_drawn_where_a_level_has_quality_and_a_cost(tmp_path, lost):
     drawn = {path.suffix for path in cost.write_ablation(found, tmp_path)}
     is_drawn = lost in ((), ("time",))
     assert drawn == {".md", ".csv"} | ({".png", ".svg", ".pdf"} if is_drawn else set())
+
+
+@pytest.mark.parametrize("n_lines", [1, 4, 6])
+def test_a_caption_of_many_lines_does_not_stand_on_the_axis(n_lines):
+    with own_settings():
+        figure, (axes,) = style.new_figure()
+        axes.set_xlabel("training steps")
+        style.add_words(figure, "A finding", " ".join(["words"] * 23 * n_lines))
+        FigureCanvasAgg(figure).draw()
+    caption = figure.texts[-1]
+    assert caption.get_text().count("\n") + 1 == n_lines
+    require_readable(figure, [axes.xaxis.label, *figure.texts])
