@@ -8,7 +8,7 @@ from typing import Any
 from reformer.checks import refuse_unknown
 from report.claims.claim import Claim
 from report.reading.analyses import PAST_ONLY, analysis_of, bits_change, mass_met
-from report.reading.cases import CaseResult, in_suite
+from report.reading.cases import CaseResult, in_suite, tokens_at_once
 from report.reading.differences import (
     bits_difference,
     memory_ratio,
@@ -95,7 +95,7 @@ def _has(case: CaseResult, wanted: Mapping[str, Any]) -> bool:
 def _setting(case: CaseResult, name: str) -> Any:
     """Return a setting of a case, or "tokens", those of all its sequences at once."""
     if name == "tokens":
-        return case.settings.get("batch", 1) * case.settings["length"]
+        return tokens_at_once(case.settings)
     return case.settings.get(name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from report.figures.looks import Look, looks
-from report.reading.cases import CaseResult
+from report.reading.cases import CaseResult, tokens_at_once
 from report.reading.judged import Judged, scores_of
 from report.reading.measures import MEASURES
 from report.reading.series import USUAL_PRECISION, Series, View
@@ -204,7 +204,7 @@ def call_sizes_text(view: View) -> str:
     if subject_of(view) != "attention call":
         return ""
     found = [case.settings for case in view.cases]
-    batches, tokens = {s["batch"] for s in found}, {s["batch"] * s["length"] for s in found}
+    batches, tokens = {s["batch"] for s in found}, set(map(tokens_at_once, found))
     if len(tokens) == 1:
         told = [f"{tokens.pop():,} tokens a call{' at every length' if len(batches) > 1 else ''}"]
     else:

@@ -25,6 +25,7 @@ from report.figures.quality import draw_quality
 from report.figures.style import own_settings
 from report.figures.time import draw_time
 from report.reading.analyses import analysed, analysis_of
+from report.reading.cases import tokens_at_once
 from report.reading.curves import curves_of
 from report.reading.measures import MEASURES, is_told
 from report.reading.series import View
@@ -75,7 +76,7 @@ def draw_suite(view: View, folder: Path) -> list[Path]:
         if view.varies and any(curves_of(case) for case in view.cases):
             paths += draw_learning_curves(view, folder)
         attention = [case for case in view.cases if case.settings.get("subject") == "attention"]
-        tokens = {case.settings["batch"] * case.settings["length"] for case in attention}
+        tokens = {tokens_at_once(case.settings) for case in attention}
         over_length = view.varies == "length" and len(tokens) == 1
         if over_length and any(case.time("forward") for case in attention):
             paths += draw_paper_figure_5(view, folder)

@@ -165,6 +165,11 @@ def failed_parts(record: Record) -> set[str]:
     return {job["kind"] for job in jobs if job["status"] != "ok"}
 
 
+def tokens_at_once(settings: Mapping[str, Any]) -> int:
+    """Count the tokens of a step or call: those of all its sequences."""
+    return int(settings.get("batch", 1) * settings["length"])
+
+
 def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings with chunk_length in force and lists as tuples.
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from baselines.config import ATTENTIONS
-from report.reading.cases import CaseResult, resolved, samples_of
+from report.reading.cases import CaseResult, resolved, samples_of, tokens_at_once
 from report.reading.series import USUAL_PRECISION
 from suites.engine.store.records import Record
 
@@ -60,7 +60,7 @@ def bytes_of(settings: Mapping[str, Any]) -> int:
     """
     n_inputs = 2 if settings.get("chunk_length") else 3
     rows = (n_inputs + 1) + (2 * n_inputs + 2)
-    numbers = int(settings.get("batch", 1)) * int(settings["length"]) * int(settings["d_model"])
+    numbers = tokens_at_once(settings) * int(settings["d_model"])
     return rows * numbers * (2 if settings.get("precision") == "bfloat16" else 4)
 
 

@@ -18,6 +18,7 @@ from report.reading.cases import (
     resolved,
     samples_of,
     suite_names,
+    tokens_at_once,
     version_of,
 )
 from report.reading.floor import floors_of, floors_of_case, share_text
@@ -136,8 +137,7 @@ def _row(record: Record, suite: str, step: Estimate | None) -> dict[str, Any]:
         values = [getattr(floor, part) for floor in floors]
         row[f"floor_{part}_low"], row[f"floor_{part}_high"] = min(values), max(values)
     if row.get("step_ms"):
-        tokens = settings.get("batch", 1) * settings["length"]
-        row["tokens_per_second"] = tokens / row["step_ms"] * 1000
+        row["tokens_per_second"] = tokens_at_once(settings) / row["step_ms"] * 1000
     return row
 
 
