@@ -2,11 +2,7 @@
 
 from collections.abc import Callable
 
-from report.comparison import (
-    change_words,
-    comparison_text,
-    no_difference_text,
-)
+from report.comparison import change_words, comparison_text, no_difference_text
 from report.reading.cases import CaseResult
 from report.reading.differences import memory_ratio, score_difference, time_ratio
 from report.reading.judged import judged_of, judged_together

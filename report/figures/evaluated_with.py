@@ -15,7 +15,7 @@ from report.figures.drawing import error_bars
 from report.figures.looks import Look, looks
 from report.figures.style import GREY, PAPERS, add_legend, add_words, new_figure, save
 from report.reading.cases import CaseResult
-from report.reading.judged import ACCURACY, Judged, judged_together
+from report.reading.judged import ACCURACY, Judged, judged_of, judged_together
 from report.reading.series import View, level
 from report.statistics.seeds import is_different
 from report.tables.evaluated_with_table import (
@@ -77,10 +77,11 @@ def draw_row(
         axes.plot([], [], color=GREY, marker="o", **PAPERS, label=f"large: {paper.NAME}")
     name_categories(axes, columns)
     judged = judged_together(cases)
-    axes.set_ylabel(judged.axis)
     if judged is ACCURACY:
         accuracy_axis(axes)
-        axes.set_ylabel("accuracy (%)")  # the longer one does not fit here
+        axes.set_ylabel("accuracy (%)")  # judged.axis does not fit here
+    else:
+        axes.set_ylabel(judged.axis)
 
 
 def accuracy_axis(axes: Axes) -> None:
@@ -98,7 +99,7 @@ def draw_case(
     label: str,
 ) -> None:
     """Draw the means of a model with their intervals, a line within each kind of attention."""
-    judged = judged_together([case])
+    judged = judged_of(case)
     for i, (_, alike) in enumerate(groupby(columns, key=block_of)):
         found = [
             (columns.index(column) + shift, estimate)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from report.figures.style import own_settings
-from report.reading.series import View
+
+Found = TypeVar("Found")
 
 
 def figure_drawn_by(
-    draw: Callable[[View, Path], Any], view: View, monkeypatch: pytest.MonkeyPatch, folder: Path
+    draw: Callable[[Found, Path], Any], found: Found, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> Figure:
     """Return the figure that a function would save, drawn."""
     drawn: list[Figure] = []
     monkeypatch.setattr(f"{draw.__module__}.save", lambda figure, *_: drawn.append(figure) or [])
     with own_settings():
-        draw(view, folder)
+        draw(found, folder)
         FigureCanvasAgg(drawn[0]).draw()
     return drawn[0]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from readable import require_readable
+from readable import figure_drawn_by, require_readable
 from synthetic import BASE, DENSE
 from test_report_rivals import records_of
 
@@ -19,16 +19,6 @@ SHARED = replace(DENSE, shared_qk=True, learning_rate=6e-3)
 
 def without(records, *parts):
     return [{**record, **dict.fromkeys(parts)} for record in records]
-
-
-def figure_of(found, monkeypatch, folder):
-    """Return the figure that is saved of an ablation, drawn."""
-    drawn = []
-    monkeypatch.setattr(cost, "save", lambda figure, *_: drawn.append(figure) or [])
-    with own_settings():
-        cost.draw_cost(found, folder, "compare")
-        FigureCanvasAgg(drawn[0]).draw()
-    return drawn[0]
 
 
 def test_the_base_of_models_is_the_dense_one_of_which_most_is_known():
@@ -51,7 +41,7 @@ def test_a_group_that_no_figure_can_show_is_not_the_main_one(monkeypatch, tmp_pa
     for one in found.levels:
         sizes[one.group] += 1
     assert list(sizes.values()) == [6, 2 * CROWD]
-    figure = figure_of(found, monkeypatch, tmp_path)
+    figure = figure_drawn_by(cost.write_ablation, found, monkeypatch, tmp_path)
     assert len(figure.axes[0].containers) == 6, "each model of the main group is a mark"
 
 
@@ -68,7 +58,8 @@ def test_a_group_that_was_trained_is_the_main_one():
 def test_a_long_name_of_the_base_stands_in_the_caption_alone(monkeypatch, tmp_path, is_long):
     dense = [SHARED, replace(SHARED, shared_qk=False)] if is_long else [SHARED]
     records = records_of("hash_rounds", [*ROUNDS, *dense, LOCAL])
-    figure = figure_of(compare_by(records, "attention"), monkeypatch, tmp_path)
+    found = compare_by(records, "attention")
+    figure = figure_drawn_by(cost.write_ablation, found, monkeypatch, tmp_path)
     labels = [axis.label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
     texts = [text for text in (*labels, *figure.texts) if text.get_text()]
     require_readable(figure, [*texts, *figure.legends[0].get_texts()])
